@@ -1,0 +1,5 @@
+//! Sends each client of a multi-cluster Kubernetes service to the right healthy cluster, by DNS.
+
+pub mod model;
+pub mod records;
+pub mod source;
