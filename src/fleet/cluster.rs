@@ -1,0 +1,568 @@
+//! One member cluster as its watches told it: what is there, what is held, and how fresh that is.
+
+use super::view::{ClusterStatus, ClusterView, Counts};
+use crate::model::{
+    Address, ClusterEvent, ClusterName, Freshness, IngressObject, Kind, KindState, Locality,
+    Member, Moment, NodeObject, Object, ObjectKey, ServiceKey, ServiceObject, SliceCounts,
+};
+use imbl::{HashMap, OrdMap};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, collections::BTreeSet, sync::Arc, time::Duration};
+
+/// How long the last addresses of an object stand after its load-balancer status went empty
+/// while the object is still there: ingress controllers clear it when they restart
+/// (`reference/federation-records.md` §5 no. 2), and are back within minutes.
+pub const STATUS_HOLD: Duration = Duration::from_secs(300);
+
+/// How long a topology zone keeps its names after its last node went: an autoscaler may have
+/// emptied it, and clients there still ask.
+pub const LOCALITY_HOLD: Duration = Duration::from_secs(24 * 3600);
+
+/// What changed, for whoever compiles names from it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Touched {
+    /// A Service or its readiness.
+    Service(ServiceKey),
+    /// An Ingress, its backends' readiness or the nodes it stands for.
+    Ingress(ServiceKey),
+    /// Where the cluster is.
+    Localities,
+    /// Whether it is offline, drained or settled: all it offers.
+    Everything,
+}
+
+/// The state of one member cluster. Its maps share structure, so a copy for the disk is cheap.
+#[derive(Clone, Debug)]
+pub(super) struct Cluster {
+    pub(super) name: ClusterName,
+    pub(super) member: Member,
+    joined: Timestamp,
+    pub(super) services: OrdMap<ServiceKey, Arc<ServiceObject>>,
+    slices: HashMap<ServiceKey, SliceCounts>,
+    /// Ready and all endpoints per Service, summed over its slices.
+    readiness: HashMap<ServiceKey, (u32, u32)>,
+    pub(super) ingresses: OrdMap<ServiceKey, Arc<IngressObject>>,
+    /// Which Ingresses have a Service among their backends.
+    behind: HashMap<ServiceKey, BTreeSet<ServiceKey>>,
+    nodes: OrdMap<Arc<str>, NodeObject>,
+    /// Regions and topology zones, each with the time since when no node is there.
+    localities: BTreeMap<Locality, Option<Timestamp>>,
+    /// Last addresses of objects whose load-balancer status went empty, and since when.
+    held: OrdMap<ObjectKey, Held>,
+    kinds: BTreeMap<Kind, Watch>,
+    failed_probes: u32,
+    freshness: Freshness,
+    /// Since when it is not fresh, once it has been settled.
+    stale_since: Option<Moment>,
+    refused: Option<String>,
+    problems: Vec<String>,
+    /// Whether it was settled before this process began, as its state on disk says.
+    restored: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Watch {
+    state: KindState,
+    contact: Option<Moment>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Held {
+    addresses: Vec<Address>,
+    since: Timestamp,
+}
+
+impl Cluster {
+    pub(super) fn new(name: ClusterName, member: Member, at: Moment) -> Self {
+        let mut cluster = Self {
+            name,
+            member,
+            joined: at.wall,
+            services: OrdMap::new(),
+            slices: HashMap::new(),
+            readiness: HashMap::new(),
+            ingresses: OrdMap::new(),
+            behind: HashMap::new(),
+            nodes: OrdMap::new(),
+            localities: BTreeMap::new(),
+            held: OrdMap::new(),
+            kinds: Kind::ALL.map(|kind| (kind, Watch::default())).into(),
+            failed_probes: 0,
+            freshness: Freshness::Unreachable,
+            stale_since: None,
+            refused: None,
+            problems: Vec::new(),
+            restored: false,
+        };
+        cluster.locate(at);
+        cluster
+    }
+
+    /// Takes over what the operator says of it now.
+    pub(super) fn configure(&mut self, member: Member, at: Moment) -> Vec<Touched> {
+        if self.member == member {
+            return Vec::new();
+        }
+        self.member = member;
+        let mut touched = vec![Touched::Everything];
+        touched.extend(self.locate(at));
+        touched
+    }
+
+    /// Folds in one piece of news; says what it touched.
+    pub(super) fn apply(&mut self, at: Moment, event: ClusterEvent) -> Vec<Touched> {
+        match event {
+            ClusterEvent::Applied(object) => {
+                self.heard(object.key().kind, at);
+                self.put(at, object)
+            }
+            ClusterEvent::Deleted(key) => {
+                self.heard(key.kind, at);
+                self.remove(at, &key)
+            }
+            ClusterEvent::Listed(kind, objects) => self.list(at, kind, objects),
+            ClusterEvent::Contact(kind) => {
+                self.heard(kind, at);
+                Vec::new()
+            }
+            ClusterEvent::Kind(kind, state) => self.watch_is(kind, state, at),
+            ClusterEvent::Probed(answered) => {
+                self.failed_probes = if answered { 0 } else { self.failed_probes + 1 };
+                Vec::new()
+            }
+            ClusterEvent::Refused(reason) => {
+                self.refused = Some(reason);
+                Vec::new()
+            }
+            ClusterEvent::Problems(problems) => {
+                self.problems = problems;
+                Vec::new()
+            }
+        }
+    }
+
+    /// What the passing of time alone changed.
+    pub(super) fn tick(&mut self, at: Moment) -> Vec<Touched> {
+        let mut touched = self.expire_held(at);
+        if self.localities.values().flatten().any(|since| expired(*since, LOCALITY_HOLD, at)) {
+            touched.extend(self.locate(at));
+        }
+        self.refresh(at);
+        if self.member.drain.as_ref().is_some_and(|drain| !drain.holds(at)) {
+            self.member.drain = None;
+            touched.push(Touched::Everything);
+        }
+        touched
+    }
+
+    /// Whether all kinds have been listed (or cannot be), now or before a restart.
+    pub(super) fn is_settled(&self) -> bool {
+        self.restored || self.is_listed()
+    }
+
+    fn is_listed(&self) -> bool {
+        self.kinds.values().all(|watch| watch.state.is_settled())
+    }
+
+    /// Regions and topology zones in lower case.
+    pub(super) fn localities(&self) -> impl Iterator<Item = &Locality> {
+        self.localities.keys()
+    }
+
+    /// For how long it has not been fresh; zero while it is, or was never seen.
+    pub(super) fn stale_for(&self, at: Moment) -> Duration {
+        let since = self.stale_since.map(|since| at.mono.saturating_duration_since(since.mono));
+        since.unwrap_or_default()
+    }
+
+    /// Ready and all endpoints of a Service; `None` when this cluster does not tell.
+    pub(super) fn readiness(&self, service: &ServiceKey) -> Option<(u32, u32)> {
+        let known = self.kinds[&Kind::EndpointSlice].state == KindState::Watching || self.restored;
+        if !known || matches!(self.slices_state(), KindState::Denied(_) | KindState::Missing(_)) {
+            return None;
+        }
+        Some(self.readiness.get(service).copied().unwrap_or_default())
+    }
+
+    /// The addresses of an object whose status is empty now, while they are held.
+    pub(super) fn held(&self, key: &ObjectKey) -> Option<&[Address]> {
+        self.held.get(key).map(|held| held.addresses.as_slice())
+    }
+
+    /// The external addresses of its nodes that take traffic.
+    pub(super) fn node_addresses(&self) -> BTreeSet<Address> {
+        let ready = self.nodes.values().filter(|node| node.ready);
+        ready.flat_map(|node| node.external.iter().copied().map(Address::Ip)).collect()
+    }
+
+    pub(super) fn view(&self) -> ClusterView {
+        let problems = self.refused.iter().chain(&self.problems).cloned().collect();
+        ClusterView {
+            name: self.name.clone(),
+            status: self.status(),
+            joined: self.joined,
+            freshness: self.freshness,
+            last_contact: self.oldest_contact().map(|contact| contact.wall),
+            localities: self.localities.keys().cloned().collect(),
+            kinds: self.kinds.iter().map(|(kind, watch)| (*kind, watch.state.clone())).collect(),
+            counts: self.counts(),
+            drain: self.member.drain.clone(),
+            problems,
+        }
+    }
+
+    fn status(&self) -> ClusterStatus {
+        match (self.is_settled(), self.freshness) {
+            (false, _) => ClusterStatus::Pending,
+            (true, Freshness::Fresh) => ClusterStatus::Ready,
+            (true, Freshness::Stale | Freshness::Unreachable) => ClusterStatus::NotReady,
+        }
+    }
+
+    fn counts(&self) -> Counts {
+        let federated = |service: &&Arc<ServiceObject>| is_federated(service);
+        Counts {
+            services: self.services.values().filter(federated).count(),
+            ingresses: self.ingresses.len(),
+            nodes: self.nodes.len(),
+        }
+    }
+
+    // === Objects ===
+
+    fn put(&mut self, at: Moment, object: Object) -> Vec<Touched> {
+        match object {
+            Object::Service(service) => self.put_service(at, service),
+            Object::Slice(slice) => self.put_slice(slice),
+            Object::Ingress(ingress) => self.put_ingress(at, ingress),
+            Object::Node(node) => self.put_node(at, node),
+        }
+    }
+
+    fn put_service(&mut self, at: Moment, service: ServiceObject) -> Vec<Touched> {
+        let key = service.key.clone();
+        let old = self.services.get(&key).cloned();
+        if old.as_deref() == Some(&service) {
+            return Vec::new();
+        }
+        let object = ObjectKey { kind: Kind::Service, key: key.clone() };
+        let before = old.filter(|old| old.load_balancer).map(|old| old.ingress.clone());
+        let lost = service.load_balancer && service.ingress.is_empty();
+        self.hold(at, object, before.unwrap_or_default(), lost);
+        self.services.insert(key.clone(), Arc::new(service));
+        vec![Touched::Service(key)]
+    }
+
+    fn put_ingress(&mut self, at: Moment, ingress: IngressObject) -> Vec<Touched> {
+        let key = ingress.key.clone();
+        let old = self.ingresses.get(&key).cloned();
+        if old.as_deref() == Some(&ingress) {
+            return Vec::new();
+        }
+        let object = ObjectKey { kind: Kind::Ingress, key: key.clone() };
+        let before = old.as_ref().map(|old| old.ingress.clone()).unwrap_or_default();
+        self.hold(at, object, before, ingress.ingress.is_empty());
+        if let Some(old) = old {
+            self.unlink(&old);
+        }
+        for service in backends(&ingress) {
+            self.behind.entry(service).or_default().insert(key.clone());
+        }
+        self.ingresses.insert(key.clone(), Arc::new(ingress));
+        vec![Touched::Ingress(key)]
+    }
+
+    /// Remembers the addresses that an object had when its status goes empty, forgets them when
+    /// it has some again.
+    fn hold(&mut self, at: Moment, key: ObjectKey, before: Vec<Address>, lost: bool) {
+        if !lost {
+            self.held.remove(&key);
+        } else if !before.is_empty() {
+            self.held.insert(key, Held { addresses: before, since: at.wall });
+        }
+    }
+
+    fn put_slice(&mut self, slice: SliceCounts) -> Vec<Touched> {
+        let mut touched = Vec::new();
+        if self.slices.get(&slice.key) == Some(&slice) {
+            return touched;
+        }
+        let service = slice.service.clone();
+        if let Some(old) = self.slices.insert(slice.key.clone(), slice.clone()) {
+            self.count(&old, false);
+            if old.service != service {
+                touched.extend(self.readiness_changed(&old.service));
+            }
+        }
+        self.count(&slice, true);
+        touched.extend(self.readiness_changed(&service));
+        touched
+    }
+
+    fn count(&mut self, slice: &SliceCounts, add: bool) {
+        let (ready, total) = self.readiness.get(&slice.service).copied().unwrap_or_default();
+        let sum = if add {
+            (ready.saturating_add(slice.ready), total.saturating_add(slice.total))
+        } else {
+            (ready.saturating_sub(slice.ready), total.saturating_sub(slice.total))
+        };
+        self.readiness.insert(slice.service.clone(), sum);
+    }
+
+    fn readiness_changed(&self, service: &ServiceKey) -> Vec<Touched> {
+        let ingresses = self.behind.get(service).into_iter().flatten();
+        let ingresses = ingresses.map(|key| Touched::Ingress(key.clone()));
+        std::iter::once(Touched::Service(service.clone())).chain(ingresses).collect()
+    }
+
+    fn put_node(&mut self, at: Moment, node: NodeObject) -> Vec<Touched> {
+        if self.nodes.get(&node.name) == Some(&node) {
+            return Vec::new();
+        }
+        self.nodes.insert(node.name.clone(), node);
+        self.nodes_changed(at)
+    }
+
+    fn nodes_changed(&mut self, at: Moment) -> Vec<Touched> {
+        let mut touched = Vec::from_iter(self.locate(at));
+        let on_nodes = |ingress: &&Arc<IngressObject>| {
+            ingress.annotations.as_ref().is_some_and(|annotations| annotations.nodes)
+        };
+        let ingresses = self.ingresses.values().filter(on_nodes);
+        touched.extend(ingresses.map(|ingress| Touched::Ingress(ingress.key.clone())));
+        touched
+    }
+
+    fn remove(&mut self, at: Moment, object: &ObjectKey) -> Vec<Touched> {
+        self.held.remove(object);
+        let key = object.key.clone();
+        match object.kind {
+            Kind::Service => {
+                let old = self.services.remove(&key);
+                old.map(|_| Touched::Service(key)).into_iter().collect()
+            }
+            Kind::EndpointSlice => {
+                let Some(old) = self.slices.remove(&key) else { return Vec::new() };
+                self.count(&old, false);
+                self.readiness_changed(&old.service)
+            }
+            Kind::Ingress => {
+                let Some(old) = self.ingresses.remove(&key) else { return Vec::new() };
+                self.unlink(&old);
+                vec![Touched::Ingress(key)]
+            }
+            Kind::Node => match self.nodes.remove(&key.name) {
+                Some(_) => self.nodes_changed(at),
+                None => Vec::new(),
+            },
+        }
+    }
+
+    fn unlink(&mut self, ingress: &IngressObject) {
+        for service in backends(ingress) {
+            if let Some(keys) = self.behind.get_mut(&service) {
+                keys.remove(&ingress.key);
+            }
+        }
+    }
+
+    /// A complete list: what it holds is put, what it omits is gone.
+    fn list(&mut self, at: Moment, kind: Kind, objects: Vec<Object>) -> Vec<Touched> {
+        self.heard(kind, at);
+        let listed: BTreeSet<ServiceKey> = objects.iter().map(|object| object.key().key).collect();
+        let gone = self.keys(kind).filter(|key| !listed.contains(key));
+        let gone: Vec<_> = gone.map(|key| ObjectKey { kind, key }).collect();
+        let mut touched = self.watch_is(kind, KindState::Watching, at);
+        for object in objects.into_iter().filter(|object| object.key().kind == kind) {
+            touched.extend(self.put(at, object));
+        }
+        for key in &gone {
+            touched.extend(self.remove(at, key));
+        }
+        touched
+    }
+
+    fn keys(&self, kind: Kind) -> Box<dyn Iterator<Item = ServiceKey> + '_> {
+        match kind {
+            Kind::Service => Box::new(self.services.keys().cloned()),
+            Kind::EndpointSlice => Box::new(self.slices.keys().cloned()),
+            Kind::Ingress => Box::new(self.ingresses.keys().cloned()),
+            Kind::Node => Box::new(self.nodes.keys().map(|name| ServiceKey::new("", name.clone()))),
+        }
+    }
+
+    // === Where it is ===
+
+    /// Works out regions and zones again; `Some` when they changed. One without a node stays for
+    /// [`LOCALITY_HOLD`].
+    fn locate(&mut self, at: Moment) -> Option<Touched> {
+        let now = self.present_localities();
+        let mut next: BTreeMap<Locality, Option<Timestamp>> = BTreeMap::new();
+        if self.member.localities.is_none() {
+            for (locality, gone) in &self.localities {
+                let since = gone.unwrap_or(at.wall);
+                if !expired(since, LOCALITY_HOLD, at) {
+                    next.insert(locality.clone(), Some(since));
+                }
+            }
+        }
+        next.extend(now.into_iter().map(|locality| (locality, None)));
+        let changed = !next.keys().eq(self.localities.keys());
+        self.localities = next;
+        changed.then_some(Touched::Localities)
+    }
+
+    fn present_localities(&self) -> BTreeSet<Locality> {
+        if let Some(said) = &self.member.localities {
+            return said.iter().map(lowercase).collect();
+        }
+        let of = |node: &NodeObject| {
+            let locality = Locality { region: node.region.clone()?, zone: node.zone.clone() };
+            Some(lowercase(&locality))
+        };
+        self.nodes.values().filter_map(of).collect()
+    }
+
+    // === Freshness ===
+
+    fn heard(&mut self, kind: Kind, at: Moment) {
+        self.refused = None;
+        if let Some(watch) = self.kinds.get_mut(&kind) {
+            watch.contact = Some(at);
+        }
+    }
+
+    fn watch_is(&mut self, kind: Kind, state: KindState, at: Moment) -> Vec<Touched> {
+        let settled = self.is_settled();
+        let Some(watch) = self.kinds.get_mut(&kind) else { return Vec::new() };
+        if matches!(state, KindState::Denied(_) | KindState::Missing(_)) {
+            watch.contact = Some(at);
+        }
+        // A failing watch keeps what it had listed: only a kind never seen goes on waiting.
+        let keeps = matches!(state, KindState::Failing(_)) && watch.state == KindState::Watching;
+        let changed = !keeps && watch.state != state;
+        if changed {
+            watch.state = state;
+        }
+        if self.is_listed() {
+            self.restored = false;
+        }
+        let readiness = changed && kind == Kind::EndpointSlice;
+        if readiness || settled != self.is_settled() { vec![Touched::Everything] } else { vec![] }
+    }
+
+    fn refresh(&mut self, at: Moment) {
+        let age =
+            self.oldest_contact().map(|contact| at.mono.saturating_duration_since(contact.mono));
+        self.freshness = Freshness::of(age, self.failed_probes);
+        self.stale_since = match self.freshness {
+            Freshness::Fresh => None,
+            Freshness::Stale | Freshness::Unreachable => self.stale_since.or(Some(at)),
+        };
+    }
+
+    fn oldest_contact(&self) -> Option<Moment> {
+        let contacts: Option<Vec<_>> = self.kinds.values().map(|watch| watch.contact).collect();
+        contacts?.into_iter().min_by_key(|contact| contact.mono)
+    }
+
+    fn slices_state(&self) -> &KindState {
+        &self.kinds[&Kind::EndpointSlice].state
+    }
+
+    fn expire_held(&mut self, at: Moment) -> Vec<Touched> {
+        let over = |held: &Held| expired(held.since, STATUS_HOLD, at);
+        let keys: Vec<ObjectKey> =
+            self.held.iter().filter(|(_, held)| over(held)).map(|(key, _)| key.clone()).collect();
+        let touched = |key: ObjectKey| match key.kind {
+            Kind::Ingress => Touched::Ingress(key.key),
+            Kind::Service | Kind::EndpointSlice | Kind::Node => Touched::Service(key.key),
+        };
+        keys.into_iter()
+            .inspect(|key| {
+                self.held.remove(key);
+            })
+            .map(touched)
+            .collect()
+    }
+}
+
+/// Whether a Service takes part at all: of type LoadBalancer, and not excluded.
+pub(super) fn is_federated(service: &ServiceObject) -> bool {
+    let excluded = service.annotations.as_ref().is_some_and(|annotations| annotations.exclude);
+    service.load_balancer && !excluded
+}
+
+fn backends(ingress: &IngressObject) -> BTreeSet<ServiceKey> {
+    let names = ingress.rules.iter().flat_map(|rule| &rule.backends);
+    names.map(|name| ServiceKey::new(ingress.key.namespace.clone(), name.clone())).collect()
+}
+
+fn lowercase(locality: &Locality) -> Locality {
+    Locality {
+        region: locality.region.to_lowercase().into(),
+        zone: locality.zone.as_ref().map(|zone| zone.to_lowercase().into()),
+    }
+}
+
+fn expired(since: Timestamp, hold: Duration, at: Moment) -> bool {
+    since.checked_add(hold).is_ok_and(|end| end <= at.wall)
+}
+
+// === On disk ===
+
+/// A cluster as it is kept on disk, to be believed after a restart until its API is heard again.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SavedCluster {
+    /// Its name.
+    pub name: ClusterName,
+    joined: Timestamp,
+    services: Vec<Arc<ServiceObject>>,
+    slices: Vec<SliceCounts>,
+    ingresses: Vec<Arc<IngressObject>>,
+    nodes: Vec<NodeObject>,
+    localities: Vec<(Locality, Option<Timestamp>)>,
+    held: Vec<(ObjectKey, Held)>,
+    kinds: BTreeMap<Kind, KindState>,
+}
+
+impl Cluster {
+    pub(super) fn save(&self) -> SavedCluster {
+        SavedCluster {
+            name: self.name.clone(),
+            joined: self.joined,
+            services: self.services.values().cloned().collect(),
+            slices: self.slices.values().cloned().collect(),
+            ingresses: self.ingresses.values().cloned().collect(),
+            nodes: self.nodes.values().cloned().collect(),
+            localities: self.localities.clone().into_iter().collect(),
+            held: self.held.iter().map(|(key, held)| (key.clone(), held.clone())).collect(),
+            kinds: self.kinds.iter().map(|(kind, watch)| (*kind, watch.state.clone())).collect(),
+        }
+    }
+
+    /// Takes over what was saved; its contacts are not, so it is unreachable until heard.
+    pub(super) fn restore(&mut self, saved: SavedCluster, at: Moment) {
+        self.joined = saved.joined;
+        self.localities = saved.localities.into_iter().collect();
+        saved.slices.into_iter().for_each(|slice| drop(self.put_slice(slice)));
+        saved.ingresses.iter().for_each(|object| {
+            self.put_ingress(at, IngressObject::clone(object));
+        });
+        self.services = saved.services.into_iter().map(|s| (s.key.clone(), s)).collect();
+        self.nodes = saved.nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
+        self.held = saved.held.into_iter().collect();
+        self.restored = true;
+        for (kind, state) in saved.kinds {
+            // A kind that could not be read says nothing about readiness now either.
+            if let (KindState::Denied(_) | KindState::Missing(_), Some(watch)) =
+                (&state, self.kinds.get_mut(&kind))
+            {
+                watch.state = state;
+            }
+        }
+        self.locate(at);
+    }
+}

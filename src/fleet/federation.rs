@@ -1,0 +1,559 @@
+//! One federation's zone, kept in step with the clusters: which names changed, and to what.
+
+use super::{
+    cluster::{Cluster, is_federated},
+    levels::{Names, Resolved, Targets},
+    offers::{self, Chosen, Offer, Selection},
+    view::{Serving, Unit, UnitView},
+};
+use crate::{
+    model::{
+        AllDown, ClusterName, Federation, FederationName, Key, Locality, Moment, Name, ObjectKey,
+        Serial, ServiceKey, Ttl,
+    },
+    records::{Completeness, Node, RecordType, Zone},
+};
+use imbl::OrdMap;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+pub(super) type Clusters = BTreeMap<ClusterName, Cluster>;
+/// Which objects claim a host.
+pub(super) type Claims = HashMap<Name, BTreeSet<(ClusterName, ObjectKey)>>;
+pub(super) type Units = OrdMap<(FederationName, Unit), Arc<UnitView>>;
+
+/// What a TrafficPolicy changes for one service or host.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Override {
+    /// In place of the federation's TTL.
+    pub ttl: Option<Ttl>,
+    /// In place of what the federation does when all is down.
+    pub all_down: Option<AllDown>,
+}
+
+/// All that a compilation reads beside the federation itself.
+pub(super) struct Inventory<'i> {
+    pub(super) clusters: &'i Clusters,
+    pub(super) claims: &'i Claims,
+    pub(super) resolved: &'i Resolved,
+    pub(super) overrides: &'i BTreeMap<Unit, Override>,
+    pub(super) at: Moment,
+    /// Whether the clusters have had their time to show themselves since the start.
+    pub(super) overdue: bool,
+}
+
+/// A federation, its zone as published last, and what must be compiled again.
+#[derive(Debug)]
+pub(super) struct FederationState {
+    pub(super) federation: Arc<Federation>,
+    pub(super) base: Arc<Zone>,
+    pub(super) zone: Arc<Zone>,
+    pub(super) last_known: BTreeMap<Unit, Chosen>,
+    /// Which units need a host name resolved, and which host names a unit needs.
+    pub(super) wanted: BTreeMap<Name, BTreeSet<Unit>>,
+    wants: HashMap<Unit, BTreeSet<Name>>,
+    localities: BTreeSet<Locality>,
+    dirty: HashSet<Unit>,
+    /// Set when all names must be compiled again.
+    rebuild: bool,
+    /// Once complete, a zone stays so: a cluster that joins later makes it no less true.
+    pub(super) completed: bool,
+}
+
+impl FederationState {
+    pub(super) fn new(
+        federation: Arc<Federation>,
+        base: Arc<Zone>,
+        serial: Option<Serial>,
+    ) -> Self {
+        let mut zone = base.with([], serial.unwrap_or(base.serial()));
+        zone.completeness = Completeness::Pending;
+        Self {
+            federation,
+            base,
+            zone: Arc::new(zone),
+            last_known: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            wants: HashMap::new(),
+            localities: BTreeSet::new(),
+            dirty: HashSet::new(),
+            rebuild: true,
+            completed: false,
+        }
+    }
+
+    /// Takes over a changed configuration; the zone is compiled again where it differs.
+    pub(super) fn configure(&mut self, federation: Arc<Federation>, base: Arc<Zone>) {
+        let same = self.federation == federation && self.base.nodes().eq(base.nodes());
+        if !same {
+            self.federation = federation;
+            self.base = base;
+            self.rebuild = true;
+        }
+    }
+
+    pub(super) fn touch(&mut self, unit: Unit) {
+        if !self.rebuild {
+            self.dirty.insert(unit);
+        }
+    }
+
+    pub(super) fn touch_all(&mut self) {
+        self.rebuild = true;
+    }
+
+    /// Brings zone and views up to date; whether anything changed.
+    pub(super) fn compile(&mut self, inventory: &Inventory<'_>, units: &mut Units) -> bool {
+        let completeness = self.completeness(inventory);
+        let mut changed = self.zone.completeness != completeness;
+        if completeness != Completeness::Pending {
+            changed |= self.compile_names(inventory, units);
+        }
+        if self.zone.completeness != completeness {
+            let mut zone = Zone::clone(&self.zone);
+            zone.completeness = completeness;
+            self.zone = Arc::new(zone);
+        }
+        changed
+    }
+
+    fn compile_names(&mut self, inventory: &Inventory<'_>, units: &mut Units) -> bool {
+        let localities = self.localities_of(inventory.clusters);
+        if self.localities != localities {
+            self.localities = localities;
+            self.rebuild = true;
+        }
+        let mut zone = BTreeMap::new();
+        let mut views_changed = false;
+        let rebuild = std::mem::take(&mut self.rebuild);
+        let dirty = if rebuild { self.all_units(inventory, units) } else { self.dirty_units() };
+        for unit in dirty {
+            views_changed |= self.compile_unit(unit, inventory, units, &mut zone);
+        }
+        if rebuild {
+            self.dirty.clear();
+            self.clear_leftovers(&mut zone);
+        }
+        self.put(zone, inventory.at) || views_changed
+    }
+
+    /// Every unit that there is, and those that were.
+    fn all_units(&self, inventory: &Inventory<'_>, units: &Units) -> Vec<Unit> {
+        let services = inventory.clusters.values().flat_map(|cluster| {
+            let federated = cluster.services.iter().filter(|(_, service)| is_federated(service));
+            federated.map(|(key, _)| Unit::Service(key.clone()))
+        });
+        let hosts = inventory.claims.keys().map(|host| Unit::Host(host.clone()));
+        let name = &self.federation.name;
+        let known = units.keys().filter(|(federation, _)| federation == name);
+        let all: BTreeSet<Unit> =
+            services.chain(hosts).chain(known.map(|(_, unit)| unit.clone())).collect();
+        all.into_iter().collect()
+    }
+
+    fn dirty_units(&mut self) -> Vec<Unit> {
+        self.dirty.drain().collect()
+    }
+
+    /// After a rebuild, names that nothing made again go back to what the static part says.
+    fn clear_leftovers(&self, changes: &mut BTreeMap<Key, Option<Node>>) {
+        for (key, _) in self.zone.nodes() {
+            if !changes.contains_key(key) {
+                changes.insert(key.clone(), self.base.node(key.as_bytes()).cloned());
+            }
+        }
+        for (key, node) in self.base.nodes() {
+            changes.entry(key.clone()).or_insert_with(|| Some(node.clone()));
+        }
+    }
+
+    /// Publishes what differs from the zone as it is; whether anything does.
+    fn put(&mut self, changes: BTreeMap<Key, Option<Node>>, at: Moment) -> bool {
+        let zone = &self.zone;
+        let differs = |key: &Key, node: &Option<Node>| match node {
+            Some(node) if key == zone.key() => !same_but_soa(zone.node(key.as_bytes()), node),
+            node => zone.node(key.as_bytes()) != node.as_ref(),
+        };
+        let changes: Vec<_> =
+            changes.into_iter().filter(|(key, node)| differs(key, node)).collect();
+        if changes.is_empty() {
+            return false;
+        }
+        let seconds = u64::try_from(at.wall.as_second()).unwrap_or_default();
+        self.zone = Arc::new(self.zone.with(changes, self.zone.serial().next(seconds)));
+        true
+    }
+
+    fn completeness(&mut self, inventory: &Inventory<'_>) -> Completeness {
+        let mut members =
+            inventory.clusters.values().filter(|cluster| self.federation.has(&cluster.name));
+        if self.completed || members.clone().all(Cluster::is_settled) {
+            self.completed = true;
+            Completeness::Complete
+        } else if members.any(Cluster::is_settled) && inventory.overdue {
+            Completeness::Partial
+        } else {
+            Completeness::Pending
+        }
+    }
+
+    fn localities_of(&self, clusters: &Clusters) -> BTreeSet<Locality> {
+        let members = clusters.values().filter(|cluster| self.federation.has(&cluster.name));
+        members.flat_map(Cluster::localities).cloned().collect()
+    }
+
+    // === One service or host ===
+
+    fn compile_unit(
+        &mut self,
+        unit: Unit,
+        inventory: &Inventory<'_>,
+        units: &mut Units,
+        zone: &mut BTreeMap<Key, Option<Node>>,
+    ) -> bool {
+        let (offers, mut problems) = self.offers(&unit, inventory);
+        let id = (self.federation.name.clone(), unit.clone());
+        self.forget_wanted(&unit);
+        let Some(name) = self.name_of(&unit, &mut problems).filter(|_| !offers.is_empty()) else {
+            self.last_known.remove(&unit);
+            self.remove_names(&unit, zone);
+            return self.show_refusal(id, offers.is_empty(), problems, units);
+        };
+        let selection = self.select(&unit, &offers, inventory);
+        self.remember(&unit, &selection);
+        problems.extend(selection.problems.iter().cloned());
+        self.write_names(&unit, &name, &selection, inventory, zone, &mut problems);
+        let view = self.view(unit, name, selection, inventory, problems);
+        let changed = units.get(&id).map(|old| &**old) != Some(&view);
+        if changed {
+            units.insert(id, Arc::new(view));
+        }
+        changed
+    }
+
+    fn offers<'i>(
+        &self,
+        unit: &Unit,
+        inventory: &Inventory<'i>,
+    ) -> (Vec<(&'i Cluster, Offer)>, Vec<String>) {
+        let members = inventory.clusters.values().filter(|c| self.federation.has(&c.name));
+        match unit {
+            Unit::Service(key) => {
+                let of =
+                    |cluster| Some((cluster, offers::of_service(cluster, key, &self.federation)?));
+                (members.filter_map(of).collect(), Vec::new())
+            }
+            Unit::Host(host) => {
+                let claims = inventory.claims.get(host).into_iter().flatten();
+                let find = |(cluster, object): &(ClusterName, ObjectKey)| {
+                    let cluster = inventory.clusters.get(cluster)?;
+                    let taken = self.federation.has(&cluster.name);
+                    let federation = &self.federation;
+                    let offer = offers::of_claim(cluster, object, host, federation)?;
+                    taken.then(|| (cluster, object.clone(), offer))
+                };
+                granted(host, claims.filter_map(find).collect())
+            }
+        }
+    }
+
+    /// The global name or the host; `None` with a problem when it cannot be one of this zone's.
+    fn name_of(&self, unit: &Unit, problems: &mut Vec<String>) -> Option<Name> {
+        let refused = match unit {
+            Unit::Service(key) => match self.check_service_names(key) {
+                Ok(name) => return Some(name),
+                Err(problem) => problem,
+            },
+            Unit::Host(host) if !host.is_within(&self.federation.zone) => return None,
+            Unit::Host(host) if self.is_generated(host) => format!(
+                "host {host} lies among the names that federation {} makes by itself (…{}.svc…); \
+                 the host is left out",
+                self.federation.name, self.federation.name
+            ),
+            Unit::Host(host) => return Some(host.clone()),
+        };
+        problems.push(refused);
+        None
+    }
+
+    /// All names of a service must fit, or none is made: half a chain would be a dead end.
+    fn check_service_names(&self, key: &ServiceKey) -> Result<Name, String> {
+        let refused = |error| {
+            format!(
+                "service {key}: its names in federation {} do not fit into DNS ({error}); \
+                 the service is left out, shorten its name or namespace",
+                self.federation.name
+            )
+        };
+        let names = self.names(key);
+        for locality in &self.localities {
+            names.region(&locality.region).map_err(refused)?;
+            if let Some(zone) = &locality.zone {
+                names.zone(zone, &locality.region).map_err(refused)?;
+            }
+        }
+        names.global().map_err(refused)
+    }
+
+    fn is_generated(&self, host: &Name) -> bool {
+        let labels: Vec<&[u8]> = host.labels().collect();
+        labels.windows(2).any(|pair| {
+            pair[0].eq_ignore_ascii_case(self.federation.name.0.as_bytes())
+                && pair[1].eq_ignore_ascii_case(b"svc")
+        })
+    }
+
+    fn select(
+        &self,
+        unit: &Unit,
+        offers: &[(&Cluster, Offer)],
+        inventory: &Inventory<'_>,
+    ) -> Selection {
+        let override_ = inventory.overrides.get(unit);
+        let all_down = override_.and_then(|own| own.all_down.as_ref());
+        let all_down = all_down.unwrap_or(&self.federation.all_down);
+        let last = self.last_known.get(unit);
+        let mut selection = offers::choose(offers, &self.federation, all_down, last, inventory.at);
+        selection.ttl = selection.ttl.or(override_.and_then(|own| own.ttl));
+        selection
+    }
+
+    fn remember(&mut self, unit: &Unit, selection: &Selection) {
+        if matches!(selection.serving, Serving::Healthy | Serving::Reluctant) {
+            self.last_known.insert(unit.clone(), selection.chosen.clone());
+        }
+    }
+
+    fn forget_wanted(&mut self, unit: &Unit) {
+        for host in self.wants.remove(unit).into_iter().flatten() {
+            if let Some(units) = self.wanted.get_mut(&host) {
+                units.remove(unit);
+                if units.is_empty() {
+                    self.wanted.remove(&host);
+                }
+            }
+        }
+    }
+
+    fn want(&mut self, unit: &Unit, host: &Name) {
+        self.wanted.entry(host.clone()).or_default().insert(unit.clone());
+        self.wants.entry(unit.clone()).or_default().insert(host.clone());
+    }
+
+    fn show_refusal(
+        &self,
+        id: (FederationName, Unit),
+        gone: bool,
+        problems: Vec<String>,
+        units: &mut Units,
+    ) -> bool {
+        if gone || problems.is_empty() {
+            return units.remove(&id).is_some();
+        }
+        let view = UnitView {
+            federation: id.0.clone(),
+            unit: id.1.clone(),
+            name: self.federation.zone.clone(),
+            serving: Serving::Nothing,
+            endpoints: Vec::new(),
+            problems,
+        };
+        let changed = units.get(&id).map(|old| &**old) != Some(&view);
+        units.insert(id, Arc::new(view));
+        changed
+    }
+
+    fn view(
+        &self,
+        unit: Unit,
+        name: Name,
+        selection: Selection,
+        inventory: &Inventory<'_>,
+        problems: Vec<String>,
+    ) -> UnitView {
+        let mut endpoints = selection.endpoints;
+        for endpoint in &mut endpoints {
+            if let Some(crate::model::Address::Host(host)) = &endpoint.address {
+                endpoint.resolved = inventory.resolved.get(host).cloned().unwrap_or_default();
+            }
+        }
+        UnitView {
+            federation: self.federation.name.clone(),
+            unit,
+            name,
+            serving: selection.serving,
+            endpoints,
+            problems,
+        }
+    }
+
+    // === Its names ===
+
+    fn write_names(
+        &mut self,
+        unit: &Unit,
+        name: &Name,
+        selection: &Selection,
+        inventory: &Inventory<'_>,
+        zone: &mut BTreeMap<Key, Option<Node>>,
+        problems: &mut Vec<String>,
+    ) {
+        let ttl = selection.ttl.unwrap_or(self.federation.ttl);
+        let mut top = targets(selection, |_| true);
+        top.extend(&selection.fallback);
+        let mut levels = vec![(name.clone(), top, None)];
+        if let Unit::Service(key) = unit {
+            levels.extend(self.lower_levels(key, name, selection, inventory));
+        }
+        for (name, targets, up) in levels {
+            for host in targets.to_resolve() {
+                self.want(unit, host);
+            }
+            let node = targets.node(ttl, up.as_ref(), inventory.resolved);
+            self.write(&name, node, &targets, ttl, inventory.resolved, zone, problems);
+        }
+    }
+
+    /// Region and zone names, each with its targets and the name above it.
+    fn lower_levels(
+        &self,
+        key: &ServiceKey,
+        global: &Name,
+        selection: &Selection,
+        inventory: &Inventory<'_>,
+    ) -> Vec<(Name, Targets, Option<Name>)> {
+        let names = self.names(key);
+        let healthy = matches!(selection.serving, Serving::Healthy | Serving::Reluctant);
+        let within = |test: &dyn Fn(&Locality) -> bool| {
+            targets(selection, |cluster| {
+                let cluster = inventory.clusters.get(cluster);
+                healthy && cluster.is_some_and(|cluster| cluster.localities().any(test))
+            })
+        };
+        let mut levels = Vec::new();
+        let regions: BTreeSet<_> = self.localities.iter().map(|l| l.region.clone()).collect();
+        for region in regions {
+            let Ok(name) = names.region(&region) else { continue };
+            levels.push((name, within(&|own| own.region == region), Some(global.clone())));
+        }
+        for locality in self.localities.iter() {
+            let Some(zone) = &locality.zone else { continue };
+            let name = names.zone(zone, &locality.region);
+            let (Ok(name), Ok(up)) = (name, names.region(&locality.region)) else { continue };
+            levels.push((name, within(&|own| own == locality), Some(up)));
+        }
+        levels
+    }
+
+    /// Puts a node in place, unless the zone's static part has the name already.
+    #[allow(clippy::too_many_arguments)] // one name's whole context, used by one caller
+    fn write(
+        &self,
+        name: &Name,
+        node: Option<Node>,
+        targets: &Targets,
+        ttl: Ttl,
+        resolved: &Resolved,
+        zone: &mut BTreeMap<Key, Option<Node>>,
+        problems: &mut Vec<String>,
+    ) {
+        let key = name.key();
+        if key == *self.zone.key() {
+            zone.insert(key, Some(self.apex_with(targets.address_node(ttl, resolved))));
+        } else if let Some(own) = self.base.node(key.as_bytes()) {
+            problems.push(format!(
+                "{name} is among the zone's static records, which stand; \
+                 what the clusters offer under it is left out"
+            ));
+            zone.insert(key, Some(own.clone()));
+        } else {
+            zone.insert(key, node);
+        }
+    }
+
+    /// The static apex with these addresses, unless it has addresses of its own.
+    fn apex_with(&self, addresses: Node) -> Node {
+        let mut apex = self.base.node(self.zone.key().as_bytes()).cloned().unwrap_or_default();
+        let own = [RecordType::A, RecordType::AAAA].iter().any(|rtype| apex.get(*rtype).is_some());
+        if !own {
+            addresses.iter().for_each(|rrset| apex.put(rrset.clone()));
+        }
+        apex
+    }
+
+    fn remove_names(&self, unit: &Unit, zone: &mut BTreeMap<Key, Option<Node>>) {
+        let mut remove = |name: Name| {
+            let key = name.key();
+            let stays = self.base.node(key.as_bytes()).cloned();
+            zone.insert(key, stays);
+        };
+        match unit {
+            Unit::Host(host) if !host.is_within(&self.federation.zone) => {}
+            Unit::Host(host) if self.is_generated(host) => {}
+            Unit::Host(host) => remove(host.clone()),
+            Unit::Service(key) => {
+                let names = self.names(key);
+                let all = self.localities.iter().flat_map(|locality| {
+                    let zone = locality.zone.as_ref();
+                    let zone = zone.and_then(|zone| names.zone(zone, &locality.region).ok());
+                    [names.region(&locality.region).ok(), zone]
+                });
+                all.chain([names.global().ok()]).flatten().for_each(&mut remove);
+            }
+        }
+    }
+
+    fn names(&self, key: &ServiceKey) -> Names {
+        Names::new(key, &self.federation.name, &self.federation.zone)
+    }
+}
+
+/// A host belongs to one namespace: the one whose claim is oldest (then first by name). Claims
+/// from others are reported and left out (invariant I4).
+fn granted<'i>(
+    host: &Name,
+    claims: Vec<(&'i Cluster, ObjectKey, Offer)>,
+) -> (Vec<(&'i Cluster, Offer)>, Vec<String>) {
+    let age = |(cluster, object, _): &(&Cluster, ObjectKey, Offer)| {
+        let created = offers::created(cluster, object);
+        (if created == 0 { i64::MAX } else { created }, object.key.namespace.clone())
+    };
+    let Some((_, owner)) = claims.iter().map(age).min() else { return Default::default() };
+    let (kept, others): (Vec<_>, Vec<_>) =
+        claims.into_iter().partition(|(_, object, _)| object.key.namespace == owner);
+    let conflict = |(cluster, object, _): (&Cluster, ObjectKey, Offer)| {
+        format!(
+            "{object} in {} claims host {host}, which namespace {owner} claimed first; \
+             its claim is left out",
+            cluster.name
+        )
+    };
+    let problems = others.into_iter().map(conflict).collect();
+    (kept.into_iter().map(|(cluster, _, offer)| (cluster, offer)).collect(), problems)
+}
+
+fn targets(selection: &Selection, of: impl Fn(&ClusterName) -> bool) -> Targets {
+    let mut targets = Targets::default();
+    for (_, addresses) in selection.chosen.iter().filter(|(cluster, _)| of(cluster)) {
+        targets.extend(addresses);
+    }
+    targets
+}
+
+/// The SOA's serial is set at publication, so it does not make a node different.
+fn same_but_soa(old: Option<&Node>, new: &Node) -> bool {
+    let rest = |node: &Node| {
+        node.iter().filter(|rrset| rrset.rtype != RecordType::SOA).cloned().collect::<Vec<_>>()
+    };
+    let numbers = |node: &Node| {
+        // All but the serial's four octets, which stand sixteen before the end.
+        node.get(RecordType::SOA).and_then(|soa| {
+            let data = soa.rdata().next()?;
+            let (names, tail) = data.split_at(data.len().checked_sub(20)?);
+            Some((soa.ttl, names.to_vec(), tail[4..].to_vec()))
+        })
+    };
+    old.is_some_and(|old| rest(old) == rest(new) && numbers(old) == numbers(new))
+}
