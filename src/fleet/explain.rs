@@ -109,7 +109,9 @@ fn because(unit: &UnitView) -> Vec<String> {
     let first = match unit.serving {
         Serving::Healthy => format!("{used} of {total} endpoints are ready and answered"),
         Serving::Reluctant => "only drained or offline clusters are left; better than none".into(),
-        Serving::LastKnown => "no endpoint is ready: the last known addresses stand (fail open)".into(),
+        Serving::LastKnown => {
+            "no endpoint is ready: the last known addresses stand (fail open)".into()
+        }
         Serving::AllConfigured => "no endpoint is ready: all configured addresses stand".into(),
         Serving::Fallback => "no endpoint is ready: the fallback stands".into(),
         Serving::Nothing => "no endpoint has been ready yet, so there is no address to give".into(),
@@ -122,7 +124,12 @@ fn because(unit: &UnitView) -> Vec<String> {
     std::iter::once(first).chain(held).chain(unit.problems.iter().cloned()).collect()
 }
 
-fn show(snapshot: &Snapshot, name: &Name, rtype: RecordType, client: Option<IpAddr>) -> ShownAnswer {
+fn show(
+    snapshot: &Snapshot,
+    name: &Name,
+    rtype: RecordType,
+    client: Option<IpAddr>,
+) -> ShownAnswer {
     let question = Question { name: name.as_wire(), rtype };
     let answer = records::lookup(&snapshot.zones, &question, &Client { address: client });
     ShownAnswer { rcode: rcode(answer.outcome).to_owned(), answer: shown(&answer, name) }
@@ -136,7 +143,11 @@ fn shown(answer: &Answer<'_>, asked: &Name) -> Vec<ShownRrset> {
         },
         ttl: entry.ttl,
         rtype: entry.rrset.rtype.to_string(),
-        data: entry.rrset.rdata().map(|data| records::rdata_text(entry.rrset.rtype, data)).collect(),
+        data: entry
+            .rrset
+            .rdata()
+            .map(|data| records::rdata_text(entry.rrset.rtype, data))
+            .collect(),
     };
     answer.answer.iter().map(rrset).collect()
 }

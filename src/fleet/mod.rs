@@ -9,7 +9,7 @@
 //! (I1, I6), and nothing is denied before all clusters have been seen (I13).
 
 mod cluster;
-// mod explain;
+mod explain;
 mod federation;
 pub mod levels;
 mod offers;
@@ -18,7 +18,7 @@ mod state;
 mod view;
 
 pub use cluster::{LOCALITY_HOLD, STATUS_HOLD, SavedCluster};
-// pub use explain::{Explanation, ShownRrset, explain};
+pub use explain::{Explanation, ShownAnswer, ShownRrset, explain};
 pub use federation::Override;
 pub use snapshot::{FederationView, Snapshot};
 pub use state::{Saved, SavedFederation};

@@ -330,6 +330,12 @@ impl Key {
         Self(key)
     }
 
+    /// From octets that [`Key::as_bytes`] gave, or a prefix of them that ends a label.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(SmallVec::from_slice(bytes))
+    }
+
     /// The octets that are compared.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -349,8 +355,9 @@ impl Key {
                 other => label.push(other),
             }
         }
+        // A key is made from a name's own labels, so they make a name again.
         Name::from_labels(labels.iter().rev().map(SmallVec::as_slice))
-            .expect("a key is only made from a name's own labels")
+            .unwrap_or_else(|_| Name::root())
     }
 }
 

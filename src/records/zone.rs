@@ -90,6 +90,12 @@ impl Zone {
         self.nodes.get(key)
     }
 
+    /// The same, with the zone's own copy of the key.
+    #[must_use]
+    pub fn entry(&self, key: &[u8]) -> Option<(&Key, &Node)> {
+        self.nodes.get_key_value(key)
+    }
+
     /// Whether a name at or below `key` owns records: true for nodes and empty non-terminals.
     #[must_use]
     pub fn exists(&self, key: &[u8]) -> bool {
