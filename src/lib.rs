@@ -3,4 +3,5 @@
 pub mod fleet;
 pub mod model;
 pub mod records;
+pub mod server;
 pub mod source;

@@ -1,0 +1,257 @@
+//! Writes an answer (RFC 1035 §4.1): whole rrsets or none, names compressed, room for OPT kept.
+
+use super::message::{HEADER, Query, Rcode};
+use crate::{
+    model::Name,
+    records::{Answer, Entry, Outcome, Owner, RecordType},
+};
+use smallvec::SmallVec;
+
+/// Writes the answer to `query` into `out`, at most `limit` octets; whether it had to be cut (TC).
+pub(super) fn answer(
+    query: &Query<'_>,
+    answer: &Answer<'_>,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Written {
+    let rcode = rcode(answer.outcome);
+    let mut writer = Writer::begin(query, limit, out);
+    writer.flags(rcode, answer.authoritative);
+    // Without its glue a referral may lead nowhere (RFC 9471 §3), so there it is worth a TC.
+    let glue = answer.outcome == Outcome::Referral;
+    let whole = writer.section(Count::Answer, &answer.answer)
+        && writer.section(Count::Authority, &answer.authority)
+        && (writer.section(Count::Additional, &answer.additional) || !glue);
+    writer.finish(query, rcode, !whole)
+}
+
+/// Writes an answer that is an error and nothing else.
+pub(super) fn error(query: &Query<'_>, rcode: Rcode, limit: usize, out: &mut Vec<u8>) -> Written {
+    let mut writer = Writer::begin(query, limit, out);
+    writer.flags(rcode, false);
+    writer.finish(query, rcode, false)
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written {
+    pub(super) rcode: Rcode,
+    pub(super) truncated: bool,
+}
+
+fn rcode(outcome: Outcome) -> Rcode {
+    match outcome {
+        Outcome::Data | Outcome::NoData | Outcome::Referral | Outcome::Alias => Rcode::NOERROR,
+        Outcome::NxDomain => Rcode::NXDOMAIN,
+        Outcome::YxDomain => Rcode::YXDOMAIN,
+        Outcome::Refused => Rcode::REFUSED,
+        Outcome::NotReady => Rcode::SERVFAIL,
+    }
+}
+
+/// Where a section's count stands in the header.
+#[derive(Clone, Copy)]
+enum Count {
+    Answer = 6,
+    Authority = 8,
+    Additional = 10,
+}
+
+struct Writer<'w> {
+    out: &'w mut Vec<u8>,
+    /// Where records must end.
+    limit: usize,
+    /// Where names begin that a pointer may point at.
+    names: SmallVec<[u16; MAX_NAMES]>,
+}
+
+/// More names than this are not remembered: what is compared per name stays bounded.
+const MAX_NAMES: usize = 24;
+/// An OPT without options (RFC 6891 §6.1.2).
+const OPT_LENGTH: usize = 11;
+/// What we say we can take in UDP: fits every path without fragments (DNS flag day 2020).
+const OUR_UDP_SIZE: u16 = 1232;
+
+impl<'w> Writer<'w> {
+    fn begin(query: &Query<'_>, limit: usize, out: &'w mut Vec<u8>) -> Self {
+        out.clear();
+        out.extend_from_slice(&query.id);
+        out.extend_from_slice(&[0; HEADER - 2]);
+        out[2] = query.opcode << 3 | u8::from(query.recursion_desired);
+        out[3] = u8::from(query.checking_disabled) << 4;
+        out.extend_from_slice(query.question);
+        out[5] = u8::from(!query.question.is_empty());
+        let opt = if query.edns.is_some() { OPT_LENGTH } else { 0 };
+        let mut writer = Self { out, limit: limit.saturating_sub(opt), names: SmallVec::new() };
+        if !query.question.is_empty() {
+            writer.remember(query.name, HEADER);
+        }
+        writer
+    }
+
+    fn flags(&mut self, rcode: Rcode, authoritative: bool) {
+        self.out[2] |= 0x80 | u8::from(authoritative) << 2;
+        self.out[3] |= u8::try_from(rcode.0 & 0x0f).unwrap_or_default();
+    }
+
+    fn finish(self, query: &Query<'_>, rcode: Rcode, truncated: bool) -> Written {
+        if truncated {
+            self.out[2] |= 0x02;
+        }
+        if let Some(edns) = query.edns {
+            let extended = u8::try_from(rcode.0 >> 4).unwrap_or_default();
+            let [high, low] = OUR_UDP_SIZE.to_be_bytes();
+            let flags = u8::from(edns.dnssec_ok) << 7;
+            self.out.extend_from_slice(&[0, 0, 41, high, low, extended, 0, flags, 0, 0, 0]);
+            count(self.out, Count::Additional, 1);
+        }
+        Written { rcode, truncated }
+    }
+
+    /// Whether all of the section's rrsets fit.
+    fn section(&mut self, section: Count, entries: &[Entry<'_>]) -> bool {
+        entries.iter().all(|entry| self.rrset(section, entry))
+    }
+
+    fn rrset(&mut self, section: Count, entry: &Entry<'_>) -> bool {
+        let (start, known) = (self.out.len(), self.names.len());
+        let mut records = 0_u16;
+        for data in entry.rrset.rdata() {
+            self.owner(&entry.owner);
+            self.out.extend_from_slice(&entry.rrset.rtype.0.to_be_bytes());
+            self.out.extend_from_slice(&[0, 1]);
+            self.out.extend_from_slice(&entry.ttl.as_secs().to_be_bytes());
+            self.data(entry.rrset.rtype, data);
+            records = records.saturating_add(1);
+            if self.out.len() > self.limit {
+                self.out.truncate(start);
+                self.names.truncate(known);
+                return false;
+            }
+        }
+        count(self.out, section, records);
+        true
+    }
+
+    fn owner(&mut self, owner: &Owner<'_>) {
+        match owner {
+            Owner::Asked => self.pointer(HEADER),
+            Owner::Name(name) => self.name(name.as_wire()),
+        }
+    }
+
+    fn data(&mut self, rtype: RecordType, data: &[u8]) {
+        let at = self.out.len();
+        self.out.extend_from_slice(&[0, 0]);
+        match split_names(rtype, data) {
+            Some((before, names, after)) => {
+                self.out.extend_from_slice(before);
+                names.into_iter().for_each(|name| self.name(name));
+                self.out.extend_from_slice(after);
+            }
+            None => self.out.extend_from_slice(data),
+        }
+        let length = u16::try_from(self.out.len() - at - 2).unwrap_or(u16::MAX);
+        self.out[at..at + 2].copy_from_slice(&length.to_be_bytes());
+    }
+
+    /// The name, its end replaced by a pointer where that end was written before.
+    fn name(&mut self, wire: &[u8]) {
+        let start = self.out.len();
+        let mut at = 0;
+        while let Some(length) = wire.get(at).copied().filter(|length| *length > 0) {
+            if let Some(known) = self.find(&wire[at..]) {
+                self.pointer(known);
+                self.remember_from(wire, start, at);
+                return;
+            }
+            let next = at + 1 + usize::from(length);
+            self.out.extend_from_slice(&wire[at..next]);
+            at = next;
+        }
+        self.out.push(0);
+        self.remember_from(wire, start, at);
+    }
+
+    fn find(&self, suffix: &[u8]) -> Option<usize> {
+        let known = self.names.iter().map(|at| usize::from(*at));
+        known.into_iter().find(|at| same_name(self.out, *at, suffix))
+    }
+
+    fn pointer(&mut self, at: usize) {
+        let pointer = 0xc000 | u16::try_from(at).unwrap_or_default();
+        self.out.extend_from_slice(&pointer.to_be_bytes());
+    }
+
+    fn remember(&mut self, wire: &[u8], start: usize) {
+        self.remember_from(wire, start, wire.len() - 1);
+    }
+
+    /// Remembers the labels before `end` of a name that begins at `start`.
+    fn remember_from(&mut self, wire: &[u8], start: usize, end: usize) {
+        let mut at = 0;
+        while at < end && self.names.len() < MAX_NAMES {
+            // A pointer has 14 bits (RFC 1035 §4.1.4).
+            let Some(offset) = u16::try_from(start + at).ok().filter(|at| *at < 0x4000) else {
+                return;
+            };
+            self.names.push(offset);
+            at += 1 + usize::from(wire[at]);
+        }
+    }
+}
+
+/// Whether the name at `at` in the message is `suffix`, without case.
+fn same_name(message: &[u8], mut at: usize, mut suffix: &[u8]) -> bool {
+    // Pointers that we wrote lead backwards only, so this ends.
+    loop {
+        let Some(length) = message.get(at).copied() else { return false };
+        if length >= 0xc0 {
+            let Some(low) = message.get(at + 1) else { return false };
+            at = usize::from(u16::from_be_bytes([length & 0x3f, *low]));
+            continue;
+        }
+        let end = 1 + usize::from(length);
+        let (Some(own), Some(other)) = (message.get(at..at + end), suffix.get(..end)) else {
+            return false;
+        };
+        if !own.eq_ignore_ascii_case(other) {
+            return false;
+        }
+        if length == 0 {
+            return true;
+        }
+        at += end;
+        suffix = &suffix[end..];
+    }
+}
+
+type Split<'d> = (&'d [u8], SmallVec<[&'d [u8]; 2]>, &'d [u8]);
+
+/// The names within the data of types whose names may be compressed (RFC 3597 §4).
+fn split_names(rtype: RecordType, data: &[u8]) -> Option<Split<'_>> {
+    let (skip, names) = match rtype.0 {
+        2 | 5 | 12 => (0, 1),
+        6 => (0, 2),
+        15 => (2, 1),
+        _ => return None,
+    };
+    let (before, mut rest) = data.split_at_checked(skip)?;
+    let mut found: SmallVec<[&[u8]; 2]> = SmallVec::new();
+    for _ in 0..names {
+        let mut end = 0;
+        while *rest.get(end)? > 0 {
+            end += 1 + usize::from(rest[end]);
+        }
+        let (name, after) = rest.split_at_checked(end + 1)?;
+        found.push(name);
+        rest = after;
+    }
+    found.iter().all(|name| name.len() <= Name::MAX_OCTETS).then_some((before, found, rest))
+}
+
+fn count(out: &mut [u8], section: Count, add: u16) {
+    let at = section as usize;
+    let sum = u16::from_be_bytes([out[at], out[at + 1]]).saturating_add(add);
+    out[at..at + 2].copy_from_slice(&sum.to_be_bytes());
+}

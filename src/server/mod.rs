@@ -1,0 +1,175 @@
+//! DNS over UDP and TCP: bytes in, [`records::lookup`](crate::records::lookup), bytes out.
+//!
+//! Decides nothing about names: who answers is handed in as [`Answers`]. Every packet costs a
+//! bounded amount of work, and nothing a packet holds can stop a loop.
+
+mod encode;
+mod message;
+mod respond;
+mod stats;
+mod tcp;
+mod udp;
+
+pub use respond::{Answers, MAX_UDP, Reply, Transport, respond};
+pub use stats::{Dropped, Stats, StatsView};
+pub use tcp::Limits;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener, UdpSocket},
+    sync::Arc,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Where to listen.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// Each is bound for UDP and TCP; port 0 takes a free one, the same for both.
+    pub addresses: Vec<SocketAddr>,
+    /// UDP sockets per address, each with a task of its own.
+    pub workers: usize,
+    /// What TCP clients may use up.
+    pub limits: Limits,
+}
+
+/// Sockets that are bound and wait to be served.
+#[derive(Debug)]
+pub struct Bound {
+    udp: Vec<UdpSocket>,
+    tcp: Vec<TcpListener>,
+    limits: Limits,
+}
+
+/// A listening address that cannot be had, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen for DNS on {address} ({protocol}): {source}; {hint}")]
+pub struct BindError {
+    address: SocketAddr,
+    protocol: &'static str,
+    #[source]
+    source: io::Error,
+    hint: Hint,
+}
+
+/// Takes all addresses, or none: a taken port is known before anything else starts.
+///
+/// # Errors
+/// Names the address, the protocol and what to do.
+pub fn bind(listen: &Listen) -> Result<Bound, BindError> {
+    let mut bound = Bound { udp: Vec::new(), tcp: Vec::new(), limits: listen.limits.clone() };
+    for address in &listen.addresses {
+        let tcp = bind_tcp(*address).map_err(|error| refused(*address, "TCP", error))?;
+        let actual = tcp.local_addr().map_err(|error| refused(*address, "TCP", error))?;
+        for _ in 0..listen.workers.max(1) {
+            let udp = bind_udp(actual).map_err(|error| refused(actual, "UDP", error))?;
+            bound.udp.push(udp);
+        }
+        bound.tcp.push(tcp);
+    }
+    Ok(bound)
+}
+
+impl Bound {
+    /// The addresses that are bound, with the ports that were taken.
+    #[must_use]
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.tcp.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+}
+
+/// Serves until shut down; every task is the tracker's.
+///
+/// # Errors
+/// When a bound socket cannot be handed to the runtime.
+pub fn serve<A: Answers>(
+    bound: Bound,
+    answers: &Arc<A>,
+    stats: &Arc<Stats>,
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> io::Result<()> {
+    for socket in bound.udp {
+        let socket = tokio::net::UdpSocket::from_std(socket)?;
+        let (answers, stats) = (answers.clone(), stats.clone());
+        tasks.spawn(udp::serve(socket, answers, stats, shutdown.clone()));
+    }
+    let clients = Arc::new(tcp::Clients::new(bound.limits));
+    for listener in bound.tcp {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let server = tcp::Server {
+            answers: answers.clone(),
+            stats: stats.clone(),
+            clients: clients.clone(),
+            tasks: tasks.clone(),
+            shutdown: shutdown.clone(),
+        };
+        tasks.spawn(server.serve(listener));
+    }
+    Ok(())
+}
+
+fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    socket.set_reuse_port(true)?;
+    // A burst of some thousand queries waits here; the kernel may grant less.
+    let _ = socket.set_recv_buffer_size(4 << 20);
+    finish(&socket, address)?;
+    Ok(socket.into())
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart must not wait for old connections. No SO_REUSEPORT here: the listener is what
+    // notices that another server holds the port.
+    socket.set_reuse_address(true)?;
+    finish(&socket, address)?;
+    socket.listen(1_024)?;
+    Ok(socket.into())
+}
+
+fn finish(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())
+}
+
+fn refused(address: SocketAddr, protocol: &'static str, source: io::Error) -> BindError {
+    let hint = match source.kind() {
+        io::ErrorKind::AddrInUse => Hint::Taken(address.port()),
+        io::ErrorKind::PermissionDenied => Hint::Privileged,
+        io::ErrorKind::AddrNotAvailable => Hint::NotOurs,
+        _ => Hint::Other,
+    };
+    BindError { address, protocol, source, hint }
+}
+
+#[derive(Debug)]
+enum Hint {
+    Taken(u16),
+    Privileged,
+    NotOurs,
+    Other,
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Taken(port) => write!(
+                f,
+                "another program holds port {port} (`ss -lntup sport = :{port}` shows which); \
+                 stop it, or choose another address with --dns-listen"
+            ),
+            Self::Privileged => f.write_str(
+                "ports below 1024 need the capability CAP_NET_BIND_SERVICE; grant it, or choose a \
+                 higher port with --dns-listen",
+            ),
+            Self::NotOurs => f.write_str(
+                "this machine has no such address; choose one of its own with --dns-listen",
+            ),
+            Self::Other => f.write_str("choose another address with --dns-listen"),
+        }
+    }
+}
