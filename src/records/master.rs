@@ -96,7 +96,7 @@ impl Records {
 /// After so many errors the rest of a file is not read.
 pub const MAX_ERRORS: usize = 20;
 /// How deep `$INCLUDE` may nest.
-pub const MAX_DEPTH: usize = 8;
+const MAX_DEPTH: usize = 8;
 
 /// Whether a path may be included: relative, and not leading out of the folder by its text.
 ///

@@ -1,6 +1,21 @@
 //! Where endpoints come from: Kubernetes watches and manifest directories.
+//!
+//! A wire that decides nothing: it turns what a cluster says into [`ClusterEvent`]s. An error is
+//! reported and retried; it never becomes a deletion (invariant I5).
 
-use std::path::PathBuf;
+mod annotations;
+mod convert;
+mod directory;
+mod kubeconfig;
+mod kubernetes;
+mod manifest;
+mod objects;
+
+pub use kubeconfig::{KubeconfigError, contexts};
+
+use crate::model::{ClusterEvent, ClusterName};
+use std::{path::PathBuf, sync::Arc};
+use tokio::sync::{Semaphore, mpsc};
 
 /// How a member cluster is reached.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -17,4 +32,36 @@ pub enum Access {
     },
     /// A directory of manifests, as `kubectl get -o yaml` prints them.
     Directory(PathBuf),
+}
+
+/// Where a cluster's news goes: bounded, so that a flood waits instead of filling the memory.
+pub type Sender = mpsc::Sender<(ClusterName, ClusterEvent)>;
+
+/// So many clusters do their first lists at once; the others wait their turn.
+pub const INITIAL_LISTS: usize = 8;
+
+/// Watches one cluster until the future is dropped; never ends by itself, whatever fails.
+pub async fn watch(name: ClusterName, access: Access, starts: Arc<Semaphore>, events: Sender) {
+    let reporter = Reporter { name, events };
+    match access {
+        Access::Kubeconfig { path, context, trusted } => {
+            let wanted = kubeconfig::Wanted { path, context, trusted };
+            kubernetes::watch(&reporter, &wanted, &starts).await;
+        }
+        Access::Directory(path) => directory::watch(&reporter, &path).await,
+    }
+}
+
+/// Sends news under the cluster's name.
+#[derive(Debug)]
+struct Reporter {
+    name: ClusterName,
+    events: Sender,
+}
+
+impl Reporter {
+    async fn send(&self, event: ClusterEvent) {
+        // The receiver goes away only when the process ends.
+        let _ = self.events.send((self.name.clone(), event)).await;
+    }
 }
