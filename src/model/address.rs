@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
 };
 
 /// One address that a cluster offers: an IP address, or a host name to be followed.
@@ -16,6 +17,28 @@ pub enum Address {
     Ip(IpAddr),
     /// As on AWS, where a load balancer is a name.
     Host(Name),
+}
+
+/// Neither an IP address nor a host name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("neither an IP address nor a host name")]
+pub struct AddressParseError;
+
+impl FromStr for Address {
+    type Err = AddressParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(ip) = text.parse() {
+            return Ok(Self::Ip(ip));
+        }
+        // What looks like an address but is none (192.0.2.300) is no host name either: no
+        // top-level domain is all digits (RFC 3696 §2).
+        let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+        if last.bytes().all(|byte| byte.is_ascii_digit()) || text.contains(':') {
+            return Err(AddressParseError);
+        }
+        text.to_lowercase().parse().map(Self::Host).map_err(|_| AddressParseError)
+    }
 }
 
 impl fmt::Display for Address {

@@ -9,7 +9,7 @@ mod service;
 mod time;
 mod ttl;
 
-pub use address::{Address, AddressError, AddressRules};
+pub use address::{Address, AddressError, AddressParseError, AddressRules};
 pub use cluster::{ClusterName, Drain, Freshness, Kind, KindState, Locality, Location, Member};
 pub use federation::{
     AllDown, Federation, FederationName, NameServer, Offline, ServiceSelector, SoaValues,
@@ -20,5 +20,5 @@ pub use object::{
     ServiceObject, SliceCounts,
 };
 pub use service::ServiceKey;
-pub use time::Moment;
+pub use time::{Moment, parse_duration};
 pub use ttl::{Generation, Serial, Ttl, Weight};

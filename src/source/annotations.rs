@@ -2,8 +2,8 @@
 //!
 //! Ours win. A value that cannot be read is reported and left out; the others still apply.
 
-use crate::model::{Address, Annotations, Name, Ttl, Weight};
-use std::{collections::BTreeMap, time::Duration};
+use crate::model::{Address, AddressParseError, Annotations, Name, Ttl, Weight, parse_duration};
+use std::collections::BTreeMap;
 
 const OWN: &str = "meridian.dev/";
 const EXTERNAL_DNS: [&str; 2] =
@@ -81,21 +81,8 @@ fn parse_names(value: &str) -> Result<Vec<Name>, &'static str> {
 }
 
 fn parse_targets(value: &str) -> Result<Vec<Address>, &'static str> {
-    let targets: Result<Vec<Address>, _> = listed(value).map(parse_address).collect();
+    let targets: Result<Vec<Address>, AddressParseError> = listed(value).map(str::parse).collect();
     targets.map_err(|_| "a list of IP addresses and host names, separated by commas")
-}
-
-/// An IP address, else a host name.
-pub(super) fn parse_address(text: &str) -> Result<Address, &'static str> {
-    if let Ok(ip) = text.parse() {
-        return Ok(Address::Ip(ip));
-    }
-    // What looks like an address but is none (192.0.2.300) is no host name either: no top-level
-    // domain is all digits (RFC 3696 §2).
-    let last = text.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
-    let numeric = last.bytes().all(|byte| byte.is_ascii_digit()) || text.contains(':');
-    let name = text.to_lowercase().parse().ok().filter(|_| !numeric);
-    name.map(Address::Host).ok_or("an IP address or a host name")
 }
 
 /// Seconds, or a duration as Go writes it (`1m30s`).
@@ -109,26 +96,6 @@ fn parse_ttl(value: &str) -> Result<Ttl, &'static str> {
     };
     let in_range = (1..=Ttl::MAX.as_secs()).contains(&seconds);
     if in_range { Ok(Ttl::from_secs(seconds)) } else { Err(expected) }
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let (mut total, mut rest) = (Duration::ZERO, text);
-    while !rest.is_empty() {
-        let digits = rest.find(|letter: char| !letter.is_ascii_digit())?;
-        let (amount, tail) = rest.split_at(digits);
-        let unit = tail.find(|letter: char| letter.is_ascii_digit()).unwrap_or(tail.len());
-        let amount: u32 = amount.parse().ok()?;
-        let one = match &tail[..unit] {
-            "ms" => Duration::from_millis(1),
-            "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(3_600),
-            _ => return None,
-        };
-        total = total.checked_add(one.checked_mul(amount)?)?;
-        rest = &tail[unit..];
-    }
-    (!text.is_empty()).then_some(total)
 }
 
 fn parse_endpoints(value: &str) -> Result<bool, &'static str> {

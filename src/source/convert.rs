@@ -1,7 +1,7 @@
 //! From Kubernetes objects to the model's thin values; what cannot be read is said, never guessed.
 
 use super::{
-    annotations::{self, parse_address},
+    annotations,
     objects::{Backend, EndpointSlice, Endpoints, Ingress, Node, Rule, Service, WithLoadBalancer},
 };
 use crate::model::{
@@ -169,7 +169,7 @@ fn ingress_addresses(
                 continue;
             }
         };
-        match parse_address(&text) {
+        match text.parse() {
             Ok(address) if part == "hostname" || matches!(address, Address::Ip(_)) => {
                 addresses.push(address);
             }

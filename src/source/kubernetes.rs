@@ -56,7 +56,13 @@ pub(super) async fn watch(reporter: &Reporter, wanted: &Wanted, starts: &Semapho
     loop {
         match connect(wanted).await {
             Ok((client, fingerprint)) => {
-                let cluster = Cluster { reporter, client, starts, problems: Mutex::default(), told: Mutex::default() };
+                let cluster = Cluster {
+                    reporter,
+                    client,
+                    starts,
+                    problems: Mutex::default(),
+                    told: Mutex::default(),
+                };
                 tokio::select! {
                     () = cluster.unauthorized() => {}
                     () = changed(wanted, fingerprint) => backoff.reset(),

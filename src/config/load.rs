@@ -1,0 +1,615 @@
+//! Reads a directory of objects, and keeps what was good of those that are bad now.
+
+use super::{
+    Config, FederationConfig, MemberConfig, Problem,
+    check::{self, Checked},
+    spec::{Federation, MemberCluster, TrafficPolicy},
+    zone,
+};
+use crate::{
+    model::{ClusterName, FederationName, Name, ServiceKey},
+    policy,
+    records::Zone,
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What one look at the directory gave.
+#[derive(Clone, Debug, Default)]
+pub struct Loaded {
+    /// What is in force now.
+    pub config: Config,
+    /// What is wrong; the last good version of each stays in force.
+    pub errors: Vec<Problem>,
+    /// What is not wrong but not as it seems.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads the directory again and again, remembering what was good.
+#[derive(Debug)]
+pub struct Loader {
+    directory: PathBuf,
+    good: BTreeMap<Id, Good>,
+}
+
+/// Kind, namespace and name.
+type Id = (String, String, String);
+
+#[derive(Clone, Debug)]
+struct Good {
+    file: PathBuf,
+    object: Object,
+}
+
+#[derive(Clone, Debug)]
+enum Object {
+    Federation(FederationConfig),
+    Member(MemberConfig),
+    Policy(policy::TrafficPolicy),
+    Zone(Arc<Zone>),
+}
+
+/// How deep directories may nest.
+const MAX_DEPTH: usize = 16;
+const API_VERSION: &str = "meridian.dev/v1alpha1";
+const KINDS: [&str; 3] = ["Federation", "MemberCluster", "TrafficPolicy"];
+
+impl Loader {
+    /// A loader that knows nothing yet.
+    #[must_use]
+    pub fn new(directory: PathBuf) -> Self {
+        Self { directory, good: BTreeMap::new() }
+    }
+
+    /// Reads all files.
+    pub fn load(&mut self) -> Loaded {
+        let mut pass = Pass::new(&self.good, &self.directory);
+        pass.run();
+        let (good, mut loaded) = (pass.good, Loaded::default());
+        loaded.errors = pass.errors;
+        loaded.warnings = pass.warnings;
+        self.good = good;
+        self.assemble(&mut loaded);
+        loaded.errors.sort();
+        loaded.warnings.sort();
+        loaded
+    }
+
+    /// Puts the good objects together, and checks what concerns several.
+    fn assemble(&self, loaded: &mut Loaded) {
+        for ((_, namespace, name), good) in &self.good {
+            let config = &mut loaded.config;
+            match good.object.clone() {
+                Object::Federation(federation) => {
+                    config.federations.insert(FederationName(name.as_str().into()), federation);
+                }
+                Object::Member(member) => {
+                    config.members.insert(ClusterName::from(name.as_str()), member);
+                }
+                Object::Policy(policy) => {
+                    config
+                        .policies
+                        .insert(ServiceKey::new(namespace.as_str(), name.as_str()), policy);
+                }
+                Object::Zone(zone) => {
+                    config.zones.insert(zone.apex().clone(), zone);
+                }
+            }
+        }
+        let file = |kind: &str, name: &str| {
+            let id = (kind.to_owned(), String::new(), name.to_owned());
+            self.good.get(&id).map(|good| self.shown(&good.file)).unwrap_or_default()
+        };
+        check::together(loaded, &file);
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        shown(&self.directory, path)
+    }
+}
+
+fn shown(root: &Path, path: &Path) -> String {
+    path.strip_prefix(root).unwrap_or(path).display().to_string()
+}
+
+/// One look at the directory.
+struct Pass<'p> {
+    root: &'p Path,
+    old: &'p BTreeMap<Id, Good>,
+    good: BTreeMap<Id, Good>,
+    errors: Vec<Problem>,
+    warnings: Vec<Problem>,
+    /// Master files that a federation takes its static records from.
+    taken: BTreeSet<PathBuf>,
+}
+
+impl<'p> Pass<'p> {
+    fn new(old: &'p BTreeMap<Id, Good>, root: &'p Path) -> Self {
+        Self {
+            root,
+            old,
+            good: BTreeMap::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            taken: BTreeSet::new(),
+        }
+    }
+
+    fn run(&mut self) {
+        let mut files = BTreeSet::new();
+        if let Err(error) = collect(self.root, 0, &mut files) {
+            let text = format!("the directory cannot be read ({error}); what was read last stands");
+            self.error(self.root, String::new(), text);
+            self.good = self.old.clone();
+            return;
+        }
+        let mut documents = Vec::new();
+        for file in files.iter().filter(|file| has_extension(file, &["yaml", "yml", "json"])) {
+            documents.extend(
+                read_documents(file)
+                    .map(|all| (file.clone(), all))
+                    .map_err(|error| (file.clone(), error))
+                    .map_or_else(|broken| vec![Err(broken)], |read| vec![Ok(read)]),
+            );
+        }
+        let manifests = self.manifest_directories(&documents);
+        let outside = |file: &Path| !manifests.iter().any(|directory| file.starts_with(directory));
+        for document in documents {
+            match document {
+                Ok((file, values)) if outside(&file) => {
+                    values.into_iter().for_each(|value| self.document(&file, value));
+                }
+                Err((file, error)) if outside(&file) => self.keep_file(&file, &error),
+                _ => {}
+            }
+        }
+        let zones = files.iter().filter(|file| has_extension(file, &["zone"]) && outside(file));
+        for file in zones.filter(|file| !self.taken.contains(*file)).cloned().collect::<Vec<_>>() {
+            self.plain_zone(&file);
+        }
+        if self.good.is_empty() && self.errors.is_empty() {
+            let text = "no object found; expected .yaml files with Federation and MemberCluster \
+                        objects of meridian.dev/v1alpha1, or .zone master files";
+            self.error(self.root, String::new(), text.to_owned());
+        }
+    }
+
+    /// Directories that hold a cluster's manifests are no configuration, wherever they lie.
+    fn manifest_directories(
+        &self,
+        documents: &[Result<(PathBuf, Vec<Value>), (PathBuf, String)>],
+    ) -> BTreeSet<PathBuf> {
+        let of = |(file, value): (&PathBuf, &Value)| {
+            let member = value.get("kind")?.as_str()? == "MemberCluster";
+            let directory = value.pointer("/spec/access/directory")?.as_str()?;
+            member.then(|| beside(file, directory))
+        };
+        let values = documents.iter().flatten();
+        let pairs = values.flat_map(|(file, values)| values.iter().map(move |value| (file, value)));
+        pairs.filter_map(of).collect()
+    }
+
+    /// A file that cannot be read at all keeps every object that it held.
+    fn keep_file(&mut self, file: &Path, error: &str) {
+        let kept: Vec<_> = self.old.iter().filter(|(_, good)| good.file == file).collect();
+        let stays = match kept.len() {
+            0 => String::new(),
+            count => format!("; the {count} objects it held last stay in force"),
+        };
+        self.good.extend(kept.into_iter().map(|(id, good)| (id.clone(), good.clone())));
+        self.error(file, String::new(), format!("{error}{stays}"));
+    }
+
+    fn document(&mut self, file: &Path, mut value: Value) {
+        if value.is_null() {
+            return;
+        }
+        if value.get("kind").and_then(Value::as_str) == Some("List") {
+            if let Some(Value::Array(items)) = value.get_mut("items").map(Value::take) {
+                items.into_iter().for_each(|item| self.document(file, item));
+            }
+            return;
+        }
+        let text =
+            |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (kind, version) = (text("/kind").to_owned(), text("/apiVersion").to_owned());
+        let (namespace, name) =
+            (text("/metadata/namespace").to_owned(), text("/metadata/name").to_owned());
+        let object = describe(&kind, &namespace, &name);
+        if let Some(problem) = wrong_head(&kind, &version, &name, &value) {
+            return self.error(file, object, problem);
+        }
+        let policy = kind == "TrafficPolicy";
+        let namespace = match (policy, namespace.is_empty()) {
+            (true, true) => "default".to_owned(),
+            (true, false) => namespace,
+            (false, _) => String::new(),
+        };
+        let id: Id = (kind.clone(), namespace.clone(), name.clone());
+        if let Some(other) = self.good.get(&id) {
+            let first = shown(self.root, &other.file);
+            return self.error(
+                file,
+                object,
+                format!("stands a second time; the first, in {first}, is in force"),
+            );
+        }
+        let checked = self.check(file, &kind, &namespace, &name, value);
+        for text in checked.warnings {
+            let warning = self.problem(file, &object, text);
+            self.warnings.push(warning);
+        }
+        match checked.object {
+            Ok(object) => {
+                self.good.insert(id, Good { file: file.to_owned(), object });
+            }
+            Err(problems) => {
+                let old = self.old.get(&id).cloned();
+                let stays =
+                    if old.is_some() { "; its last good version stays in force" } else { "" };
+                for problem in problems {
+                    self.error(file, object.clone(), format!("{problem}{stays}"));
+                }
+                self.good.extend(old.map(|old| (id, old)));
+            }
+        }
+    }
+
+    fn check(
+        &mut self,
+        file: &Path,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        value: Value,
+    ) -> Checked<Object> {
+        match kind {
+            "Federation" => match typed::<Federation>(value) {
+                Err(problem) => Checked::refused(problem),
+                Ok(written) => {
+                    let folder = file.parent().unwrap_or(self.root);
+                    self.taken.extend(written.spec.master_file.iter().map(|own| folder.join(own)));
+                    check::federation(name, &written.spec, folder).map(Object::Federation)
+                }
+            },
+            "MemberCluster" => match typed::<MemberCluster>(value) {
+                Err(problem) => Checked::refused(problem),
+                Ok(written) => {
+                    check::member(&written.spec, |path| beside(file, path)).map(Object::Member)
+                }
+            },
+            _ => match typed::<TrafficPolicy>(value) {
+                Err(problem) => Checked::refused(problem),
+                Ok(written) => {
+                    let key = ServiceKey::new(namespace, name);
+                    check::policy(key, &written.spec).map(Object::Policy)
+                }
+            },
+        }
+    }
+
+    fn plain_zone(&mut self, file: &Path) {
+        let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let id: Id = ("Zone".to_owned(), String::new(), stem.to_owned());
+        let apex: Name = match stem.parse() {
+            Ok(apex) => apex,
+            Err(error) => {
+                let text = format!(
+                    "the file's name {stem:?} is no zone name ({error}); expected <zone>.zone"
+                );
+                return self.error(file, String::new(), text);
+            }
+        };
+        match zone::read_zone(file, &shown(self.root, file), &apex) {
+            Ok(zone) => {
+                let object = Object::Zone(Arc::new(zone));
+                self.good.insert(id, Good { file: file.to_owned(), object });
+            }
+            Err(errors) => {
+                let old = self.old.get(&id).cloned();
+                let stays =
+                    if old.is_some() { "; its last good version stays in force" } else { "" };
+                for error in errors {
+                    let problem = Problem {
+                        file: format!("{}:{}", error.file, error.line),
+                        object: format!("zone {apex}"),
+                        text: format!("{}{stays}", error.text),
+                    };
+                    self.errors.push(problem);
+                }
+                self.good.extend(old.map(|old| (id, old)));
+            }
+        }
+    }
+
+    fn error(&mut self, file: &Path, object: String, text: String) {
+        let problem = self.problem(file, &object, text);
+        self.errors.push(problem);
+    }
+
+    fn problem(&self, file: &Path, object: &str, text: String) -> Problem {
+        let file = match file == self.root {
+            true => file.display().to_string(),
+            false => shown(self.root, file),
+        };
+        Problem { file, object: object.to_owned(), text }
+    }
+}
+
+/// What is wrong with an object before its spec is looked at.
+fn wrong_head(kind: &str, version: &str, name: &str, value: &Value) -> Option<String> {
+    if !version.starts_with("meridian.dev/") {
+        return Some(format!(
+            "apiVersion {version:?} is not ours; expected {API_VERSION} (the manifests of a member \
+             cluster belong into the directory that its MemberCluster names)"
+        ));
+    }
+    if version != API_VERSION {
+        return Some(format!("apiVersion {version:?} is not known; expected {API_VERSION}"));
+    }
+    if !KINDS.contains(&kind) {
+        return Some(format!(
+            "kind {kind:?} is not known; expected {}{}",
+            KINDS.join(", "),
+            did_you_mean(kind, KINDS.into_iter())
+        ));
+    }
+    if name.is_empty() {
+        return Some("metadata.name is missing; every object needs one".to_owned());
+    }
+    let known = ["apiVersion", "kind", "metadata", "spec", "status"];
+    let fields = value.as_object()?;
+    let odd = fields.keys().find(|field| !known.contains(&field.as_str()))?;
+    Some(format!(
+        "{odd}: unknown field; expected {}{}",
+        known.join(", "),
+        did_you_mean(odd, known.into_iter())
+    ))
+}
+
+fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    let copy = value.clone();
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().clone();
+        let text = with_suggestion(&error.into_inner().to_string());
+        let at = path.to_string();
+        let found = path.iter().try_fold(&copy, |value, segment| match segment {
+            serde_path_to_error::Segment::Seq { index } => value.get(index),
+            serde_path_to_error::Segment::Map { key } => value.get(key),
+            _ => None,
+        });
+        match found.filter(|found| !found.is_object() && !text.contains("unknown field")) {
+            Some(found) => format!("{at}: {text} (found {found})"),
+            None => format!("{at}: {text}"),
+        }
+    })
+}
+
+/// serde lists what it expected in backticks; the nearest of them is what was meant.
+fn with_suggestion(text: &str) -> String {
+    let mut quoted = text.split('`').skip(1).step_by(2);
+    let Some(found) = quoted.next().filter(|_| text.starts_with("unknown ")) else {
+        return text.to_owned();
+    };
+    format!("{text}{}", did_you_mean(found, quoted))
+}
+
+/// As in `; did you mean "zone"?`, or nothing.
+pub(super) fn did_you_mean<'c>(found: &str, candidates: impl Iterator<Item = &'c str>) -> String {
+    let score = |candidate| strsim::normalized_damerau_levenshtein(candidate, found);
+    let scored = candidates.map(|candidate| (score(candidate), candidate));
+    let best = scored.filter(|(score, _)| *score > 0.6).max_by(|a, b| a.0.total_cmp(&b.0));
+    best.map(|(_, candidate)| format!("; did you mean {candidate:?}?")).unwrap_or_default()
+}
+
+fn describe(kind: &str, namespace: &str, name: &str) -> String {
+    match (kind.is_empty(), namespace.is_empty()) {
+        (true, _) => "an object without kind".to_owned(),
+        (false, true) => format!("{kind} {name}").trim_end().to_owned(),
+        (false, false) => format!("{kind} {namespace}/{name}"),
+    }
+}
+
+fn read_documents(file: &Path) -> Result<Vec<Value>, String> {
+    let text = fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))?;
+    serde_saphyr::from_multiple(&text).map_err(|error| format!("is not YAML: {error}"))
+}
+
+fn beside(file: &Path, path: &str) -> PathBuf {
+    file.parent().unwrap_or(Path::new(".")).join(path)
+}
+
+fn has_extension(path: &Path, wanted: &[&str]) -> bool {
+    path.extension().and_then(|own| own.to_str()).is_some_and(|own| wanted.contains(&own))
+}
+
+fn collect(path: &Path, depth: usize, found: &mut BTreeSet<PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        // A file that vanishes between two looks is gone, not an error.
+        let Ok(metadata) = fs::metadata(&path) else { continue };
+        if hidden {
+            continue;
+        }
+        if metadata.is_dir() && depth < MAX_DEPTH {
+            collect(&path, depth + 1, found)?;
+        } else if metadata.is_file() {
+            found.insert(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Access;
+
+    const FEDERATION: &str = "apiVersion: meridian.dev/v1alpha1\nkind: Federation\nmetadata: {name: \
+                              magicring}\nspec: {zone: demo.example.org}\n";
+    const MEMBER: &str = "apiVersion: meridian.dev/v1alpha1\nkind: MemberCluster\nmetadata: {name: \
+                          aws}\nspec: {access: {directory: clusters/aws}}\n";
+
+    struct Place {
+        directory: tempfile::TempDir,
+        loader: Loader,
+    }
+
+    fn place(files: &[(&str, &str)]) -> Place {
+        let directory = tempfile::tempdir().unwrap();
+        let loader = Loader::new(directory.path().to_owned());
+        let place = Place { directory, loader };
+        files.iter().for_each(|(file, text)| place.write(file, text));
+        place
+    }
+
+    impl Place {
+        fn write(&self, file: &str, text: &str) {
+            let path = self.directory.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+
+        fn errors(&mut self) -> Vec<String> {
+            self.loader.load().errors.iter().map(ToString::to_string).collect()
+        }
+    }
+
+    #[test]
+    fn a_federation_its_members_and_a_plain_zone_are_read() {
+        let mut place = place(&[
+            ("fed.yaml", &format!("{FEDERATION}---\n{MEMBER}")),
+            ("clusters/aws/svc.yaml", "kind: Service\n"),
+            ("example.net.zone", "$TTL 60\n@ SOA ns host 1 2 3 4 5\n@ NS ns\n"),
+        ]);
+        let loaded = place.loader.load();
+        assert_eq!(loaded.errors, []);
+        let aws = &loaded.config.members["aws"];
+        let expected = Access::Directory(place.directory.path().join("clusters/aws"));
+        assert_eq!(aws.access, expected);
+        let fed = &loaded.config.federations[&FederationName("magicring".into())];
+        assert_eq!(fed.federation.ttl.as_secs(), 30);
+        assert_eq!(loaded.config.zones.len(), 1);
+    }
+
+    #[test]
+    fn each_error_names_file_object_field_value_and_what_was_expected() {
+        for (text, expected) in [
+            (
+                FEDERATION.replace("zone:", "zoen:"),
+                "a.yaml: Federation magicring: spec.zoen: unknown field `zoen`, expected one of",
+            ),
+            (FEDERATION.replace("zone:", "zoen:"), "; did you mean \"zone\"?"),
+            (
+                FEDERATION.replace("{zone: demo", "{ttl: soon, zone: demo"),
+                "a.yaml: Federation magicring: spec.ttl: invalid type: string \"soon\", expected u32 \
+                 (found \"soon\")",
+            ),
+            (
+                FEDERATION.replace("demo.example.org", "demo..org"),
+                "spec.zone: \"demo..org\" is not a domain name: a label is empty",
+            ),
+            (
+                FEDERATION.replace("{zone", "{ttl: 0, zone"),
+                "spec.ttl: \"0\" is not a TTL from 1 to 2147483647 seconds",
+            ),
+            (
+                FEDERATION.replace("name: magicring", "name: Magic_Ring"),
+                "metadata.name: \"Magic_Ring\" is not a DNS label",
+            ),
+            (
+                FEDERATION.replace("kind: Federation", "kind: Federaton"),
+                "did you mean \"Federation\"?",
+            ),
+            (
+                FEDERATION.replace("meridian.dev/v1alpha1", "v1"),
+                "is not ours; expected meridian.dev/v1alpha1",
+            ),
+            (FEDERATION.replace("spec:", "spce:"), "spce: unknown field; expected"),
+            (
+                FEDERATION.replace("{zone", "{allDown: {policy: lastKnwon}, zone"),
+                "unknown variant `lastKnwon`",
+            ),
+            (
+                FEDERATION.replace("{zone", "{clusters: [asw], zone") + "---\n" + MEMBER,
+                "spec.clusters: there is no MemberCluster \"asw\"; did you mean \"aws\"?",
+            ),
+            (
+                MEMBER.replace("directory: clusters/aws", "directory: a, kubeconfig: {}"),
+                "spec.access: expected exactly one of",
+            ),
+            ("a: [".to_owned(), "a.yaml: is not YAML:"),
+        ] {
+            let errors = place(&[("a.yaml", &text)]).errors().join("\n");
+            assert!(errors.contains(expected), "{text}\ngave\n{errors}\nnot\n{expected}");
+        }
+    }
+
+    #[test]
+    fn an_empty_directory_says_what_was_expected() {
+        assert!(place(&[]).errors()[0].contains("expected .yaml files with Federation"));
+    }
+
+    #[test]
+    fn two_federations_cannot_claim_one_zone() {
+        let second = FEDERATION.replace("magicring", "other");
+        let mut place = place(&[("a.yaml", FEDERATION), ("b.yaml", &second)]);
+        let errors = place.errors();
+        assert!(errors[0].contains("b.yaml: Federation other: spec.zone: demo.example.org. is claimed by Federation magicring"), "{errors:?}");
+        assert_eq!(place.loader.load().config.federations.len(), 1);
+    }
+
+    #[test]
+    fn a_bad_edit_keeps_the_last_good_object_and_says_so() {
+        let mut place = place(&[("fed.yaml", FEDERATION), ("aws.yaml", MEMBER)]);
+        assert_eq!(place.errors(), Vec::<String>::new());
+        place.write("fed.yaml", &FEDERATION.replace("demo.example.org", "demo..org"));
+        let loaded = place.loader.load();
+        assert!(loaded.errors[0].text.contains("its last good version stays in force"));
+        assert_eq!(loaded.config.federations.len(), 1);
+        place.write("fed.yaml", "a: [");
+        let loaded = place.loader.load();
+        assert!(loaded.errors[0].text.contains("the 1 objects it held last stay in force"));
+        assert_eq!(loaded.config.federations.len(), 1);
+        fs::remove_file(place.directory.path().join("fed.yaml")).unwrap();
+        assert_eq!(place.loader.load().config.federations.len(), 0);
+    }
+
+    #[test]
+    fn a_master_file_belongs_to_its_federation_and_its_errors_name_the_line() {
+        let with = FEDERATION.replace("{zone", "{masterFile: static.zone, zone");
+        let mut place = place(&[("fed.yaml", &with), ("static.zone", "www 60 A 192.0.2.1\n")]);
+        let loaded = place.loader.load();
+        assert_eq!(loaded.errors, []);
+        let fed = &loaded.config.federations[&FederationName("magicring".into())];
+        assert_eq!(fed.base.len(), 2);
+        place.write("static.zone", "www 60 A 192.0.2.1\nmail 60 MX nonsense\n");
+        let errors = place.errors();
+        assert!(errors[0].contains("spec.masterFile: static.zone:2: "), "{errors:?}");
+        assert!(errors[0].contains("last good version"), "{errors:?}");
+    }
+
+    #[test]
+    fn a_policy_says_what_has_no_effect_yet() {
+        let policy = "apiVersion: meridian.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {name: p, namespace: \
+                      shop}\nspec: {targets: [{kind: Service, name: web}], ttl: 20, order: {failover: [a]}}\n";
+        let mut place = place(&[("p.yaml", policy)]);
+        let loaded = place.loader.load();
+        assert_eq!(loaded.errors, []);
+        assert!(
+            loaded
+                .warnings
+                .iter()
+                .any(|own| own.text.contains("spec.order: accepted, but without effect"))
+        );
+        let own = loaded.config.policies.values().next().unwrap();
+        assert_eq!(own.ttl.map(crate::model::Ttl::as_secs), Some(20));
+    }
+}

@@ -1,0 +1,110 @@
+//! The objects as written → the configuration in force, valid by construction.
+//!
+//! One bad object never stops the others: its last good version stays in force, and the problem
+//! names file, object, field and value.
+
+mod check;
+mod crds;
+mod load;
+pub mod spec;
+mod watch;
+mod zone;
+
+pub use check::Flags;
+pub use crds::crds;
+pub use load::{Loaded, Loader};
+pub use watch::Watch;
+
+use crate::{
+    fleet::{FleetConfig, Override, Unit},
+    model::{ClusterName, Federation, FederationName, Member, Name, ServiceKey},
+    policy::{PolicyTarget, TrafficPolicy},
+    records::Zone,
+    source::Access,
+};
+use serde::Serialize;
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+/// All that is configured, as it is in force.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// The federations.
+    pub federations: BTreeMap<FederationName, FederationConfig>,
+    /// The member clusters.
+    pub members: BTreeMap<ClusterName, MemberConfig>,
+    /// The policies.
+    pub policies: BTreeMap<ServiceKey, TrafficPolicy>,
+    /// Zones from master files that belong to no federation.
+    pub zones: BTreeMap<Name, Arc<Zone>>,
+}
+
+/// A federation in force.
+#[derive(Clone, Debug)]
+pub struct FederationConfig {
+    /// What it is.
+    pub federation: Arc<Federation>,
+    /// The static part of its zone: SOA, NS, glue, anything else.
+    pub base: Arc<Zone>,
+}
+
+/// A member cluster in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MemberConfig {
+    /// What the operator says of it.
+    pub member: Member,
+    /// How it is reached.
+    pub access: Access,
+}
+
+/// What is wrong, where, and what was expected.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Problem {
+    /// The file; empty for the command line.
+    pub file: String,
+    /// As in `Federation magicring`; empty for a file as a whole.
+    pub object: String,
+    /// The field, the value, what was expected, what stays in force.
+    pub text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in [&self.file, &self.object].into_iter().filter(|part| !part.is_empty()) {
+            write!(f, "{part}: ")?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
+impl Config {
+    /// What the fleet is to know of it.
+    #[must_use]
+    pub fn fleet(&self, problems: &[Problem]) -> FleetConfig {
+        let federations = self.federations.values();
+        FleetConfig {
+            federations: federations
+                .map(|own| (own.federation.clone(), own.base.clone()))
+                .collect(),
+            members: self
+                .members
+                .iter()
+                .map(|(name, own)| (name.clone(), own.member.clone()))
+                .collect(),
+            zones: self.zones.values().cloned().collect(),
+            overrides: self.overrides(),
+            problems: problems.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    fn overrides(&self) -> BTreeMap<Unit, Override> {
+        let of = |policy: &TrafficPolicy| {
+            let own = Override { ttl: policy.ttl, all_down: policy.all_down.clone() };
+            let unit = |target: &PolicyTarget| match target {
+                PolicyTarget::Service(key) => Unit::Service(key.clone()),
+                PolicyTarget::Host(name) => Unit::Host(name.clone()),
+            };
+            policy.targets.iter().map(|target| (unit(target), own.clone())).collect::<Vec<_>>()
+        };
+        self.policies.values().flat_map(of).collect()
+    }
+}
