@@ -1,9 +1,12 @@
 //! Sends each client of a multi-cluster Kubernetes service to the right healthy cluster, by DNS.
 
 pub mod config;
+pub mod controller;
 pub mod fleet;
 pub mod model;
 pub mod policy;
 pub mod records;
 pub mod server;
 pub mod source;
+pub mod telemetry;
+pub mod web;

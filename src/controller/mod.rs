@@ -1,0 +1,337 @@
+//! The hands: reads the clock, starts the wires, and turns their news into published snapshots.
+//!
+//! ```text
+//! config ─┐
+//! sources ─┼─▶ Fleet::apply ─▶ settle ─▶ Fleet::snapshot ─▶ Published ─┬─▶ server
+//! lookups ─┘                                   │                       └─▶ web
+//!                                              └─▶ state on disk
+//! ```
+//! One task owns the fleet. A storm of events is settled into one publication.
+
+mod clock;
+mod publish;
+mod resolve;
+mod sources;
+mod state;
+
+pub use clock::now;
+pub use publish::Published;
+pub use state::{Read, Store};
+
+use crate::{
+    config::{Config, Flags, Loaded, Loader, Problem, Watch},
+    fleet::{Event, Fleet, Snapshot},
+    model::{ClusterEvent, ClusterName},
+    server::{self, Listen, Stats},
+    telemetry::Metrics,
+    web,
+};
+use anyhow::Context;
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, sleep},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What `meridian run` is to do.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the configuration comes from.
+    pub configured: Configured,
+    /// Where DNS is served.
+    pub dns: Listen,
+    /// Where the web listener is; none when `None`.
+    pub web: Option<SocketAddr>,
+    /// The directory of the state on disk; none is kept when `None`.
+    pub state: Option<PathBuf>,
+    /// How long news is gathered before it is published.
+    pub settle: Duration,
+    /// Name servers that look up load balancers' host names; the system's when empty.
+    pub resolvers: Vec<SocketAddr>,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Debug)]
+pub enum Configured {
+    /// A directory of objects, read again whenever it is edited.
+    Directory(PathBuf),
+    /// The command line.
+    Flags(Flags),
+}
+
+/// Sockets that are taken: from here on nothing that the user could mend goes wrong.
+#[derive(Debug)]
+pub struct Ready {
+    options: Options,
+    dns: server::Bound,
+    web: Option<tokio::net::TcpListener>,
+}
+
+/// News that waits to be folded in; more than this and the sources wait.
+const EVENTS: usize = 4_096;
+const TICK: Duration = Duration::from_secs(1);
+/// How often the state is written, when it has changed.
+const SAVE_EVERY: Duration = Duration::from_secs(5);
+/// After this, what has not ended by itself is left behind.
+const SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// Takes all sockets.
+///
+/// # Errors
+/// Names the address that cannot be had, and what to do.
+pub async fn prepare(options: Options) -> anyhow::Result<Ready> {
+    let dns = server::bind(&options.dns)?;
+    let web = match options.web {
+        None => None,
+        Some(address) => Some(tokio::net::TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen for HTTP on {address}; choose another address with --web-listen")
+        })?),
+    };
+    Ok(Ready { options, dns, web })
+}
+
+impl Ready {
+    /// The addresses that DNS is served on.
+    #[must_use]
+    pub fn dns(&self) -> Vec<SocketAddr> {
+        self.dns.local_addrs()
+    }
+
+    /// The address of the web listener.
+    #[must_use]
+    pub fn web(&self) -> Option<SocketAddr> {
+        self.web.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Serves until shut down; then ends everything it began.
+    ///
+    /// # Errors
+    /// When the flags are no configuration, or a socket is lost.
+    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+        let (tasks, published) = (TaskTracker::new(), Arc::new(Published::new(now())));
+        let stats = Arc::new(Stats::default());
+        let mut controller = Controller::new(&self.options, published.clone(), &tasks, &shutdown)?;
+        controller.configure()?;
+        server::serve(self.dns, &published, &stats, &tasks, &shutdown)?;
+        if let Some(listener) = self.web {
+            let metrics = Metrics::new();
+            let (readers, snapshots) = (published.clone(), published.clone());
+            let state = web::State::new(
+                move || readers.load(),
+                move || metrics.text(&snapshots.load(), &stats.view()),
+            );
+            tasks.spawn(web::serve(listener, state, shutdown.clone()));
+        }
+        controller.run().await;
+        shutdown.cancel();
+        tasks.close();
+        if tokio::time::timeout(SHUTDOWN, tasks.wait()).await.is_err() {
+            tracing::warn!("some tasks did not end within {SHUTDOWN:?} and are left behind");
+        }
+        Ok(())
+    }
+}
+
+/// The one owner of the fleet.
+struct Controller {
+    fleet: Fleet,
+    published: Arc<Published>,
+    settle: Duration,
+    origin: Origin,
+    sources: sources::Sources,
+    lookups: resolve::Lookups,
+    events: mpsc::Receiver<(ClusterName, ClusterEvent)>,
+    resolved: mpsc::Receiver<resolve::Lookup>,
+    store: Option<Store>,
+    saved: Option<crate::model::Generation>,
+    told: BTreeSet<Problem>,
+    shutdown: CancellationToken,
+}
+
+enum Origin {
+    Directory(Loader, Watch),
+    Flags(Flags),
+}
+
+impl Controller {
+    fn new(
+        options: &Options,
+        published: Arc<Published>,
+        tasks: &TaskTracker,
+        shutdown: &CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let store = options.state.clone().map(Store::new);
+        let (send_events, events) = mpsc::channel(EVENTS);
+        let (send_resolved, resolved) = mpsc::channel(EVENTS);
+        let origin = match &options.configured {
+            Configured::Directory(path) => {
+                Origin::Directory(Loader::new(path.clone()), Watch::new(path.clone()))
+            }
+            Configured::Flags(flags) => Origin::Flags(flags.clone()),
+        };
+        let lookups =
+            resolve::Lookups::new(&options.resolvers, send_resolved, tasks.clone(), shutdown)?;
+        Ok(Self {
+            fleet: restore(store.as_ref()),
+            published,
+            settle: options.settle,
+            origin,
+            sources: sources::Sources::new(send_events, tasks.clone(), shutdown.clone()),
+            lookups,
+            events,
+            resolved,
+            store,
+            saved: None,
+            told: BTreeSet::new(),
+            shutdown: shutdown.clone(),
+        })
+    }
+
+    async fn run(&mut self) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut saves = interval(SAVE_EVERY);
+        saves.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let shutdown = self.shutdown.clone();
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some((name, event)) = self.events.recv() => {
+                    let speaks = !is_sign_of_life(&event);
+                    self.fleet.apply(now(), Event::Cluster(name, event));
+                    if speaks {
+                        self.gather().await;
+                        self.publish();
+                    }
+                }
+                Some(lookup) = self.resolved.recv() => {
+                    self.fleet.apply(now(), Event::Resolved(lookup.host, lookup.outcome));
+                    self.publish();
+                }
+                () = edited(&mut self.origin) => self.reload(),
+                _ = ticks.tick() => {
+                    self.fleet.tick(now());
+                    self.publish();
+                }
+                _ = saves.tick() => self.save(),
+            }
+        }
+        self.save();
+    }
+
+    /// Lets a storm settle: all that comes in within the time is one publication.
+    async fn gather(&mut self) {
+        sleep(self.settle).await;
+        while let Ok((name, event)) = self.events.try_recv() {
+            self.fleet.apply(now(), Event::Cluster(name, event));
+        }
+    }
+
+    fn publish(&mut self) {
+        // A cold compile of a large fleet takes a while: other tasks of this thread move over.
+        let snapshot = tokio::task::block_in_place(|| self.fleet.snapshot(now()));
+        self.lookups.want(&snapshot.unresolved);
+        self.published.store(snapshot);
+    }
+
+    // === Configuration ===
+
+    /// The first configuration; flags that are wrong end the process, objects do not.
+    fn configure(&mut self) -> anyhow::Result<()> {
+        match &mut self.origin {
+            Origin::Directory(..) => self.reload(),
+            Origin::Flags(flags) => {
+                let (config, warnings) = flags.config().map_err(|problems| {
+                    let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                    anyhow::anyhow!("{}", texts.join("\n"))
+                })?;
+                self.take(&config, &[], &warnings);
+            }
+        }
+        Ok(())
+    }
+
+    fn reload(&mut self) {
+        let Origin::Directory(loader, _) = &mut self.origin else { return };
+        let Loaded { config, errors, warnings } = loader.load();
+        self.take(&config, &errors, &warnings);
+    }
+
+    fn take(&mut self, config: &Config, errors: &[Problem], warnings: &[Problem]) {
+        self.tell(errors, warnings);
+        self.fleet.apply(now(), Event::Configured(config.fleet(errors)));
+        self.sources.run(&config.members);
+        self.publish();
+    }
+
+    /// Logs each problem once, not at every look.
+    fn tell(&mut self, errors: &[Problem], warnings: &[Problem]) {
+        for error in errors.iter().filter(|error| !self.told.contains(error)) {
+            tracing::error!("{error}");
+        }
+        for warning in warnings.iter().filter(|warning| !self.told.contains(warning)) {
+            tracing::warn!("{warning}");
+        }
+        self.told = errors.iter().chain(warnings).cloned().collect();
+    }
+
+    // === State on disk ===
+
+    fn save(&mut self) {
+        let generation = self.published.load().generation;
+        let Some(store) = &self.store else { return };
+        if self.saved == Some(generation) {
+            return;
+        }
+        let saved = self.fleet.save();
+        match tokio::task::block_in_place(|| store.write(&saved)) {
+            Ok(()) => self.saved = Some(generation),
+            Err(error) => tracing::warn!(
+                "the state in {} cannot be written ({error}); after a restart, clusters that are \
+                 out of reach would be missing; choose another place with --state-dir",
+                store.path().display()
+            ),
+        }
+    }
+}
+
+fn restore(store: Option<&Store>) -> Fleet {
+    let Some(store) = store else { return Fleet::new(now()) };
+    let read = store.read();
+    for problem in &read.problems {
+        tracing::warn!("{problem}");
+    }
+    match read.saved {
+        Some(saved) => {
+            tracing::info!(
+                "restored generation {} with {} clusters from {}",
+                saved.generation,
+                saved.clusters.len(),
+                store.path().display()
+            );
+            Fleet::restore(saved, now())
+        }
+        None => Fleet::new(now()),
+    }
+}
+
+async fn edited(origin: &mut Origin) {
+    match origin {
+        Origin::Directory(_, watch) => watch.changed().await,
+        Origin::Flags(_) => std::future::pending().await,
+    }
+}
+
+/// News that changes no answer waits for the next tick.
+fn is_sign_of_life(event: &ClusterEvent) -> bool {
+    matches!(event, ClusterEvent::Contact(_) | ClusterEvent::Probed(true))
+}
+
+/// A snapshot that a process on its own makes once, for commands that need no server.
+#[must_use]
+pub fn once(config: &Config) -> Arc<Snapshot> {
+    let mut fleet = Fleet::new(now());
+    fleet.apply(now(), Event::Configured(config.fleet(&[])));
+    fleet.snapshot(now())
+}

@@ -1,0 +1,191 @@
+//! Logs and metrics: read from snapshots and counters when they are asked for.
+
+use crate::{
+    fleet::{EndpointState, Serving, Snapshot},
+    model::Freshness,
+    server::StatsView,
+};
+use prometheus::{
+    Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+};
+use tracing_subscriber::EnvFilter;
+
+/// Logs to standard error: as text, or as JSON lines. `RUST_LOG` says how much.
+pub fn log(json: bool, default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call, as tests make it, keeps the first.
+    let _ = if json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+}
+
+/// The metrics of one process, all named `meridian_*`.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    generation: IntGauge,
+    serial: IntGaugeVec,
+    names: IntGaugeVec,
+    clusters: IntGaugeVec,
+    contact: IntGaugeVec,
+    units: IntGaugeVec,
+    endpoints: IntGaugeVec,
+    problems: IntGauge,
+    queries: IntCounterVec,
+    responses: IntCounterVec,
+    dropped: IntCounterVec,
+    tcp_open: IntGauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Metrics that all stand at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntGaugeVec::new(Opts::new(name, help), labels))
+        };
+        let counters = |name: &str, help: &str, labels: &[&str]| {
+            register(&registry, IntCounterVec::new(Opts::new(name, help), labels))
+        };
+        let gauge = |name: &str, help: &str| register(&registry, IntGauge::new(name, help));
+        Self {
+            generation: gauge("meridian_snapshot_generation", "Generation of the snapshot served."),
+            serial: gauges("meridian_zone_serial", "SOA serial of a zone.", &["zone"]),
+            names: gauges("meridian_zone_names", "Names that own records in a zone.", &["zone"]),
+            clusters: gauges(
+                "meridian_cluster_freshness",
+                "1 for how fresh our view of a cluster is.",
+                &["cluster", "freshness"],
+            ),
+            contact: gauges(
+                "meridian_cluster_last_contact_seconds",
+                "When a cluster was last heard of, in seconds since 1970.",
+                &["cluster"],
+            ),
+            units: gauges(
+                "meridian_names_serving",
+                "Services and hosts by what decides their answer.",
+                &["federation", "serving"],
+            ),
+            endpoints: gauges(
+                "meridian_endpoints",
+                "Endpoints by cluster and what is held against them.",
+                &["cluster", "state"],
+            ),
+            problems: gauge("meridian_problems", "Objects that could not be taken up."),
+            queries: counters("meridian_dns_queries_total", "Queries answered.", &["transport"]),
+            responses: counters("meridian_dns_responses_total", "Answers.", &["rcode"]),
+            dropped: counters("meridian_dns_dropped_total", "Packets not answered.", &["reason"]),
+            tcp_open: gauge("meridian_dns_tcp_connections", "TCP connections that are open."),
+            registry,
+        }
+    }
+
+    /// What they say now, in Prometheus's text form.
+    #[must_use]
+    pub fn text(&self, snapshot: &Snapshot, stats: &StatsView) -> String {
+        self.read_snapshot(snapshot);
+        self.read_stats(stats);
+        let mut text = Vec::new();
+        // Writing to memory fails only for a metric without a name, which these have.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    fn read_snapshot(&self, snapshot: &Snapshot) {
+        for family in
+            [&self.serial, &self.names, &self.clusters, &self.contact, &self.units, &self.endpoints]
+        {
+            family.reset();
+        }
+        self.generation.set(signed(snapshot.generation.0));
+        self.problems.set(signed(snapshot.problems.len() as u64));
+        for zone in snapshot.zones.iter() {
+            let name = zone.apex().to_string();
+            self.serial.with_label_values(&[&name]).set(i64::from(zone.serial().0));
+            self.names.with_label_values(&[&name]).set(signed(zone.len() as u64));
+        }
+        for view in snapshot.clusters.values() {
+            for state in [Freshness::Fresh, Freshness::Stale, Freshness::Unreachable] {
+                let labels = [&*view.name.0, state.as_str()];
+                self.clusters.with_label_values(&labels).set(i64::from(view.freshness == state));
+            }
+            let contact = view.last_contact.map_or(0, jiff::Timestamp::as_second);
+            self.contact.with_label_values(&[&*view.name.0]).set(contact);
+        }
+        self.read_units(snapshot);
+    }
+
+    fn read_units(&self, snapshot: &Snapshot) {
+        for view in snapshot.units.values() {
+            let serving: Serving = view.serving;
+            let labels = [view.federation.0.to_string(), serving.to_string()];
+            self.units.with_label_values(&labels).inc();
+            for endpoint in &view.endpoints {
+                let state: EndpointState = endpoint.state;
+                let labels = [endpoint.cluster.0.to_string(), state.to_string()];
+                self.endpoints.with_label_values(&labels).inc();
+            }
+        }
+    }
+
+    fn read_stats(&self, stats: &StatsView) {
+        for (transport, count) in [("udp", stats.udp), ("tcp", stats.tcp)] {
+            raise(&self.queries, transport, count);
+        }
+        let names = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN"];
+        for (rcode, count) in stats.rcodes.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let name =
+                names.get(rcode).map_or_else(|| format!("RCODE{rcode}"), |own| (*own).into());
+            raise(&self.responses, &name, *count);
+        }
+        raise(&self.responses, "truncated", stats.truncated);
+        let reasons = [
+            ("short", stats.short),
+            ("response", stats.responses),
+            ("source", stats.source),
+            ("send", stats.send),
+            ("tcp-limit", stats.refused),
+        ];
+        reasons.into_iter().for_each(|(reason, count)| raise(&self.dropped, reason, count));
+        self.tcp_open.set(signed(stats.open));
+    }
+}
+
+/// A counter that is kept elsewhere only rises, so the difference is what is new.
+fn raise(counters: &IntCounterVec, label: &str, to: u64) {
+    let counter = counters.with_label_values(&[label]);
+    counter.inc_by(to.saturating_sub(counter.get()));
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn register<M: Clone + Collector + 'static>(registry: &Registry, made: prometheus::Result<M>) -> M {
+    let metric = made.expect("the metrics' names and labels are constants that a test has seen");
+    registry.register(Box::new(metric.clone())).expect("each metric has a name of its own");
+    metric
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_metrics_can_be_made_and_read() {
+        let snapshot = Snapshot::empty(jiff::Timestamp::UNIX_EPOCH);
+        let stats = StatsView { udp: 3, rcodes: vec![3], ..StatsView::default() };
+        let metrics = Metrics::new();
+        metrics.text(&snapshot, &stats);
+        let text = metrics.text(&snapshot, &stats);
+        assert!(text.contains("meridian_dns_queries_total{transport=\"udp\"} 3"), "{text}");
+        assert!(text.contains("meridian_dns_responses_total{rcode=\"NOERROR\"} 3"), "{text}");
+    }
+}
