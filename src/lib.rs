@@ -1,5 +1,6 @@
 //! Sends each client of a multi-cluster Kubernetes service to the right healthy cluster, by DNS.
 
+pub mod cli;
 pub mod config;
 pub mod controller;
 pub mod fleet;

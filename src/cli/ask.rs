@@ -1,0 +1,39 @@
+//! Asks a running process over its web listener.
+
+use super::Server;
+use anyhow::{Context, bail};
+use serde::de::DeserializeOwned;
+
+/// The answer as text.
+pub(super) fn text(server: &Server, path: &str, query: &[(&str, &str)]) -> anyhow::Result<String> {
+    super::runtime()?.block_on(async {
+        let base = server.server.trim_end_matches('/');
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let mut url = reqwest::Url::parse(&format!("{base}{path}"))
+            .with_context(|| format!("--server {:?} is not a URL", server.server))?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let answer = client.get(url).send().await.with_context(|| {
+            format!(
+                "no process answers at {base}; is `meridian run` or `meridian demo` running, and \
+                 is --server (MERIDIAN_SERVER) its --web-listen address?"
+            )
+        })?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        if !status.is_success() {
+            bail!("{}", text.trim_end());
+        }
+        Ok(text)
+    })
+}
+
+/// The answer as a value.
+pub(super) fn json<T: DeserializeOwned>(
+    server: &Server,
+    path: &str,
+    query: &[(&str, &str)],
+) -> anyhow::Result<T> {
+    let text = text(server, path, query)?;
+    serde_json::from_str(&text).context("the process speaks another version of the API")
+}

@@ -1,0 +1,135 @@
+//! `meridian run`: everything in one process.
+
+use crate::{
+    config::Flags,
+    controller::{self, Configured, Options, Ready},
+    server::{Limits, Listen},
+    telemetry,
+};
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Either --config, or --federation with --zone and the --context of each member cluster.
+#[derive(Args, Debug)]
+pub(super) struct RunArgs {
+    /// Directory of Federation, MemberCluster and TrafficPolicy objects and .zone master files;
+    /// read again whenever it is edited
+    #[arg(long, value_name = "DIR", required_unless_present = "federation")]
+    config: Option<PathBuf>,
+    /// Name of the federation, when there is no --config
+    #[arg(long, value_name = "NAME", conflicts_with = "config", requires = "zone")]
+    federation: Option<String>,
+    /// DNS zone of the federation, when there is no --config
+    #[arg(long, value_name = "ZONE", requires = "federation")]
+    zone: Option<String>,
+    /// Context of the kubeconfig that is a member cluster; once for each
+    #[arg(long, value_name = "NAME", requires = "federation")]
+    context: Vec<String>,
+    /// The kubeconfig; $KUBECONFIG or ~/.kube/config when not given
+    #[arg(long, value_name = "FILE", requires = "federation")]
+    kubeconfig: Option<PathBuf>,
+    /// Let the kubeconfig run commands, read files and use plain HTTP
+    #[arg(long, requires = "federation")]
+    trust_kubeconfig: bool,
+    /// Address to serve DNS on (UDP and TCP); once for each
+    #[arg(long, value_name = "ADDR:PORT", default_values = ["0.0.0.0:53", "[::]:53"])]
+    dns_listen: Vec<SocketAddr>,
+    /// Address of the web listener: readiness, metrics and the API that `get` and `explain` ask
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    web_listen: SocketAddr,
+    /// Directory for the state that a restart begins with
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/meridian")]
+    state_dir: PathBuf,
+    /// Keep no state on disk
+    #[arg(long, conflicts_with = "state_dir")]
+    no_state: bool,
+    /// Name server that looks up load balancers' host names; the system's when not given
+    #[arg(long, value_name = "ADDR:PORT")]
+    resolver: Vec<SocketAddr>,
+    /// How long news is gathered before it is published, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 20)]
+    settle: u64,
+    /// How logs are written
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// One object a line
+    Json,
+}
+
+pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
+    telemetry::log(args.log_format == LogFormat::Json, "info");
+    let options = Options {
+        configured: configured(args)?,
+        dns: listen(args.dns_listen.clone()),
+        web: Some(args.web_listen),
+        state: (!args.no_state).then(|| args.state_dir.clone()),
+        settle: Duration::from_millis(args.settle),
+        resolvers: args.resolver.clone(),
+    };
+    super::runtime()?.block_on(async {
+        let ready = controller::prepare(options).await?;
+        announce(&ready);
+        serve(ready).await
+    })
+}
+
+fn configured(args: &RunArgs) -> anyhow::Result<Configured> {
+    if let Some(directory) = &args.config {
+        if !directory.is_dir() {
+            bail!("--config {}: there is no such directory", directory.display());
+        }
+        return Ok(Configured::Directory(directory.clone()));
+    }
+    if args.context.is_empty() {
+        let there = crate::source::contexts(args.kubeconfig.as_ref())?;
+        bail!("name the member clusters with --context; the kubeconfig has {}", there.join(", "));
+    }
+    Ok(Configured::Flags(Flags {
+        federation: args.federation.clone().unwrap_or_default(),
+        zone: args.zone.clone().unwrap_or_default(),
+        kubeconfig: args.kubeconfig.clone(),
+        contexts: args.context.clone(),
+        trusted: args.trust_kubeconfig,
+    }))
+}
+
+pub(super) fn listen(addresses: Vec<SocketAddr>) -> Listen {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    Listen { addresses, workers, limits: Limits::default() }
+}
+
+fn announce(ready: &Ready) {
+    for address in ready.dns() {
+        tracing::info!("serving DNS on {address} (UDP and TCP)");
+    }
+    if let Some(address) = ready.web() {
+        tracing::info!("web listener on http://{address}");
+    }
+}
+
+/// Serves until SIGINT or SIGTERM.
+pub(super) async fn serve(ready: Ready) -> anyhow::Result<()> {
+    let shutdown = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let served = ready.run(shutdown.clone());
+    tokio::pin!(served);
+    tokio::select! {
+        outcome = &mut served => return outcome,
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("shutting down");
+    shutdown.cancel();
+    served.await
+}
