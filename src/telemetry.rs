@@ -183,7 +183,7 @@ mod tests {
         let snapshot = Snapshot::empty(jiff::Timestamp::UNIX_EPOCH);
         let stats = StatsView { udp: 3, rcodes: vec![3], ..StatsView::default() };
         let metrics = Metrics::new();
-        metrics.text(&snapshot, &stats);
+        let _ = metrics.text(&snapshot, &stats);
         let text = metrics.text(&snapshot, &stats);
         assert!(text.contains("meridian_dns_queries_total{transport=\"udp\"} 3"), "{text}");
         assert!(text.contains("meridian_dns_responses_total{rcode=\"NOERROR\"} 3"), "{text}");

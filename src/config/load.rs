@@ -38,6 +38,9 @@ pub struct Loader {
     good: BTreeMap<Id, Good>,
 }
 
+/// A file's documents, or why it has none.
+type ReadFile = Result<(PathBuf, Vec<Value>), (PathBuf, String)>;
+
 /// Kind, namespace and name.
 type Id = (String, String, String);
 
@@ -145,7 +148,7 @@ impl<'p> Pass<'p> {
         let mut files = BTreeSet::new();
         if let Err(error) = collect(self.root, 0, &mut files) {
             let text = format!("the directory cannot be read ({error}); what was read last stands");
-            self.error(self.root, String::new(), text);
+            self.error(self.root, "", text);
             self.good = self.old.clone();
             return;
         }
@@ -176,15 +179,12 @@ impl<'p> Pass<'p> {
         if self.good.is_empty() && self.errors.is_empty() {
             let text = "no object found; expected .yaml files with Federation and MemberCluster \
                         objects of meridian.dev/v1alpha1, or .zone master files";
-            self.error(self.root, String::new(), text.to_owned());
+            self.error(self.root, "", text.to_owned());
         }
     }
 
     /// Directories that hold a cluster's manifests are no configuration, wherever they lie.
-    fn manifest_directories(
-        &self,
-        documents: &[Result<(PathBuf, Vec<Value>), (PathBuf, String)>],
-    ) -> BTreeSet<PathBuf> {
+    fn manifest_directories(&self, documents: &[ReadFile]) -> BTreeSet<PathBuf> {
         let of = |(file, value): (&PathBuf, &Value)| {
             let member = value.get("kind")?.as_str()? == "MemberCluster";
             let directory = value.pointer("/spec/access/directory")?.as_str()?;
@@ -203,7 +203,7 @@ impl<'p> Pass<'p> {
             count => format!("; the {count} objects it held last stay in force"),
         };
         self.good.extend(kept.into_iter().map(|(id, good)| (id.clone(), good.clone())));
-        self.error(file, String::new(), format!("{error}{stays}"));
+        self.error(file, "", format!("{error}{stays}"));
     }
 
     fn document(&mut self, file: &Path, mut value: Value) {
@@ -223,7 +223,7 @@ impl<'p> Pass<'p> {
             (text("/metadata/namespace").to_owned(), text("/metadata/name").to_owned());
         let object = describe(&kind, &namespace, &name);
         if let Some(problem) = wrong_head(&kind, &version, &name, &value) {
-            return self.error(file, object, problem);
+            return self.error(file, &object, problem);
         }
         let policy = kind == "TrafficPolicy";
         let namespace = match (policy, namespace.is_empty()) {
@@ -236,7 +236,7 @@ impl<'p> Pass<'p> {
             let first = shown(self.root, &other.file);
             return self.error(
                 file,
-                object,
+                &object,
                 format!("stands a second time; the first, in {first}, is in force"),
             );
         }
@@ -254,7 +254,7 @@ impl<'p> Pass<'p> {
                 let stays =
                     if old.is_some() { "; its last good version stays in force" } else { "" };
                 for problem in problems {
-                    self.error(file, object.clone(), format!("{problem}{stays}"));
+                    self.error(file, &object, format!("{problem}{stays}"));
                 }
                 self.good.extend(old.map(|old| (id, old)));
             }
@@ -303,7 +303,7 @@ impl<'p> Pass<'p> {
                 let text = format!(
                     "the file's name {stem:?} is no zone name ({error}); expected <zone>.zone"
                 );
-                return self.error(file, String::new(), text);
+                return self.error(file, "", text);
             }
         };
         match zone::read_zone(file, &shown(self.root, file), &apex) {
@@ -328,8 +328,8 @@ impl<'p> Pass<'p> {
         }
     }
 
-    fn error(&mut self, file: &Path, object: String, text: String) {
-        let problem = self.problem(file, &object, text);
+    fn error(&mut self, file: &Path, object: &str, text: String) {
+        let problem = self.problem(file, object, text);
         self.errors.push(problem);
     }
 

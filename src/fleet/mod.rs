@@ -344,14 +344,14 @@ impl Fleet {
                     let touched = cluster.configure(member, at);
                     self.touch(&name, touched);
                 }
-                None => self.add_cluster(at, name, member),
+                None => self.add_cluster(at, &name, member),
             }
         }
     }
 
-    fn add_cluster(&mut self, at: Moment, name: ClusterName, member: Member) {
+    fn add_cluster(&mut self, at: Moment, name: &ClusterName, member: Member) {
         let mut cluster = Cluster::new(name.clone(), member, at);
-        let saved = self.saved_clusters.remove(&name);
+        let saved = self.saved_clusters.remove(name);
         let restored = saved.map(|saved| cluster.restore(saved, at)).is_some();
         let claiming = |(key, kind): (&ServiceKey, Kind)| ObjectKey { kind, key: key.clone() };
         let services = cluster.services.keys().map(|key| (key, Kind::Service));
@@ -359,8 +359,8 @@ impl Fleet {
         let objects: Vec<ObjectKey> = objects.map(claiming).collect();
         self.clusters.insert(name.clone(), cluster);
         if restored {
-            objects.into_iter().for_each(|object| self.touch_hosts(&name, object));
-            self.touch_cluster(&name);
+            objects.into_iter().for_each(|object| self.touch_hosts(name, object));
+            self.touch_cluster(name);
         }
     }
 

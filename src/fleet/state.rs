@@ -50,7 +50,7 @@ impl Fleet {
         let settled = self.clusters.values().filter(|cluster| cluster.is_settled());
         Saved {
             generation: self.published.generation,
-            clusters: settled.map(|cluster| cluster.save()).collect(),
+            clusters: settled.map(super::cluster::Cluster::save).collect(),
             federations: federations.collect(),
             resolved: self.resolved.iter().map(|(host, ips)| (host.clone(), ips.clone())).collect(),
         }

@@ -127,7 +127,7 @@ impl Name {
         Self(self.0.iter().map(u8::to_ascii_lowercase).collect())
     }
 
-    /// What this name is found by in a [`Zone`](crate::records::Zone).
+    /// What this name is found by in a zone.
     #[must_use]
     pub fn key(&self) -> Key {
         let mut key = SmallVec::new();

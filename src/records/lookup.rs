@@ -74,7 +74,7 @@ impl<'z> Walk<'z, '_> {
                 Found::Cut(cut, ns) => return self.referral(zone, cut, ns),
                 Found::Dname(owner, dname) => match self.rename(owner, dname, name.as_ref()) {
                     Ok(target) => target,
-                    Err(answer) => return answer,
+                    Err(answer) => return *answer,
                 },
             };
             key = target.key();
@@ -118,7 +118,7 @@ impl<'z> Walk<'z, '_> {
         owner: &[u8],
         dname: &'z Rrset,
         name: Option<&Name>,
-    ) -> Result<Name, Answer<'z>> {
+    ) -> Result<Name, Box<Answer<'z>>> {
         let owner = key_name(owner);
         self.answer.push(entry(Owner::Name(Cow::Owned(owner.clone())), Cow::Borrowed(dname)));
         let own: Vec<&[u8]> = match name {
@@ -127,15 +127,15 @@ impl<'z> Walk<'z, '_> {
         };
         let kept = own.len() - owner.label_count();
         let Some(target) = alias(dname) else {
-            return Err(ended(Outcome::YxDomain, std::mem::take(&mut self.answer)));
+            return Err(Box::new(ended(Outcome::YxDomain, std::mem::take(&mut self.answer))));
         };
         let renamed = Name::from_labels(own.into_iter().take(kept).chain(target.labels()));
         let Ok(renamed) = renamed else {
-            return Err(ended(Outcome::YxDomain, std::mem::take(&mut self.answer)));
+            return Err(Box::new(ended(Outcome::YxDomain, std::mem::take(&mut self.answer))));
         };
         self.push(name, Cow::Owned(Rrset::cname(dname.ttl, &renamed)));
         if matches!(self.question.rtype, RecordType::CNAME | RecordType::ANY) {
-            return Err(ended(Outcome::Data, std::mem::take(&mut self.answer)));
+            return Err(Box::new(ended(Outcome::Data, std::mem::take(&mut self.answer))));
         }
         Ok(renamed)
     }
@@ -203,10 +203,10 @@ impl<'z> Walk<'z, '_> {
 }
 
 fn find<'z>(zone: &'z Zone, key: &Key, rtype: RecordType) -> Found<'z> {
-    if zone.has_cuts() {
-        if let Some(cut) = cut(zone, key, rtype) {
-            return cut;
-        }
+    if zone.has_cuts()
+        && let Some(cut) = cut(zone, key, rtype)
+    {
+        return cut;
     }
     let bytes = key.as_bytes();
     if let Some(node) = zone.node(bytes) {

@@ -39,7 +39,7 @@ impl Manifest {
             // Items of a typed list (ServiceList) need not repeat their kind.
             let item_kind = kind.trim_end_matches("List").to_owned();
             let items = document.get_mut("items").map(Value::take);
-            for mut item in items.and_then(|items| as_array(items)).into_iter().flatten() {
+            for mut item in items.and_then(as_array).into_iter().flatten() {
                 if let (Value::Object(fields), false) = (&mut item, item_kind.is_empty()) {
                     fields.entry("kind").or_insert_with(|| item_kind.clone().into());
                 }

@@ -1,5 +1,8 @@
 //! Packets as strangers send them, over real sockets: what is answered, dropped and bounded.
 
+#![allow(missing_docs, unreachable_pub)] // a test binary has no public side
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test may panic and read the clock
+
 use meridian::{
     model::Name,
     records::{self, Answer, Client, Question, Records, ZoneSet},

@@ -1,5 +1,8 @@
 //! Whole stories, from clusters' events to the zone, on a hand-cranked clock.
 
+#![allow(missing_docs, unreachable_pub)] // a test binary has no public side
+#![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test may panic and read the clock
+
 mod federation_v1;
 mod holding;
 mod hosts;

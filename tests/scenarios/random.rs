@@ -47,7 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn take(world: &mut World, step: &Step) {
     match *step {
         Step::Serve(c, s, ip) => {
-            world.service(CLUSTERS[c], SERVICES[s], &[&format!("192.0.2.{ip}")])
+            world.service(CLUSTERS[c], SERVICES[s], &[&format!("192.0.2.{ip}")]);
         }
         Step::Clear(c, s) => world.service(CLUSTERS[c], SERVICES[s], &[]),
         Step::Ready(c, s, n) => world.ready(CLUSTERS[c], SERVICES[s], n),

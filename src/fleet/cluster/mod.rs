@@ -1,5 +1,10 @@
 //! One member cluster as its watches told it: what is there, what is held, and how fresh that is.
 
+mod disk;
+mod freshness;
+
+pub use disk::SavedCluster;
+
 use super::view::{ClusterStatus, ClusterView, Counts};
 use crate::model::{
     Address, ClusterEvent, ClusterName, Freshness, IngressObject, Kind, KindState, Locality,
@@ -21,7 +26,7 @@ pub const LOCALITY_HOLD: Duration = Duration::from_secs(24 * 3600);
 
 /// What changed, for whoever compiles names from it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Touched {
+pub(in crate::fleet) enum Touched {
     /// A Service or its readiness.
     Service(ServiceKey),
     /// An Ingress, its backends' readiness or the nodes it stands for.
@@ -34,15 +39,15 @@ pub(super) enum Touched {
 
 /// The state of one member cluster. Its maps share structure, so a copy for the disk is cheap.
 #[derive(Clone, Debug)]
-pub(super) struct Cluster {
-    pub(super) name: ClusterName,
-    pub(super) member: Member,
+pub(in crate::fleet) struct Cluster {
+    pub(in crate::fleet) name: ClusterName,
+    pub(in crate::fleet) member: Member,
     joined: Timestamp,
-    pub(super) services: OrdMap<ServiceKey, Arc<ServiceObject>>,
+    pub(in crate::fleet) services: OrdMap<ServiceKey, Arc<ServiceObject>>,
     slices: HashMap<ServiceKey, SliceCounts>,
     /// Ready and all endpoints per Service, summed over its slices.
     readiness: HashMap<ServiceKey, (u32, u32)>,
-    pub(super) ingresses: OrdMap<ServiceKey, Arc<IngressObject>>,
+    pub(in crate::fleet) ingresses: OrdMap<ServiceKey, Arc<IngressObject>>,
     /// Which Ingresses have a Service among their backends.
     behind: HashMap<ServiceKey, BTreeSet<ServiceKey>>,
     nodes: OrdMap<Arc<str>, NodeObject>,
@@ -74,7 +79,7 @@ struct Held {
 }
 
 impl Cluster {
-    pub(super) fn new(name: ClusterName, member: Member, at: Moment) -> Self {
+    pub(in crate::fleet) fn new(name: ClusterName, member: Member, at: Moment) -> Self {
         let mut cluster = Self {
             name,
             member,
@@ -100,7 +105,7 @@ impl Cluster {
     }
 
     /// Takes over what the operator says of it now.
-    pub(super) fn configure(&mut self, member: Member, at: Moment) -> Vec<Touched> {
+    pub(in crate::fleet) fn configure(&mut self, member: Member, at: Moment) -> Vec<Touched> {
         if self.member == member {
             return Vec::new();
         }
@@ -111,7 +116,7 @@ impl Cluster {
     }
 
     /// Folds in one piece of news; says what it touched.
-    pub(super) fn apply(&mut self, at: Moment, event: ClusterEvent) -> Vec<Touched> {
+    pub(in crate::fleet) fn apply(&mut self, at: Moment, event: ClusterEvent) -> Vec<Touched> {
         match event {
             ClusterEvent::Applied(object) => {
                 self.heard(object.key().kind, at);
@@ -143,7 +148,7 @@ impl Cluster {
     }
 
     /// What the passing of time alone changed.
-    pub(super) fn tick(&mut self, at: Moment) -> Vec<Touched> {
+    pub(in crate::fleet) fn tick(&mut self, at: Moment) -> Vec<Touched> {
         let mut touched = self.expire_held(at);
         if self.localities.values().flatten().any(|since| expired(*since, LOCALITY_HOLD, at)) {
             touched.extend(self.locate(at));
@@ -157,7 +162,7 @@ impl Cluster {
     }
 
     /// Whether all kinds have been listed (or cannot be), now or before a restart.
-    pub(super) fn is_settled(&self) -> bool {
+    pub(in crate::fleet) fn is_settled(&self) -> bool {
         self.restored || self.is_listed()
     }
 
@@ -166,18 +171,18 @@ impl Cluster {
     }
 
     /// Regions and topology zones in lower case.
-    pub(super) fn localities(&self) -> impl Iterator<Item = &Locality> {
+    pub(in crate::fleet) fn localities(&self) -> impl Iterator<Item = &Locality> {
         self.localities.keys()
     }
 
     /// For how long it has not been fresh; zero while it is, or was never seen.
-    pub(super) fn stale_for(&self, at: Moment) -> Duration {
+    pub(in crate::fleet) fn stale_for(&self, at: Moment) -> Duration {
         let since = self.stale_since.map(|since| at.mono.saturating_duration_since(since.mono));
         since.unwrap_or_default()
     }
 
     /// Ready and all endpoints of a Service; `None` when this cluster does not tell.
-    pub(super) fn readiness(&self, service: &ServiceKey) -> Option<(u32, u32)> {
+    pub(in crate::fleet) fn readiness(&self, service: &ServiceKey) -> Option<(u32, u32)> {
         let known = self.kinds[&Kind::EndpointSlice].state == KindState::Watching || self.restored;
         if !known || matches!(self.slices_state(), KindState::Denied(_) | KindState::Missing(_)) {
             return None;
@@ -186,17 +191,17 @@ impl Cluster {
     }
 
     /// The addresses of an object whose status is empty now, while they are held.
-    pub(super) fn held(&self, key: &ObjectKey) -> Option<&[Address]> {
+    pub(in crate::fleet) fn held(&self, key: &ObjectKey) -> Option<&[Address]> {
         self.held.get(key).map(|held| held.addresses.as_slice())
     }
 
     /// The external addresses of its nodes that take traffic.
-    pub(super) fn node_addresses(&self) -> BTreeSet<Address> {
+    pub(in crate::fleet) fn node_addresses(&self) -> BTreeSet<Address> {
         let ready = self.nodes.values().filter(|node| node.ready);
         ready.flat_map(|node| node.external.iter().copied().map(Address::Ip)).collect()
     }
 
-    pub(super) fn view(&self) -> ClusterView {
+    pub(in crate::fleet) fn view(&self) -> ClusterView {
         let problems = self.refused.iter().chain(&self.problems).cloned().collect();
         ClusterView {
             name: self.name.clone(),
@@ -234,7 +239,7 @@ impl Cluster {
     fn put(&mut self, at: Moment, object: Object) -> Vec<Touched> {
         match object {
             Object::Service(service) => self.put_service(at, service),
-            Object::Slice(slice) => self.put_slice(slice),
+            Object::Slice(slice) => self.put_slice(&slice),
             Object::Ingress(ingress) => self.put_ingress(at, ingress),
             Object::Node(node) => self.put_node(at, node),
         }
@@ -283,9 +288,9 @@ impl Cluster {
         }
     }
 
-    fn put_slice(&mut self, slice: SliceCounts) -> Vec<Touched> {
+    fn put_slice(&mut self, slice: &SliceCounts) -> Vec<Touched> {
         let mut touched = Vec::new();
-        if self.slices.get(&slice.key) == Some(&slice) {
+        if self.slices.get(&slice.key) == Some(slice) {
             return touched;
         }
         let service = slice.service.clone();
@@ -295,7 +300,7 @@ impl Cluster {
                 touched.extend(self.readiness_changed(&old.service));
             }
         }
-        self.count(&slice, true);
+        self.count(slice, true);
         touched.extend(self.readiness_changed(&service));
         touched
     }
@@ -424,49 +429,6 @@ impl Cluster {
         self.nodes.values().filter_map(of).collect()
     }
 
-    // === Freshness ===
-
-    fn heard(&mut self, kind: Kind, at: Moment) {
-        self.refused = None;
-        if let Some(watch) = self.kinds.get_mut(&kind) {
-            watch.contact = Some(at);
-        }
-    }
-
-    fn watch_is(&mut self, kind: Kind, state: KindState, at: Moment) -> Vec<Touched> {
-        let settled = self.is_settled();
-        let Some(watch) = self.kinds.get_mut(&kind) else { return Vec::new() };
-        if matches!(state, KindState::Denied(_) | KindState::Missing(_)) {
-            watch.contact = Some(at);
-        }
-        // A failing watch keeps what it had listed: only a kind never seen goes on waiting.
-        let keeps = matches!(state, KindState::Failing(_)) && watch.state == KindState::Watching;
-        let changed = !keeps && watch.state != state;
-        if changed {
-            watch.state = state;
-        }
-        if self.is_listed() {
-            self.restored = false;
-        }
-        let readiness = changed && kind == Kind::EndpointSlice;
-        if readiness || settled != self.is_settled() { vec![Touched::Everything] } else { vec![] }
-    }
-
-    fn refresh(&mut self, at: Moment) {
-        let age =
-            self.oldest_contact().map(|contact| at.mono.saturating_duration_since(contact.mono));
-        self.freshness = Freshness::of(age, self.failed_probes);
-        self.stale_since = match self.freshness {
-            Freshness::Fresh => None,
-            Freshness::Stale | Freshness::Unreachable => self.stale_since.or(Some(at)),
-        };
-    }
-
-    fn oldest_contact(&self) -> Option<Moment> {
-        let contacts: Option<Vec<_>> = self.kinds.values().map(|watch| watch.contact).collect();
-        contacts?.into_iter().min_by_key(|contact| contact.mono)
-    }
-
     fn slices_state(&self) -> &KindState {
         &self.kinds[&Kind::EndpointSlice].state
     }
@@ -489,7 +451,7 @@ impl Cluster {
 }
 
 /// Whether a Service takes part at all: of type LoadBalancer, and not excluded.
-pub(super) fn is_federated(service: &ServiceObject) -> bool {
+pub(in crate::fleet) fn is_federated(service: &ServiceObject) -> bool {
     let excluded = service.annotations.as_ref().is_some_and(|annotations| annotations.exclude);
     service.load_balancer && !excluded
 }
@@ -508,61 +470,4 @@ fn lowercase(locality: &Locality) -> Locality {
 
 fn expired(since: Timestamp, hold: Duration, at: Moment) -> bool {
     since.checked_add(hold).is_ok_and(|end| end <= at.wall)
-}
-
-// === On disk ===
-
-/// A cluster as it is kept on disk, to be believed after a restart until its API is heard again.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SavedCluster {
-    /// Its name.
-    pub name: ClusterName,
-    joined: Timestamp,
-    services: Vec<Arc<ServiceObject>>,
-    slices: Vec<SliceCounts>,
-    ingresses: Vec<Arc<IngressObject>>,
-    nodes: Vec<NodeObject>,
-    localities: Vec<(Locality, Option<Timestamp>)>,
-    held: Vec<(ObjectKey, Held)>,
-    kinds: BTreeMap<Kind, KindState>,
-}
-
-impl Cluster {
-    pub(super) fn save(&self) -> SavedCluster {
-        SavedCluster {
-            name: self.name.clone(),
-            joined: self.joined,
-            services: self.services.values().cloned().collect(),
-            slices: self.slices.values().cloned().collect(),
-            ingresses: self.ingresses.values().cloned().collect(),
-            nodes: self.nodes.values().cloned().collect(),
-            localities: self.localities.clone().into_iter().collect(),
-            held: self.held.iter().map(|(key, held)| (key.clone(), held.clone())).collect(),
-            kinds: self.kinds.iter().map(|(kind, watch)| (*kind, watch.state.clone())).collect(),
-        }
-    }
-
-    /// Takes over what was saved; its contacts are not, so it is unreachable until heard.
-    pub(super) fn restore(&mut self, saved: SavedCluster, at: Moment) {
-        self.joined = saved.joined;
-        self.localities = saved.localities.into_iter().collect();
-        saved.slices.into_iter().for_each(|slice| drop(self.put_slice(slice)));
-        saved.ingresses.iter().for_each(|object| {
-            self.put_ingress(at, IngressObject::clone(object));
-        });
-        self.services = saved.services.into_iter().map(|s| (s.key.clone(), s)).collect();
-        self.nodes = saved.nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
-        self.held = saved.held.into_iter().collect();
-        self.restored = true;
-        for (kind, state) in saved.kinds {
-            // A kind that could not be read says nothing about readiness now either.
-            if let (KindState::Denied(_) | KindState::Missing(_), Some(watch)) =
-                (&state, self.kinds.get_mut(&kind))
-            {
-                watch.state = state;
-            }
-        }
-        self.locate(at);
-    }
 }

@@ -1,8 +1,10 @@
 //! One federation's zone, kept in step with the clusters: which names changed, and to what.
 
+mod names;
+
 use super::{
     cluster::{Cluster, is_federated},
-    levels::{Names, Resolved, Targets},
+    levels::Resolved,
     offers::{self, Chosen, Offer, Selection},
     view::{Serving, Unit, UnitView},
 };
@@ -19,10 +21,10 @@ use std::{
     sync::Arc,
 };
 
-pub(super) type Clusters = BTreeMap<ClusterName, Cluster>;
+pub(in crate::fleet) type Clusters = BTreeMap<ClusterName, Cluster>;
 /// Which objects claim a host.
-pub(super) type Claims = HashMap<Name, BTreeSet<(ClusterName, ObjectKey)>>;
-pub(super) type Units = OrdMap<(FederationName, Unit), Arc<UnitView>>;
+pub(in crate::fleet) type Claims = HashMap<Name, BTreeSet<(ClusterName, ObjectKey)>>;
+pub(in crate::fleet) type Units = OrdMap<(FederationName, Unit), Arc<UnitView>>;
 
 /// What a TrafficPolicy changes for one service or host.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -34,36 +36,36 @@ pub struct Override {
 }
 
 /// All that a compilation reads beside the federation itself.
-pub(super) struct Inventory<'i> {
-    pub(super) clusters: &'i Clusters,
-    pub(super) claims: &'i Claims,
-    pub(super) resolved: &'i Resolved,
-    pub(super) overrides: &'i BTreeMap<Unit, Override>,
-    pub(super) at: Moment,
+pub(in crate::fleet) struct Inventory<'i> {
+    pub(in crate::fleet) clusters: &'i Clusters,
+    pub(in crate::fleet) claims: &'i Claims,
+    pub(in crate::fleet) resolved: &'i Resolved,
+    pub(in crate::fleet) overrides: &'i BTreeMap<Unit, Override>,
+    pub(in crate::fleet) at: Moment,
     /// Whether the clusters have had their time to show themselves since the start.
-    pub(super) overdue: bool,
+    pub(in crate::fleet) overdue: bool,
 }
 
 /// A federation, its zone as published last, and what must be compiled again.
 #[derive(Debug)]
-pub(super) struct FederationState {
-    pub(super) federation: Arc<Federation>,
-    pub(super) base: Arc<Zone>,
-    pub(super) zone: Arc<Zone>,
-    pub(super) last_known: BTreeMap<Unit, Chosen>,
+pub(in crate::fleet) struct FederationState {
+    pub(in crate::fleet) federation: Arc<Federation>,
+    pub(in crate::fleet) base: Arc<Zone>,
+    pub(in crate::fleet) zone: Arc<Zone>,
+    pub(in crate::fleet) last_known: BTreeMap<Unit, Chosen>,
     /// Which units need a host name resolved, and which host names a unit needs.
-    pub(super) wanted: BTreeMap<Name, BTreeSet<Unit>>,
+    pub(in crate::fleet) wanted: BTreeMap<Name, BTreeSet<Unit>>,
     wants: HashMap<Unit, BTreeSet<Name>>,
     localities: BTreeSet<Locality>,
     dirty: HashSet<Unit>,
     /// Set when all names must be compiled again.
     rebuild: bool,
     /// Once complete, a zone stays so: a cluster that joins later makes it no less true.
-    pub(super) completed: bool,
+    pub(in crate::fleet) completed: bool,
 }
 
 impl FederationState {
-    pub(super) fn new(
+    pub(in crate::fleet) fn new(
         federation: Arc<Federation>,
         base: Arc<Zone>,
         serial: Option<Serial>,
@@ -85,7 +87,7 @@ impl FederationState {
     }
 
     /// Takes over a changed configuration; the zone is compiled again where it differs.
-    pub(super) fn configure(&mut self, federation: Arc<Federation>, base: Arc<Zone>) {
+    pub(in crate::fleet) fn configure(&mut self, federation: Arc<Federation>, base: Arc<Zone>) {
         let same = self.federation == federation && self.base.nodes().eq(base.nodes());
         if !same {
             self.federation = federation;
@@ -94,18 +96,22 @@ impl FederationState {
         }
     }
 
-    pub(super) fn touch(&mut self, unit: Unit) {
+    pub(in crate::fleet) fn touch(&mut self, unit: Unit) {
         if !self.rebuild {
             self.dirty.insert(unit);
         }
     }
 
-    pub(super) fn touch_all(&mut self) {
+    pub(in crate::fleet) fn touch_all(&mut self) {
         self.rebuild = true;
     }
 
     /// Brings zone and views up to date; whether anything changed.
-    pub(super) fn compile(&mut self, inventory: &Inventory<'_>, units: &mut Units) -> bool {
+    pub(in crate::fleet) fn compile(
+        &mut self,
+        inventory: &Inventory<'_>,
+        units: &mut Units,
+    ) -> bool {
         let completeness = self.completeness(inventory);
         let mut changed = self.zone.completeness != completeness;
         if completeness != Completeness::Pending {
@@ -388,126 +394,6 @@ impl FederationState {
             problems,
         }
     }
-
-    // === Its names ===
-
-    fn write_names(
-        &mut self,
-        unit: &Unit,
-        name: &Name,
-        selection: &Selection,
-        inventory: &Inventory<'_>,
-        zone: &mut BTreeMap<Key, Option<Node>>,
-        problems: &mut Vec<String>,
-    ) {
-        let ttl = selection.ttl.unwrap_or(self.federation.ttl);
-        let mut top = targets(selection, |_| true);
-        top.extend(&selection.fallback);
-        let mut levels = vec![(name.clone(), top, None)];
-        if let Unit::Service(key) = unit {
-            levels.extend(self.lower_levels(key, name, selection, inventory));
-        }
-        for (name, targets, up) in levels {
-            for host in targets.to_resolve() {
-                self.want(unit, host);
-            }
-            let node = targets.node(ttl, up.as_ref(), inventory.resolved);
-            self.write(&name, node, &targets, ttl, inventory.resolved, zone, problems);
-        }
-    }
-
-    /// Region and zone names, each with its targets and the name above it.
-    fn lower_levels(
-        &self,
-        key: &ServiceKey,
-        global: &Name,
-        selection: &Selection,
-        inventory: &Inventory<'_>,
-    ) -> Vec<(Name, Targets, Option<Name>)> {
-        let names = self.names(key);
-        let healthy = matches!(selection.serving, Serving::Healthy | Serving::Reluctant);
-        let within = |test: &dyn Fn(&Locality) -> bool| {
-            targets(selection, |cluster| {
-                let cluster = inventory.clusters.get(cluster);
-                healthy && cluster.is_some_and(|cluster| cluster.localities().any(test))
-            })
-        };
-        let mut levels = Vec::new();
-        let regions: BTreeSet<_> = self.localities.iter().map(|l| l.region.clone()).collect();
-        for region in regions {
-            let Ok(name) = names.region(&region) else { continue };
-            levels.push((name, within(&|own| own.region == region), Some(global.clone())));
-        }
-        for locality in self.localities.iter() {
-            let Some(zone) = &locality.zone else { continue };
-            let name = names.zone(zone, &locality.region);
-            let (Ok(name), Ok(up)) = (name, names.region(&locality.region)) else { continue };
-            levels.push((name, within(&|own| own == locality), Some(up)));
-        }
-        levels
-    }
-
-    /// Puts a node in place, unless the zone's static part has the name already.
-    #[allow(clippy::too_many_arguments)] // one name's whole context, used by one caller
-    fn write(
-        &self,
-        name: &Name,
-        node: Option<Node>,
-        targets: &Targets,
-        ttl: Ttl,
-        resolved: &Resolved,
-        zone: &mut BTreeMap<Key, Option<Node>>,
-        problems: &mut Vec<String>,
-    ) {
-        let key = name.key();
-        if key == *self.zone.key() {
-            zone.insert(key, Some(self.apex_with(targets.address_node(ttl, resolved))));
-        } else if let Some(own) = self.base.node(key.as_bytes()) {
-            problems.push(format!(
-                "{name} is among the zone's static records, which stand; \
-                 what the clusters offer under it is left out"
-            ));
-            zone.insert(key, Some(own.clone()));
-        } else {
-            zone.insert(key, node);
-        }
-    }
-
-    /// The static apex with these addresses, unless it has addresses of its own.
-    fn apex_with(&self, addresses: Node) -> Node {
-        let mut apex = self.base.node(self.zone.key().as_bytes()).cloned().unwrap_or_default();
-        let own = [RecordType::A, RecordType::AAAA].iter().any(|rtype| apex.get(*rtype).is_some());
-        if !own {
-            addresses.iter().for_each(|rrset| apex.put(rrset.clone()));
-        }
-        apex
-    }
-
-    fn remove_names(&self, unit: &Unit, zone: &mut BTreeMap<Key, Option<Node>>) {
-        let mut remove = |name: Name| {
-            let key = name.key();
-            let stays = self.base.node(key.as_bytes()).cloned();
-            zone.insert(key, stays);
-        };
-        match unit {
-            Unit::Host(host) if !host.is_within(&self.federation.zone) => {}
-            Unit::Host(host) if self.is_generated(host) => {}
-            Unit::Host(host) => remove(host.clone()),
-            Unit::Service(key) => {
-                let names = self.names(key);
-                let all = self.localities.iter().flat_map(|locality| {
-                    let zone = locality.zone.as_ref();
-                    let zone = zone.and_then(|zone| names.zone(zone, &locality.region).ok());
-                    [names.region(&locality.region).ok(), zone]
-                });
-                all.chain([names.global().ok()]).flatten().for_each(&mut remove);
-            }
-        }
-    }
-
-    fn names(&self, key: &ServiceKey) -> Names {
-        Names::new(key, &self.federation.name, &self.federation.zone)
-    }
 }
 
 /// A host belongs to one namespace: the one whose claim is oldest (then first by name). Claims
@@ -532,14 +418,6 @@ fn granted<'i>(
     };
     let problems = others.into_iter().map(conflict).collect();
     (kept.into_iter().map(|(cluster, _, offer)| (cluster, offer)).collect(), problems)
-}
-
-fn targets(selection: &Selection, of: impl Fn(&ClusterName) -> bool) -> Targets {
-    let mut targets = Targets::default();
-    for (_, addresses) in selection.chosen.iter().filter(|(cluster, _)| of(cluster)) {
-        targets.extend(addresses);
-    }
-    targets
 }
 
 /// The SOA's serial is set at publication, so it does not make a node different.

@@ -1,0 +1,141 @@
+//! The names of one service or host: written into the zone's changes, or taken out of it.
+
+use super::{FederationState, Inventory};
+use crate::{
+    fleet::{
+        levels::{Names, Resolved, Targets},
+        offers::Selection,
+        view::{Serving, Unit},
+    },
+    model::{ClusterName, Key, Locality, Name, ServiceKey, Ttl},
+    records::{Node, RecordType},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl FederationState {
+    pub(super) fn write_names(
+        &mut self,
+        unit: &Unit,
+        name: &Name,
+        selection: &Selection,
+        inventory: &Inventory<'_>,
+        zone: &mut BTreeMap<Key, Option<Node>>,
+        problems: &mut Vec<String>,
+    ) {
+        let ttl = selection.ttl.unwrap_or(self.federation.ttl);
+        let mut top = targets(selection, |_| true);
+        top.extend(&selection.fallback);
+        let mut levels = vec![(name.clone(), top, None)];
+        if let Unit::Service(key) = unit {
+            levels.extend(self.lower_levels(key, name, selection, inventory));
+        }
+        for (name, targets, up) in levels {
+            for host in targets.to_resolve() {
+                self.want(unit, host);
+            }
+            let node = targets.node(ttl, up.as_ref(), inventory.resolved);
+            self.write(&name, node, &targets, ttl, inventory.resolved, zone, problems);
+        }
+    }
+
+    /// Region and zone names, each with its targets and the name above it.
+    fn lower_levels(
+        &self,
+        key: &ServiceKey,
+        global: &Name,
+        selection: &Selection,
+        inventory: &Inventory<'_>,
+    ) -> Vec<(Name, Targets, Option<Name>)> {
+        let names = self.names(key);
+        let healthy = matches!(selection.serving, Serving::Healthy | Serving::Reluctant);
+        let within = |test: &dyn Fn(&Locality) -> bool| {
+            targets(selection, |cluster| {
+                let cluster = inventory.clusters.get(cluster);
+                healthy && cluster.is_some_and(|cluster| cluster.localities().any(test))
+            })
+        };
+        let mut levels = Vec::new();
+        let regions: BTreeSet<_> = self.localities.iter().map(|l| l.region.clone()).collect();
+        for region in regions {
+            let Ok(name) = names.region(&region) else { continue };
+            levels.push((name, within(&|own| own.region == region), Some(global.clone())));
+        }
+        for locality in self.localities.iter() {
+            let Some(zone) = &locality.zone else { continue };
+            let name = names.zone(zone, &locality.region);
+            let (Ok(name), Ok(up)) = (name, names.region(&locality.region)) else { continue };
+            levels.push((name, within(&|own| own == locality), Some(up)));
+        }
+        levels
+    }
+
+    /// Puts a node in place, unless the zone's static part has the name already.
+    #[allow(clippy::too_many_arguments)] // one name's whole context, used by one caller
+    fn write(
+        &self,
+        name: &Name,
+        node: Option<Node>,
+        targets: &Targets,
+        ttl: Ttl,
+        resolved: &Resolved,
+        zone: &mut BTreeMap<Key, Option<Node>>,
+        problems: &mut Vec<String>,
+    ) {
+        let key = name.key();
+        if key == *self.zone.key() {
+            zone.insert(key, Some(self.apex_with(&targets.address_node(ttl, resolved))));
+        } else if let Some(own) = self.base.node(key.as_bytes()) {
+            problems.push(format!(
+                "{name} is among the zone's static records, which stand; \
+                 what the clusters offer under it is left out"
+            ));
+            zone.insert(key, Some(own.clone()));
+        } else {
+            zone.insert(key, node);
+        }
+    }
+
+    /// The static apex with these addresses, unless it has addresses of its own.
+    fn apex_with(&self, addresses: &Node) -> Node {
+        let mut apex = self.base.node(self.zone.key().as_bytes()).cloned().unwrap_or_default();
+        let own = [RecordType::A, RecordType::AAAA].iter().any(|rtype| apex.get(*rtype).is_some());
+        if !own {
+            addresses.iter().for_each(|rrset| apex.put(rrset.clone()));
+        }
+        apex
+    }
+
+    pub(super) fn remove_names(&self, unit: &Unit, zone: &mut BTreeMap<Key, Option<Node>>) {
+        let mut remove = |name: Name| {
+            let key = name.key();
+            let stays = self.base.node(key.as_bytes()).cloned();
+            zone.insert(key, stays);
+        };
+        match unit {
+            Unit::Host(host) if !host.is_within(&self.federation.zone) => {}
+            Unit::Host(host) if self.is_generated(host) => {}
+            Unit::Host(host) => remove(host.clone()),
+            Unit::Service(key) => {
+                let names = self.names(key);
+                let all = self.localities.iter().flat_map(|locality| {
+                    let zone = locality.zone.as_ref();
+                    let zone = zone.and_then(|zone| names.zone(zone, &locality.region).ok());
+                    [names.region(&locality.region).ok(), zone]
+                });
+                all.chain([names.global().ok()]).flatten().for_each(&mut remove);
+            }
+        }
+    }
+
+    pub(super) fn names(&self, key: &ServiceKey) -> Names {
+        Names::new(key, &self.federation.name, &self.federation.zone)
+    }
+}
+
+fn targets(selection: &Selection, of: impl Fn(&ClusterName) -> bool) -> Targets {
+    let mut targets = Targets::default();
+    for (_, addresses) in selection.chosen.iter().filter(|(cluster, _)| of(cluster)) {
+        targets.extend(addresses);
+    }
+    targets
+}

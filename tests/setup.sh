@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Installs what the tests use beside cargo: DNS tools from Debian's packages, the API server and
+# etcd for tests/cluster (built once, cached by content). `setup.sh cargo-deny` prints where
+# cargo-deny is, after building it once.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/meridian"
+
+if [ "${1:-}" = cargo-deny ]; then
+  version=0.19.0
+  if command -v cargo-deny >/dev/null; then command -v cargo-deny; exit 0; fi
+  root="$cache/cargo-deny-$version"
+  if [ ! -x "$root/bin/cargo-deny" ]; then
+    echo "building cargo-deny $version; this is done once" >&2
+    cargo install cargo-deny --version "$version" --locked --root "$root" >&2
+  fi
+  echo "$root/bin/cargo-deny"
+  exit 0
+fi
+
+missing=()
+for need in dig:bind9-dnsutils kdig:knot-dnsutils named-checkzone:bind9-utils; do
+  command -v "${need%%:*}" >/dev/null || missing+=("${need##*:}")
+done
+if [ ${#missing[@]} -gt 0 ]; then
+  if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+  else
+    echo "install ${missing[*]} (Debian's names) to run the tests that use them" >&2
+  fi
+fi
+"$here/cluster/assets/build.sh" >/dev/null
