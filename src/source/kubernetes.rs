@@ -45,6 +45,8 @@ const WATCH_SECONDS: std::ops::Range<u32> = 240..290;
 /// A view is listed anew after this, in case the API server's own memory went back in time.
 const RELIST_SECONDS: std::ops::Range<u64> = 1_800..3_600;
 const DENIED_SECONDS: std::ops::Range<u64> = 30..60;
+/// So many refusals in a row (some seconds) until one counts.
+const REFUSALS: u32 = 4;
 const CONFIRM_AFTER: Duration = Duration::from_secs(2);
 const RELOAD_EVERY: Duration = Duration::from_secs(10);
 /// Problems that are shown per cluster; more would drown them all.
@@ -359,6 +361,11 @@ impl Cluster<'_> {
                 let text = format!("the API server refuses our credentials (401): {}", said());
                 self.reporter.send(ClusterEvent::Kind(kind, KindState::Failing(text))).await;
                 return None;
+            }
+            // An API server that has just started denies everything for a moment, so only a
+            // refusal that stands is believed.
+            403 | 404 if backoff.failures < REFUSALS => {
+                (KindState::Failing(said()), backoff.next())
             }
             403 => (KindState::Denied(said()), denied_pause()),
             404 => (KindState::Missing(said()), denied_pause()),
