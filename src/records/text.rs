@@ -16,8 +16,22 @@ use std::{
     str::FromStr,
 };
 
+/// Types of the IANA registry that `hickory-proto` does not name.
+const NAMES: [(&str, RecordType); 7] = [
+    ("RP", RP),
+    ("AFSDB", AFSDB),
+    ("RT", RT),
+    ("LOC", RecordType(29)),
+    ("KX", KX),
+    ("DNAME", RecordType::DNAME),
+    ("URI", URI),
+];
+
 impl fmt::Display for RecordType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((name, _)) = NAMES.iter().find(|(_, rtype)| rtype == self) {
+            return f.pad(name);
+        }
         match Known::from(self.0) {
             Known::Unknown(number) => f.pad(&format!("TYPE{number}")),
             known => f.pad(&known.to_string()),
@@ -32,6 +46,9 @@ impl FromStr for RecordType {
         let upper = text.to_ascii_uppercase();
         if let Some(number) = upper.strip_prefix("TYPE").and_then(|rest| rest.parse().ok()) {
             return Ok(Self(number));
+        }
+        if let Some((_, rtype)) = NAMES.iter().find(|(name, _)| *name == upper) {
+            return Ok(*rtype);
         }
         match upper.parse::<Known>() {
             Ok(known) => Ok(Self(u16::from(known))),
@@ -69,7 +86,7 @@ pub fn parse_rdata(rtype: RecordType, words: &[Word], origin: &Name) -> Result<V
             .map(|ip| ip.octets().to_vec())
             .map_err(|_| format!("{ip:?} is not an IPv6 address")),
         (RecordType::NS | RecordType::CNAME | RecordType::DNAME | PTR, [target]) => name(target),
-        (RecordType::MX, [preference, host]) => {
+        (RecordType::MX | AFSDB | RT | KX, [preference, host]) => {
             Ok([number::<u16>(preference, "preference")?.to_be_bytes().to_vec(), name(host)?]
                 .concat())
         }
@@ -92,6 +109,13 @@ pub fn parse_rdata(rtype: RecordType, words: &[Word], origin: &Name) -> Result<V
             }
             Ok(data)
         }
+        (RP, [mailbox, text]) => Ok([name(mailbox)?, name(text)?].concat()),
+        (URI, [priority, weight, target]) => {
+            let mut data = number::<u16>(priority, "priority")?.to_be_bytes().to_vec();
+            data.extend_from_slice(&number::<u16>(weight, "weight")?.to_be_bytes());
+            data.extend(unescape(target)?);
+            Ok(data)
+        }
         (RecordType::TXT | SPF, [_, ..]) => parse_strings(words),
         (RecordType::DS, [tag, algorithm, digest_type, digest @ ..]) if !digest.is_empty() => {
             let mut data = number::<u16>(tag, "key tag")?.to_be_bytes().to_vec();
@@ -112,7 +136,12 @@ pub fn parse_rdata(rtype: RecordType, words: &[Word], origin: &Name) -> Result<V
             | RecordType::SOA
             | RecordType::DS
             | RecordType::TXT
-            | SPF,
+            | SPF
+            | RP
+            | AFSDB
+            | RT
+            | KX
+            | URI,
             _,
         ) => Err(format!("{rtype} data has {} fields; expected {}", words.len(), fields(rtype))),
         _ => parse_known(rtype, words, origin),
@@ -174,12 +203,19 @@ pub fn parse_ttl(text: &str) -> Option<u32> {
 
 const PTR: RecordType = RecordType(12);
 const SPF: RecordType = RecordType(99);
+const RP: RecordType = RecordType(17);
+const AFSDB: RecordType = RecordType(18);
+const RT: RecordType = RecordType(21);
+const KX: RecordType = RecordType(36);
+const URI: RecordType = RecordType(256);
 
 fn fields(rtype: RecordType) -> &'static str {
     match rtype {
         RecordType::A => "an IPv4 address",
         RecordType::AAAA => "an IPv6 address",
-        RecordType::MX => "preference and host",
+        RecordType::MX | AFSDB | RT | KX => "preference and host",
+        RP => "mailbox and name",
+        URI => "priority, weight and target",
         RecordType::SRV => "priority, weight, port and host",
         RecordType::SOA => "primary, mailbox, serial, refresh, retry, expire and minimum",
         RecordType::DS => "key tag, algorithm, digest type and digest",
@@ -253,12 +289,12 @@ fn unescape(text: &str) -> Result<Vec<u8>, String> {
 /// Which words of a type's data are names, so that they can be made absolute before hickory.
 fn name_words(rtype: RecordType) -> &'static [usize] {
     match rtype.0 {
-        17 | 14 => &[0, 1],             // RP, MINFO
-        18 | 21 | 36 | 64 | 65 => &[1], // AFSDB, RT, KX, SVCB, HTTPS
-        26 => &[1, 2],                  // PX
-        35 => &[5],                     // NAPTR
-        46 => &[7],                     // RRSIG
-        47 => &[0],                     // NSEC
+        14 => &[0, 1],   // MINFO
+        64 | 65 => &[1], // SVCB, HTTPS
+        26 => &[1, 2],   // PX
+        35 => &[5],      // NAPTR
+        46 => &[7],      // RRSIG
+        47 => &[0],      // NSEC
         _ => &[],
     }
 }
@@ -303,7 +339,14 @@ fn own_text(rtype: RecordType, data: &[u8]) -> Option<String> {
         RecordType::A => Some(Ipv4Addr::from(<[u8; 4]>::try_from(data).ok()?).to_string()),
         RecordType::AAAA => Some(Ipv6Addr::from(<[u8; 16]>::try_from(data).ok()?).to_string()),
         RecordType::NS | RecordType::CNAME | RecordType::DNAME | PTR => name(data),
-        RecordType::MX => Some(format!("{} {}", short(0)?, name(data.get(2..)?)?)),
+        RecordType::MX | AFSDB | RT | KX => {
+            Some(format!("{} {}", short(0)?, name(data.get(2..)?)?))
+        }
+        RP => {
+            let split = name_length(data)?;
+            Some(format!("{} {}", name(data.get(..split)?)?, name(data.get(split..)?)?))
+        }
+        URI => Some(format!("{} {} {}", short(0)?, short(2)?, quote(data.get(4..)?))),
         RecordType::SRV => {
             let host = name(data.get(6..)?)?;
             Some(format!("{} {} {} {host}", short(0)?, short(2)?, short(4)?))
@@ -369,7 +412,15 @@ fn known_text(rtype: RecordType, data: &[u8]) -> Option<String> {
     }
     let length = Restrict::new(u16::try_from(data.len()).ok()?);
     let rdata = RData::read(&mut BinDecoder::new(data), known, length).ok()?;
-    let text = rdata.to_string();
+    let text = match known {
+        // hickory ends each list of values with a comma, which other readers refuse.
+        Known::SVCB | Known::HTTPS => {
+            let words = rdata.to_string();
+            let words: Vec<_> = words.split(' ').map(|word| word.trim_end_matches(',')).collect();
+            words.join(" ")
+        }
+        _ => rdata.to_string(),
+    };
     let again = encode(&RData::try_from_str(known, &text).ok()?)?;
     (again == data && !text.contains('\n')).then_some(text)
 }
@@ -419,6 +470,9 @@ mod tests {
             ("DS", "60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118"),
             ("NAPTR", r#"100 50 "s" "http+I2L" "" _http._tcp.example.org."#),
             ("HTTPS", "1 . alpn=h2"),
+            ("RP", "admin.example.org. txt.example.org."),
+            ("AFSDB", "1 afs.example.org."),
+            ("URI", r#"10 1 "https://example.org/""#),
             ("TYPE65280", r"\# 3 aabbcc"),
         ] {
             let rtype: RecordType = rtype.parse().unwrap();
