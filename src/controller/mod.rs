@@ -150,7 +150,9 @@ struct Controller {
 }
 
 enum Origin {
-    Directory(Loader, Watch),
+    /// With a tick for each edit, from a task of its own: a notice must not be lost because
+    /// something else was more urgent.
+    Directory(Loader, mpsc::Receiver<()>),
     Flags(Flags),
 }
 
@@ -166,7 +168,8 @@ impl Controller {
         let (send_resolved, resolved) = mpsc::channel(EVENTS);
         let origin = match &options.configured {
             Configured::Directory(path) => {
-                Origin::Directory(Loader::new(path.clone()), Watch::new(path.clone()))
+                let edits = watch_edits(path.clone(), tasks, shutdown);
+                Origin::Directory(Loader::new(path.clone()), edits)
             }
             Configured::Flags(flags) => Origin::Flags(flags.clone()),
         };
@@ -316,10 +319,35 @@ fn restore(store: Option<&Store>) -> Fleet {
     }
 }
 
+fn watch_edits(
+    path: PathBuf,
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> mpsc::Receiver<()> {
+    let (edits, edited) = mpsc::channel(1);
+    let (mut watch, shutdown) = (Watch::new(path), shutdown.clone());
+    tasks.spawn(async move {
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = watch.changed() => {}
+            }
+            if edits.send(()).await.is_err() {
+                return;
+            }
+        }
+    });
+    edited
+}
+
+/// Ends when the configuration may have been edited; nothing is lost when it is dropped.
 async fn edited(origin: &mut Origin) {
-    match origin {
-        Origin::Directory(_, watch) => watch.changed().await,
-        Origin::Flags(_) => std::future::pending().await,
+    let edit = match origin {
+        Origin::Directory(_, edits) => edits.recv().await,
+        Origin::Flags(_) => None,
+    };
+    if edit.is_none() {
+        std::future::pending::<()>().await;
     }
 }
 

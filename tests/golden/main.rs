@@ -159,6 +159,18 @@ fn the_demo_answers_follows_edits_and_leaves_nothing_behind() {
     fs::remove_file(&aws).unwrap();
     until(port, &name(p), &["127.2.0.1", "127.3.0.1"]);
 
+    // Clusters come and go while it runs; a file that breaks keeps what it held.
+    let federation = aws.ancestors().nth(3).unwrap().join("federation.yaml");
+    let objects = fs::read_to_string(&federation).unwrap();
+    let without_gke = objects.split("---").filter(|own| !own.contains("name: gke"));
+    fs::write(&federation, without_gke.collect::<Vec<_>>().join("---")).unwrap();
+    until(port, &name(p), &["127.2.0.1"]);
+    fs::write(&federation, "kind: [broken").unwrap();
+    fs::write(federation.with_file_name("extra.zone"), "$TTL 60\n").unwrap();
+    until(port, &name(p), &["127.2.0.1"]);
+    fs::write(&federation, objects).unwrap();
+    until(port, &name(p), &["127.2.0.1", "127.3.0.1"]);
+
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     assert!(child.wait().unwrap().success());
