@@ -40,6 +40,9 @@ enum What {
     /// Zones that are served
     #[value(alias = "zone")]
     Zones,
+    /// Objects that could not be taken up, and why
+    #[value(alias = "problem")]
+    Problems,
 }
 
 pub(super) fn run(args: &GetArgs) -> anyhow::Result<()> {
@@ -66,6 +69,10 @@ pub(super) fn run(args: &GetArgs) -> anyhow::Result<()> {
         What::Zones => {
             let all: Vec<ZoneSummary> = ask::json(server, "/api/v1/zones", &[])?;
             show(&all, output, |all| zones(all))
+        }
+        What::Problems => {
+            let all: Vec<String> = ask::json(server, "/api/v1/problems", &[])?;
+            show(&all, output, |all| all.iter().map(|problem| format!("{problem}\n")).collect())
         }
     }
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test may panic and read the clock
 
 mod harness;
+mod lookups;
 
 use harness::{Clusters, Meridian, wait_for};
 use std::{process::Command, time::Duration};
