@@ -2,11 +2,25 @@
 //!
 //! A [`Zone`] is frozen: an update makes a new one that shares all that did not change. Record
 //! data is kept as it goes over the wire, so that answering copies octets and decides nothing.
+//! Zones come from settings ([`generated`]) and master files ([`parse_master`]), and go out as
+//! [`MasterFile`] or [`rows`].
 
 mod answer;
+mod export;
+mod generated;
+mod lookup;
+mod master;
 mod rrset;
+mod text;
 mod zone;
 
 pub use answer::{Answer, Client, Entry, Outcome, Owner, Question, Section};
+pub use export::{MasterFile, Row, rows};
+pub use generated::generated;
+pub use lookup::lookup;
+pub use master::{
+    Fault, Faults, Loader, Parsed, include_path, no_includes, parse_master, period_from_text,
+};
 pub use rrset::{Node, RecordType, Rrset};
+pub use text::{TextError, rdata_from_text, rdata_to_text};
 pub use zone::{Completeness, Zone, ZoneSet};

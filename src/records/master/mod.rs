@@ -1,0 +1,140 @@
+//! Master files (RFC 1035 §5) into zones.
+//!
+//! A reader turns lines into records; the rules of [`rules`] turn records into a zone. Both go on
+//! after a fault, so that one reading tells all that is wrong with a file.
+
+mod include;
+mod reader;
+mod rules;
+
+pub use include::include_path;
+pub use reader::period_from_text;
+
+use super::{RecordType, Zone};
+use crate::model::{Name, Ttl};
+use std::{fmt, sync::Arc};
+
+/// Answers `$INCLUDE`: gets the file name as it is written, gives the text or why it may not be
+/// had. See [`include_path`] for the guard that it should apply.
+pub type Loader<'l> = dyn FnMut(&str) -> Result<String, String> + 'l;
+
+/// A [`Loader`] for text that may not include anything.
+///
+/// # Errors
+/// Always.
+pub fn no_includes(_name: &str) -> Result<String, String> {
+    Err("this text may not include files".to_owned())
+}
+
+/// A zone read from a master file, and what its author may want to know.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// The zone.
+    pub zone: Zone,
+    /// What is allowed but looks wrong.
+    pub warnings: Vec<Fault>,
+}
+
+/// Reads a master file of the zone at `apex`, which is the origin at first. `file` names it in
+/// faults.
+///
+/// # Errors
+/// All faults of the file, the first 20 at most.
+pub fn parse_master(
+    apex: &Name,
+    file: &str,
+    text: &str,
+    load: &mut Loader<'_>,
+) -> Result<Parsed, Faults> {
+    let mut notes = Notes::default();
+    let records = reader::read(apex, file, text, load, &mut notes);
+    let zone = rules::build(apex, file, records, &mut notes);
+    if notes.faults.is_empty() {
+        return Ok(Parsed { zone, warnings: notes.warnings });
+    }
+    notes.faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
+    notes.faults.truncate(MAX_FAULTS);
+    Err(Faults(notes.faults))
+}
+
+/// One thing that is wrong with a line; prints as `file:line: text`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Fault {
+    /// The file, as the caller or `$INCLUDE` names it.
+    pub file: Arc<str>,
+    /// From 1; 0 when no line but the whole file is meant.
+    pub line: usize,
+    /// What was found and what was expected.
+    pub text: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.text),
+            line => write!(f, "{}:{line}: {}", self.file, self.text),
+        }
+    }
+}
+
+/// Everything that keeps a file from being a zone, by file and line; prints a line for each.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub struct Faults(pub Vec<Fault>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, fault) in self.0.iter().enumerate() {
+            let separator = if at == 0 { "" } else { "\n" };
+            write!(f, "{separator}{fault}")?;
+        }
+        Ok(())
+    }
+}
+
+// === Between reader and rules ===
+
+/// Where something is written.
+#[derive(Clone, Debug)]
+struct Place {
+    file: Arc<str>,
+    line: usize,
+}
+
+/// One record as it was read.
+#[derive(Clone, Debug)]
+struct Record {
+    place: Place,
+    owner: Name,
+    rtype: RecordType,
+    ttl: Ttl,
+    rdata: Vec<u8>,
+}
+
+/// What was noticed on the way.
+#[derive(Default)]
+struct Notes {
+    faults: Vec<Fault>,
+    warnings: Vec<Fault>,
+}
+
+impl Notes {
+    fn fault(&mut self, place: &Place, text: impl Into<String>) {
+        let Place { file, line } = place.clone();
+        self.faults.push(Fault { file, line, text: text.into() });
+    }
+
+    /// Warnings beyond the limit of faults are dropped: nobody reads them.
+    fn warn(&mut self, place: &Place, text: impl Into<String>) {
+        if self.warnings.len() < MAX_FAULTS {
+            let Place { file, line } = place.clone();
+            self.warnings.push(Fault { file, line, text: text.into() });
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.faults.len() >= MAX_FAULTS
+    }
+}
+
+/// As many as fit a screen.
+const MAX_FAULTS: usize = 20;

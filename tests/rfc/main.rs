@@ -1,0 +1,14 @@
+//! What the RFCs ask of zones and answers, a module for each and a test for each section.
+
+mod battery;
+mod rfc1034;
+mod rfc1035;
+mod rfc2181;
+mod rfc2308;
+mod rfc3597;
+mod rfc4592;
+mod rfc6672;
+mod rfc8020;
+mod rfc8482;
+mod rfc9471;
+mod tools;
