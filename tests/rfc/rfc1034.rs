@@ -107,19 +107,13 @@ fn s4_3_2_step3a_an_alias_may_lead_to_a_name_without_the_type() {
 fn s4_3_2_step3b_below_a_delegation_stands_a_referral() {
     let dns = example_org();
     let servers = [
-        "sub.example.org 3600 NS ns.example.net.",
         "sub.example.org 3600 NS ns.sub.example.org.",
+        "sub.example.org 3600 NS ns.example.net.",
         "sub.example.org 3600 NS ns1.example.org.",
     ];
     for question in ["sub.example.org A", "www.sub.example.org A", "a.b.sub.example.org NS"] {
-        dns.ask(question).gives(Referral, &[]).authoritative(false);
-        assert_eq!(dns.ask(question).answer.authority.len(), 1);
+        dns.ask(question).gives(Referral, &[]).authority(&servers).authoritative(false);
     }
-    let reply = dns.ask("sub.example.org A");
-    let mut lines = servers.to_vec();
-    lines.sort_by_key(|line| line.contains("ns.example.net") as u8); // octet order: shortest label
-    lines = vec![servers[1], servers[0], servers[2]];
-    reply.authority(&lines);
 }
 
 #[test]

@@ -214,7 +214,7 @@ fn s5_2_an_alias_stands_alone() {
 #[test]
 fn s2_3_4_names_and_labels_have_limits() {
     let label = "x".repeat(64);
-    let long = ["y".repeat(60); 4].join(".");
+    let long = ["y".repeat(60).as_str(); 4].join(".");
     assert_eq!(
         faults("z.test", &format!("{SOA}{label} A 192.0.2.1\nwww.{long} A 192.0.2.1\n")),
         format!(

@@ -1,7 +1,7 @@
 //! Other people's tools on what we print: BIND's `named-checkzone` must load it, and what BIND
 //! makes of it must be the same zone.
 
-use crate::battery::{SOA, name, parse, read};
+use crate::battery::{SOA, parse, read};
 use meridian::records::{MasterFile, Zone, no_includes, parse_master, rows};
 use std::{fs, process::Command};
 
@@ -59,11 +59,6 @@ fn through_bind(zone: &Zone) -> Option<String> {
     Some(fs::read_to_string(to).unwrap())
 }
 
-#[test]
-fn names_keep_their_place_in_bind() {
-    assert_eq!(name("a.b").label_count(), 2);
-}
-
 /// One of each type that has a form of its own.
 const TYPES: &str = r#"
 a       A 192.0.2.1
@@ -73,7 +68,7 @@ a       A 192.0.2.1
         AFSDB 1 a
         KX 10 a
         SRV 1 2 3 a
-        NAPTR 100 50 "s" "http+I2L+I2C+I2R" "!^.*$!sip:\\1@example.com!" _http._tcp.gatech.edu.
+        NAPTR 100 50 "s" "http+I2L+I2C+I2R" "!^(.*)$!sip:\\1@example.com!" _http._tcp.gatech.edu.
         CERT 1 0 8 MxFcby9k/yvedMfQgKzhH5er0Mu/vILz45IkskceFGgiWCn/GxHhai6VAuHAoNUz4YoU1tVfSCSqQYn6//11U6Nld80jEeC8aTrO+KKmCaY=
         SSHFP 2 1 123456789abcdef67890123456789abcdef67890
         DHCID AAIBY2/AuCccgoJbsaxcQc9TUapptP69lOjxfNuVAA2kjEA=
@@ -95,7 +90,7 @@ k       DNSKEY 257 3 13 mdsswUyr3DPW132mOi8V9xESWE8jTo0dxCjjnopKl+GqJxpVXckHAeF+
         CDNSKEY 0 3 0 AA==
         CDS 0 0 0 00
         CSYNC 66 3 A NS AAAA
-        ZONEMD \# 6 000000010101
+        ZONEMD 1 1 240 e2d523f654b9422a96c5a8f4
 d       NS ns.example.net.
         DS 60485 5 1 2BB183AF5F22588179A53B0A98631FAD1A292118
 s1      SVCB 0 foo.example.com.

@@ -72,6 +72,12 @@ pub(super) fn print(form: &[Field], rdata: &[u8]) -> Option<String> {
     rest.is_empty().then_some(text)
 }
 
+/// Whether the octets divide into these fields; there may be no text for what is in them.
+pub(super) fn fits(form: &[Field], rdata: &[u8]) -> bool {
+    let mut rest = rdata;
+    form.iter().all(|field| field.skip(&mut rest).is_some()) && rest.is_empty()
+}
+
 impl Field {
     fn parse(self, words: &mut Words<'_, '_>, out: &mut Vec<u8>) -> Result<(), TextError> {
         match self {
@@ -121,6 +127,27 @@ impl Field {
             Self::Params => return svcb::print(rest, text),
         }
         .ok()
+    }
+
+    fn skip(self, rest: &mut &[u8]) -> Option<()> {
+        match self {
+            Self::Name => take_name(rest).map(drop),
+            Self::U8 => take::<1>(rest).map(drop),
+            Self::U16 | Self::Type => take::<2>(rest).map(drop),
+            Self::U32 | Self::Period | Self::Time | Self::Ipv4 => take::<4>(rest).map(drop),
+            Self::Ipv6 => take::<16>(rest).map(drop),
+            Self::Text | Self::Tag | Self::Salt | Self::Hash => take_string(rest).map(drop),
+            Self::Strings => {
+                while !rest.is_empty() {
+                    take_string(rest)?;
+                }
+                Some(())
+            }
+            Self::Rest | Self::Hex | Self::Base64 | Self::Types | Self::Params => {
+                *rest = &[];
+                Some(())
+            }
+        }
     }
 }
 

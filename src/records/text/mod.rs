@@ -63,7 +63,7 @@ pub(super) fn rdata_from_words(
     let rdata = match (types::form(rtype), words.take_generic_mark()) {
         (form, true) => {
             let rdata = generic_from_words(&mut words)?;
-            if form.is_some_and(|form| fields::print(form, &rdata).is_none()) {
+            if form.is_some_and(|form| !fields::fits(form, &rdata)) {
                 return Err(TextError(format!("these octets are no {rtype} data")));
             }
             rdata
@@ -165,5 +165,143 @@ impl Serialize for RecordType {
 impl<'de> Deserialize<'de> for RecordType {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_proto::{
+        rr::{RData, RecordType as Theirs},
+        serialize::binary::BinEncodable,
+    };
+    use proptest::prelude::*;
+
+    fn wire(rtype: &str, text: &str) -> Result<Vec<u8>, TextError> {
+        let origin = "example.org".parse().unwrap();
+        rdata_from_text(rtype.parse().unwrap(), text, &origin)
+    }
+
+    /// Text that prints as it is written.
+    const CANONICAL: &[(&str, &str)] = &[
+        ("A", "192.0.2.1"),
+        ("AAAA", "2001:db8::1"),
+        ("NS", "Ns.example.org."),
+        ("CNAME", "."),
+        ("MX", "10 mail.example.org."),
+        ("SRV", "1 2 3 host.example.org."),
+        ("SOA", "ns.example.org. dns.example.net. 1 2 3 4 5"),
+        ("TXT", r#""v=spf1 -all" "a \"quoted\" \\ \000\255" "#),
+        ("CAA", "0 issue \"ca.example.net; account=230123\""),
+        ("NAPTR", r#"100 50 "s" "http+I2R" "!^.*$!sip:\\1!" _http._tcp.example.org."#),
+        ("TLSA", "3 1 1 d2abde24"),
+        ("SSHFP", "2 1 123456789abcdef67890123456789abcdef67890"),
+        ("SVCB", "0 foo.example.com."),
+        ("HTTPS", "1 . mandatory=alpn,port alpn=h2,h3 port=8443 ipv4hint=192.0.2.1,192.0.2.2"),
+        ("HTTPS", "16 svc.example.net. ech=AAAA ipv6hint=2001:db8::1 key667=\"a b\""),
+        ("OPENPGPKEY", "dGVzdA=="),
+        ("CERT", "1 2 3 dGVzdA=="),
+        ("CSYNC", "66 3 A NS AAAA"),
+        ("HINFO", "\"PDP 11\" \"Unix\""),
+    ];
+
+    #[test]
+    fn canonical_text_comes_back() {
+        for (rtype, text) in CANONICAL {
+            let rdata = wire(rtype, text).unwrap();
+            assert_eq!(rdata_to_text(rtype.parse().unwrap(), &rdata), text.trim_end(), "{rtype}");
+        }
+    }
+
+    /// hickory-proto as a second opinion, where it reads a type in full.
+    #[test]
+    fn the_octets_are_those_of_hickory() {
+        for (rtype, text) in CANONICAL {
+            let theirs: Theirs = rtype.parse().unwrap();
+            let unsure = matches!(theirs, Theirs::TXT | Theirs::NAPTR) || text.contains("a b");
+            if !unsure {
+                let data = RData::try_from_str(theirs, text)
+                    .unwrap_or_else(|error| panic!("{rtype} {text}: {error}"));
+                let octets = data.to_bytes().unwrap();
+                let ours = wire(rtype, text).unwrap(); // which keeps the case of names
+                assert_eq!(ours.to_ascii_lowercase(), octets.to_ascii_lowercase(), "{rtype} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn types_have_names_or_numbers() {
+        for (text, number) in [("A", 1), ("aaaa", 28), ("TYPE1", 1), ("type65280", 65280)] {
+            assert_eq!(text.parse::<RecordType>().unwrap().0, number);
+        }
+        assert_eq!(RecordType(65280).to_string(), "TYPE65280");
+        assert_eq!(format!("{:>5}|{:<9}", RecordType::MX, RecordType(731)), "   MX|TYPE731  ");
+        for bad in ["", "TYPE", "TYPE65536", "TYPE-1", "TYPE+1", "BOGUS"] {
+            assert!(bad.parse::<RecordType>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_are_completed_and_numbers_have_units() {
+        let soa = wire("SOA", "ns @ 1 1h 10m 2w 300").unwrap();
+        let text = "ns.example.org. example.org. 1 3600 600 1209600 300";
+        assert_eq!(rdata_to_text(RecordType::SOA, &soa), text);
+        assert_eq!(wire("RRSIG", "A 13 2 60 20260101000000 1767225600 1 . AAAA").unwrap()[8..16], {
+            let at = 1_767_225_600_u32.to_be_bytes();
+            [at, at].concat()
+        });
+    }
+
+    #[test]
+    fn data_without_a_text_of_their_own_are_printed_as_octets() {
+        for (rtype, rdata) in [
+            ("A", &b"\x01\x02\x03"[..]),
+            ("TXT", b""),
+            ("CAA", b"\0\x02a-value"),
+            ("SVCB", b"\0\x01\0\0\x01\0\x04\x03a,b"),
+            ("LOC", b"\0\x12"),
+            ("TYPE65280", b""),
+        ] {
+            let text = rdata_to_text(rtype.parse().unwrap(), rdata);
+            assert!(text.starts_with(&format!("\\# {}", rdata.len())), "{rtype} {text}");
+        }
+    }
+
+    #[test]
+    fn bad_service_parameters_say_what_was_expected() {
+        for (text, expected) in [
+            ("1 . alpn=h2 alpn=h3", "found `alpn=h3`, expected each parameter once"),
+            ("1 . mandatory=port", "found `mandatory=port`, expected a list of parameters of this record, each once"),
+            ("1 . port=x", "found `port=x`, expected a valid value of port"),
+            ("1 . alpn=", "found `alpn=`, expected a valid value of alpn"),
+            ("1 . bogus=1", "found `bogus=1`, expected a parameter such as alpn=h2 or key667=x"),
+            ("1 . ipv4hint=::1", "found `ipv4hint=::1`, expected a valid value of ipv4hint"),
+        ] {
+            assert_eq!(wire("HTTPS", text).unwrap_err().to_string(), expected);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_is_printed_reads_back(
+            number in prop_oneof![0..70_u16, 99..110_u16, 256..260_u16, any::<u16>()],
+            rdata in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let rtype = RecordType(number);
+            let text = rdata_to_text(rtype, &rdata);
+            match rdata_from_text(rtype, &text, &Name::root()) {
+                Ok(back) => prop_assert_eq!(back, rdata),
+                // Only octets that are no such data at all, and those are told apart.
+                Err(_) => prop_assert!(text.starts_with("\\#")),
+            }
+            prop_assert!(!text.contains(['\n', '\r']));
+        }
+
+        #[test]
+        fn no_text_is_too_strange(number in 0..300_u16, text in "\\PC{0,40}") {
+            let _ = rdata_from_text(RecordType(number), &text, &Name::root());
+        }
     }
 }
