@@ -1,6 +1,6 @@
 //! The fields that record data are made of, each read from words and printed from octets.
 
-use super::{RecordType, TextError, svcb, words::{Words, unescape, write_quoted}};
+use super::{RecordType, TextError, loc, svcb, words::{Words, unescape, write_quoted}};
 use crate::{model::Name, records::master::period_from_text};
 use data_encoding::{BASE32HEX_NOPAD, BASE64, Encoding, HEXLOWER_PERMISSIVE};
 use jiff::{civil::DateTime, tz::TimeZone};
@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     net::{Ipv4Addr, Ipv6Addr},
+    str::FromStr,
 };
 
 /// One field; those that take all the words left stand last.
@@ -46,6 +47,14 @@ pub(super) enum Field {
     Types,
     /// The parameters of a service binding.
     Params,
+    /// A place on the globe.
+    Location,
+    /// A hardware address of that many octets, like `00-00-5e-00-53-2a` (RFC 7043 §3.2).
+    Eui(u8),
+    /// A DNSSEC algorithm, by number or name.
+    Algorithm,
+    /// A kind of certificate, by number or name.
+    Certificate,
 }
 
 /// The octets of these fields.
@@ -100,6 +109,12 @@ impl Field {
             Self::Type => out.extend(rtype(words)?.0.to_be_bytes()),
             Self::Types => types(words, out)?,
             Self::Params => svcb::parse(words, out)?,
+            Self::Location => loc::parse(words, out)?,
+            Self::Eui(octets) => eui(words, octets, out)?,
+            Self::Algorithm => out.push(named(words, ALGORITHMS, "a DNSSEC algorithm")?),
+            Self::Certificate => {
+                out.extend(named::<u16>(words, CERTIFICATES, "a certificate type")?.to_be_bytes());
+            }
         }
         Ok(())
     }
@@ -107,8 +122,8 @@ impl Field {
     fn print(self, rest: &mut &[u8], text: &mut String) -> Option<()> {
         match self {
             Self::Name => write!(text, "{}", take_name(rest)?),
-            Self::U8 => write!(text, "{}", take::<1>(rest)?[0]),
-            Self::U16 => write!(text, "{}", u16::from_be_bytes(*take(rest)?)),
+            Self::U8 | Self::Algorithm => write!(text, "{}", take::<1>(rest)?[0]),
+            Self::U16 | Self::Certificate => write!(text, "{}", u16::from_be_bytes(*take(rest)?)),
             Self::U32 | Self::Period | Self::Time => {
                 write!(text, "{}", u32::from_be_bytes(*take(rest)?))
             }
@@ -125,6 +140,8 @@ impl Field {
             Self::Type => write!(text, "{}", RecordType(u16::from_be_bytes(*take(rest)?))),
             Self::Types => return print_types(rest, text),
             Self::Params => return svcb::print(rest, text),
+            Self::Location => return loc::print(rest, text),
+            Self::Eui(octets) => return print_eui(rest, octets, text),
         }
         .ok()
     }
@@ -132,10 +149,15 @@ impl Field {
     fn skip(self, rest: &mut &[u8]) -> Option<()> {
         match self {
             Self::Name => take_name(rest).map(drop),
-            Self::U8 => take::<1>(rest).map(drop),
-            Self::U16 | Self::Type => take::<2>(rest).map(drop),
+            Self::U8 | Self::Algorithm => take::<1>(rest).map(drop),
+            Self::U16 | Self::Type | Self::Certificate => take::<2>(rest).map(drop),
             Self::U32 | Self::Period | Self::Time | Self::Ipv4 => take::<4>(rest).map(drop),
             Self::Ipv6 => take::<16>(rest).map(drop),
+            Self::Location => take::<{ loc::OCTETS }>(rest).map(drop),
+            Self::Eui(octets) => {
+                *rest = rest.get(usize::from(octets)..)?;
+                Some(())
+            }
             Self::Text | Self::Tag | Self::Salt | Self::Hash => take_string(rest).map(drop),
             Self::Strings => {
                 while !rest.is_empty() {
@@ -232,6 +254,29 @@ fn rtype(words: &mut Words<'_, '_>) -> Result<RecordType, TextError> {
     words.take("a record type")?.text.parse()
 }
 
+fn eui(words: &mut Words<'_, '_>, octets: u8, out: &mut Vec<u8>) -> Result<(), TextError> {
+    let what = format!("{octets} pairs of hexadecimal digits with `-` between");
+    let text = words.take(&what)?.text;
+    let pair = |pair: &str| (pair.len() == 2).then(|| u8::from_str_radix(pair, 16).ok())?;
+    let address: Option<Vec<u8>> = text.split('-').map(pair).collect();
+    let address = address.filter(|address| address.len() == usize::from(octets));
+    out.extend(address.ok_or_else(|| TextError::expected(&what, text))?);
+    Ok(())
+}
+
+fn named<N: FromStr + Copy>(
+    words: &mut Words<'_, '_>,
+    names: &[(N, &str)],
+    what: &str,
+) -> Result<N, TextError> {
+    let text = words.take(what)?.text;
+    let named = names.iter().find(|(_, name)| name.eq_ignore_ascii_case(text));
+    named
+        .map(|(number, _)| *number)
+        .or_else(|| text.parse().ok())
+        .ok_or_else(|| TextError::expected(what, text))
+}
+
 /// RFC 4034 §4.1.2: a window for each high octet, with the bits of the low ones, no zeros behind.
 fn types(words: &mut Words<'_, '_>, out: &mut Vec<u8>) -> Result<(), TextError> {
     let mut windows: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
@@ -315,3 +360,48 @@ fn print_types(rest: &mut &[u8], text: &mut String) -> Option<()> {
     text.push_str(&names.join(" "));
     Some(())
 }
+
+fn print_eui(rest: &mut &[u8], octets: u8, text: &mut String) -> Option<()> {
+    let (address, tail) = rest.split_at_checked(usize::from(octets))?;
+    *rest = tail;
+    let pairs: Vec<String> = address.iter().map(|octet| format!("{octet:02x}")).collect();
+    text.push_str(&pairs.join("-"));
+    Some(())
+}
+
+/// RFC 4034 appendix A.1 and the IANA registry.
+const ALGORITHMS: &[(u8, &str)] = &[
+    (1, "RSAMD5"),
+    (2, "DH"),
+    (3, "DSA"),
+    (5, "RSASHA1"),
+    (6, "DSA-NSEC3-SHA1"),
+    (6, "NSEC3DSA"),
+    (7, "RSASHA1-NSEC3-SHA1"),
+    (7, "NSEC3RSASHA1"),
+    (8, "RSASHA256"),
+    (10, "RSASHA512"),
+    (12, "ECCGOST"),
+    (12, "ECC-GOST"),
+    (13, "ECDSAP256SHA256"),
+    (14, "ECDSAP384SHA384"),
+    (15, "ED25519"),
+    (16, "ED448"),
+    (252, "INDIRECT"),
+    (253, "PRIVATEDNS"),
+    (254, "PRIVATEOID"),
+];
+
+/// RFC 4398 §2.1.
+const CERTIFICATES: &[(u16, &str)] = &[
+    (1, "PKIX"),
+    (2, "SPKI"),
+    (3, "PGP"),
+    (4, "IPKIX"),
+    (5, "ISPKI"),
+    (6, "IPGP"),
+    (7, "ACPKIX"),
+    (8, "IACPKIX"),
+    (253, "URI"),
+    (254, "OID"),
+];

@@ -5,6 +5,7 @@
 //! as the same octets: data that the type's own form cannot say are printed as `\#`.
 
 mod fields;
+mod loc;
 mod svcb;
 mod types;
 mod words;
@@ -260,6 +261,7 @@ mod tests {
             ("CAA", b"\0\x02a-value"),
             ("SVCB", b"\0\x01\0\0\x01\0\x04\x03a,b"),
             ("LOC", b"\0\x12"),
+            ("IPSECKEY", b"\x0a\0\x02"),
             ("TYPE65280", b""),
         ] {
             let text = rdata_to_text(rtype.parse().unwrap(), rdata);

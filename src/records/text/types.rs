@@ -33,18 +33,18 @@ const TYPES: &[(u16, &str, &[Field])] = &[
     (33, "SRV", &[U16, U16, U16, Name]),                                // RFC 2782
     (35, "NAPTR", &[U16, U16, Text, Text, Text, Name]),                 // RFC 3403 §4.1
     (39, "DNAME", &[Name]),                                             // RFC 6672 §2.1
-    (43, "DS", &[U16, U8, U8, Hex]),                                    // RFC 4034 §5
+    (43, "DS", &[U16, Algorithm, U8, Hex]),                             // RFC 4034 §5
     (44, "SSHFP", &[U8, U8, Hex]),                                      // RFC 4255 §3
-    (46, "RRSIG", &[Type, U8, U8, U32, Time, Time, U16, Name, Base64]), // RFC 4034 §3
+    (46, "RRSIG", &[Type, Algorithm, U8, U32, Time, Time, U16, Name, Base64]), // RFC 4034 §3
     (47, "NSEC", &[Name, Types]),                                       // RFC 4034 §4
-    (48, "DNSKEY", &[U16, U8, U8, Base64]),                             // RFC 4034 §2
+    (48, "DNSKEY", &[U16, U8, Algorithm, Base64]),                      // RFC 4034 §2
     (49, "DHCID", &[Base64]),                                           // RFC 4701 §3
     (50, "NSEC3", &[U8, U8, U16, Salt, Hash, Types]),                   // RFC 5155 §3
     (51, "NSEC3PARAM", &[U8, U8, U16, Salt]),                           // RFC 5155 §4
     (52, "TLSA", &[U8, U8, U8, Hex]),                                   // RFC 6698 §2
     (53, "SMIMEA", &[U8, U8, U8, Hex]),                                 // RFC 8162 §2
-    (59, "CDS", &[U16, U8, U8, Hex]),                                   // RFC 7344 §3.1
-    (60, "CDNSKEY", &[U16, U8, U8, Base64]),                            // RFC 7344 §3.2
+    (59, "CDS", &[U16, Algorithm, U8, Hex]),                            // RFC 7344 §3.1
+    (60, "CDNSKEY", &[U16, U8, Algorithm, Base64]),                     // RFC 7344 §3.2
     (61, "OPENPGPKEY", &[Base64]),                                      // RFC 7929 §2
     (62, "CSYNC", &[U32, U16, Types]),                                  // RFC 7477 §2.1
     (63, "ZONEMD", &[U32, U8, U8, Hex]),                                // RFC 8976 §2
@@ -61,14 +61,17 @@ const TYPES: &[(u16, &str, &[Field])] = &[
     (17, "RP", &[Name, Name]),                                          // RFC 1183 §2.2
     (18, "AFSDB", &[U16, Name]),                                        // RFC 1183 §1
     (36, "KX", &[U16, Name]),                                           // RFC 2230 §3
-    (37, "CERT", &[U16, U16, U8, Base64]),                              // RFC 4398 §2
-    (25, "KEY", &[U16, U8, U8, Base64]),                                // RFC 2535 §3
+    (37, "CERT", &[Certificate, U16, Algorithm, Base64]),               // RFC 4398 §2
+    (25, "KEY", &[U16, U8, Algorithm, Base64]),                         // RFC 2535 §3
+    (29, "LOC", &[Location]),                                           // RFC 1876 §2
+    (108, "EUI48", &[Eui(6)]),                                          // RFC 7043 §3
+    (109, "EUI64", &[Eui(8)]),                                          // RFC 7043 §4
     (107, "LP", &[U16, Name]),                                          // RFC 6742 §2.4
     (105, "L32", &[U16, Ipv4]),                                         // RFC 6742 §2.2
     (258, "AVC", &[Strings]),                                           // IANA
     // Known by name, written as `\#`.
-    (10, "NULL", &[]), (24, "SIG", &[]), (29, "LOC", &[]), (42, "APL", &[]), (45, "IPSECKEY", &[]),
-    (55, "HIP", &[]), (104, "NID", &[]), (106, "L64", &[]), (108, "EUI48", &[]), (109, "EUI64", &[]),
+    (10, "NULL", &[]), (24, "SIG", &[]), (42, "APL", &[]), (45, "IPSECKEY", &[]),
+    (55, "HIP", &[]), (104, "NID", &[]), (106, "L64", &[]), 
     // Only in questions and messages.
     (41, "OPT", &[]), (249, "TKEY", &[]), (250, "TSIG", &[]), (251, "IXFR", &[]), (252, "AXFR", &[]),
     (255, "ANY", &[]),
