@@ -2,6 +2,8 @@
 //! and 8 zones, where a zone without endpoints is an alias of its region, and a region without
 //! any of the global name.
 
+#![allow(clippy::unwrap_used, reason = "a bench that cannot be set up may as well stop")]
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use meridian::{
     model::{Key, Name, Ttl},

@@ -81,7 +81,7 @@ impl<'z> Search<'z, '_> {
             return Step::Done(Outcome::NotReady);
         }
         match place(zone, key.as_bytes(), self.question.rtype) {
-            Place::Node(node) => self.from_node(zone, node, alias),
+            Place::Node(node) => self.at_node(zone, node, alias),
             Place::Empty => self.negative(zone, Outcome::NoData),
             Place::Nowhere => self.negative(zone, Outcome::NxDomain),
             Place::Delegated { depth, ns } => self.refer(zone, suffix(&labels, depth), ns),
@@ -100,7 +100,7 @@ impl<'z> Search<'z, '_> {
         Some(above.filter(|above| above.exists(key)).unwrap_or(zone))
     }
 
-    fn from_node(&mut self, zone: &'z Zone, node: &'z Node, alias: Option<&Name>) -> Step {
+    fn at_node(&mut self, zone: &'z Zone, node: &'z Node, alias: Option<&Name>) -> Step {
         let asked = match self.question.rtype {
             RecordType::ANY => node.iter().next(), // RFC 8482 §4.1: one rrset, any one
             rtype => node.get(rtype),
@@ -188,19 +188,19 @@ impl<'z> Search<'z, '_> {
         if self.answer.additional.iter().take(2 * MAX_TARGETS).any(|known| known.owner.is(&name)) {
             return;
         }
-        self.answer.additional.extend(
-            found.map(|addresses| entry(Owner::Name(Cow::Owned(name.clone())), addresses)),
-        );
+        self.answer
+            .additional
+            .extend(found.map(|addresses| entry(Owner::Name(Cow::Owned(name.clone())), addresses)));
     }
 
     /// Whether the chain has been at that name, so that following it would go round.
     fn came_by(&self, target: &Name) -> bool {
-        self.answer.answer.iter().filter(|e| e.rrset.rtype == RecordType::CNAME).any(
-            |entry| match &entry.owner {
+        self.answer.answer.iter().filter(|e| e.rrset.rtype == RecordType::CNAME).any(|entry| {
+            match &entry.owner {
                 Owner::Asked => target.as_wire().eq_ignore_ascii_case(self.question.name),
                 Owner::Name(name) => **name == *target,
-            },
-        )
+            }
+        })
     }
 
     fn finish(self, outcome: Outcome) -> Answer<'z> {
@@ -295,7 +295,7 @@ fn behind_cut(zone: &Zone, key: &[u8]) -> bool {
 fn labels(wire: &[u8]) -> SmallVec<[&[u8]; 12]> {
     let mut labels = SmallVec::new();
     let mut rest = wire;
-    while let Some((&length @ 1.., tail)) = rest.split_first()
+    while let Some((&length @ 1..=63, tail)) = rest.split_first()
         && let Some((label, tail)) = tail.split_at_checked(usize::from(length))
     {
         labels.push(label);
@@ -378,3 +378,112 @@ const MAX_TARGETS: usize = 16;
 
 /// `*` as the last label of a key.
 const WILDCARD: &[u8] = b"*\0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn name() -> impl Strategy<Value = Name> {
+        let label = prop::sample::select(vec!["a", "b", "*"]);
+        proptest::collection::vec(label, 0..5).prop_map(|labels| {
+            format!("{}z.test", labels.iter().map(|l| format!("{l}.")).collect::<String>())
+                .parse()
+                .unwrap()
+        })
+    }
+
+    fn rtype() -> impl Strategy<Value = RecordType> {
+        prop_oneof![
+            4 => Just(RecordType::A),
+            1 => Just(RecordType::NS),
+            1 => Just(RecordType::DNAME),
+            1 => Just(RecordType::DS),
+        ]
+    }
+
+    type Rows = Vec<(Name, RecordType)>;
+
+    fn zone(rows: &Rows) -> Zone {
+        let mut nodes = BTreeMap::<Key, Node>::new();
+        for (owner, rtype) in rows {
+            let rrset = Rrset::new(*rtype, Ttl::SERVED, [owner.as_wire()]).unwrap();
+            nodes.entry(owner.key()).or_default().put(rrset);
+        }
+        Zone::new("z.test".parse().unwrap(), nodes)
+    }
+
+    /// RFC 1034 §4.3.2 and RFC 4592 word for word, by looking at every row each time.
+    fn by_the_book(apex: &Name, rows: &Rows, asked: &Name, rtype: RecordType) -> String {
+        let has = |owner: &Name, rtype| rows.contains(&(owner.clone(), rtype));
+        let owns = |owner: &Name| rows.iter().any(|row| row.0 == *owner);
+        let exists = |name: &Name| rows.iter().any(|row| row.0.is_within(name));
+        let mut down: Vec<Name> = vec![asked.clone()];
+        while down[0] != *apex {
+            down.insert(0, down[0].parent().unwrap());
+        }
+        for at in &down {
+            let own_ds = at == asked && rtype == RecordType::DS;
+            if at != apex && !own_ds && has(at, RecordType::NS) {
+                return format!("delegated at {}", at.label_count());
+            }
+            if at != asked && has(at, RecordType::DNAME) {
+                return format!("redirected at {}", at.label_count());
+            }
+        }
+        let Some(encloser) = down.iter().rev().find(|at| exists(at)) else {
+            return "nowhere".to_owned();
+        };
+        let source =
+            if encloser == asked { asked.clone() } else { encloser.prepend(b"*").unwrap() };
+        match (owns(&source), exists(&source)) {
+            (true, _) => format!("node {source}"),
+            (false, true) => "empty".to_owned(),
+            (false, false) => "nowhere".to_owned(),
+        }
+    }
+
+    fn describe(zone: &Zone, place: &Place<'_>) -> String {
+        match place {
+            Place::Node(node) => {
+                let owner = zone.nodes().find(|(_, other)| std::ptr::eq(*other, *node));
+                format!("node {}", owner.unwrap().0.to_name())
+            }
+            Place::Empty => "empty".to_owned(),
+            Place::Delegated { depth, .. } => format!("delegated at {depth}"),
+            Place::Redirected { depth, .. } => format!("redirected at {depth}"),
+            Place::Nowhere => "nowhere".to_owned(),
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_place_is_where_the_book_says(
+            rows in proptest::collection::vec((name(), rtype()), 0..8),
+            asked in name(),
+            rtype in rtype(),
+        ) {
+            let zone = zone(&rows);
+            let found = place(&zone, asked.key().as_bytes(), rtype);
+            let expected = by_the_book(zone.apex(), &rows, &asked, rtype);
+            prop_assert_eq!(describe(&zone, &found), expected);
+        }
+
+        /// Also with octets that are no name: nobody should ask so, nothing may break.
+        #[test]
+        fn no_question_is_too_strange(
+            rows in proptest::collection::vec((name(), rtype()), 0..8),
+            mut wire in proptest::collection::vec(0..70_u8, 0..300),
+            rtype in any::<u16>(),
+        ) {
+            let mut zones = ZoneSet::default();
+            zones.put(std::sync::Arc::new(zone(&rows)));
+            wire.extend_from_slice(b"\x01a\x01z\x04test\0");
+            let question = Question { name: &wire, rtype: RecordType(rtype) };
+            let _ = lookup(&zones, &question, &Client::NEUTRAL);
+        }
+    }
+}

@@ -33,7 +33,8 @@ pub(crate) fn read(apex: &str, file: &str) -> Parsed {
         fs::read_to_string(folder.join(include_path(name)?)).map_err(|error| error.to_string())
     };
     let text = load(file).unwrap();
-    parse_master(&name(apex), file, &text, &mut { load }).unwrap_or_else(|faults| panic!("{faults}"))
+    parse_master(&name(apex), file, &text, &mut { load })
+        .unwrap_or_else(|faults| panic!("{faults}"))
 }
 
 /// The faults of a text, a line each.
@@ -74,8 +75,7 @@ impl Dns {
     pub(crate) fn ask(&self, question: &str) -> Reply<'_> {
         let (asked, rtype) = question.split_once(' ').unwrap();
         let (asked, rtype) = (name(asked), rtype.parse::<RecordType>().unwrap());
-        let answer =
-            lookup(&self.0, &Question { name: asked.as_wire(), rtype }, &Client::NEUTRAL);
+        let answer = lookup(&self.0, &Question { name: asked.as_wire(), rtype }, &Client::NEUTRAL);
         Reply { question: question.to_owned(), asked, answer }
     }
 }

@@ -1,12 +1,13 @@
 //! RFC 1034: domain names, the algorithm of §4.3.2.
 
-use crate::battery::{example_org, zone};
+use crate::battery::{Dns, example_org, read, zone};
 use meridian::records::{
     Completeness,
     Outcome::{Alias, Data, NoData, NotReady, NxDomain, Referral, Refused},
 };
 
-const SOA: &str = "example.org 300 SOA ns1.example.org. hostmaster.example.org. 2026010101 7200 600 1209600 300";
+const SOA: &str =
+    "example.org 300 SOA ns1.example.org. hostmaster.example.org. 2026010101 7200 600 1209600 300";
 
 #[test]
 fn s4_3_2_a_name_with_data_answers_with_all_of_them() {
@@ -43,6 +44,20 @@ fn s4_3_2_step3a_an_alias_is_followed_inside_the_zone() {
     example_org().ask("web.example.org AAAA").gives(
         Data,
         &["web.example.org 3600 CNAME www.example.org.", "www.example.org 300 AAAA 2001:db8::80"],
+    );
+}
+
+#[test]
+fn s4_3_2_step3a_a_federated_name_leads_from_zone_to_region_to_global() {
+    let dns = Dns::default().with(read("fed.example.org", "fed.example.org.zone").zone);
+    let asked = "web.shop.fed.svc.eu-b.eu.fed.example.org A";
+    dns.ask(asked).gives(
+        Data,
+        &[
+            "web.shop.fed.svc.eu-b.eu.fed.example.org 30 CNAME web.shop.fed.svc.eu.fed.example.org.",
+            "web.shop.fed.svc.eu.fed.example.org 30 CNAME web.shop.fed.svc.fed.example.org.",
+            "web.shop.fed.svc.fed.example.org 30 A 203.0.113.1",
+        ],
     );
 }
 
@@ -136,7 +151,10 @@ fn s4_3_2_step6_addresses_of_targets_are_added() {
     dns.ask("example.org MX")
         .gives(
             Data,
-            &["example.org 3600 MX 10 mail.example.org.", "example.org 3600 MX 20 mail.example.net."],
+            &[
+                "example.org 3600 MX 10 mail.example.org.",
+                "example.org 3600 MX 20 mail.example.net.",
+            ],
         )
         .additional(&mail);
     dns.ask("_imap._tcp.example.org SRV")

@@ -235,9 +235,13 @@ fn s3_3_a_string_has_255_octets() {
 
 #[test]
 fn what_is_never_answered_is_warned_of() {
-    let lines = "sub NS ns.sub\nx.sub TXT hidden\n* NS ns.example.net.\nd DNAME e\ny.d A 192.0.2.1\n";
-    let warnings: Vec<_> =
-        parse("z.test", &format!("{SOA}{lines}")).warnings.iter().map(|w| w.to_string()).collect();
+    let lines =
+        "sub NS ns.sub\nx.sub TXT hidden\n* NS ns.example.net.\nd DNAME e\ny.d A 192.0.2.1\n";
+    let warnings: Vec<_> = parse("z.test", &format!("{SOA}{lines}"))
+        .warnings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     assert_eq!(
         warnings,
         [

@@ -6,7 +6,10 @@ use meridian::records::{Outcome::Referral, rows};
 #[test]
 fn s5_2_an_rrset_has_one_ttl_the_lowest() {
     let parsed = parse("z.test", &format!("{SOA}a 300 A 192.0.2.1\na 60 A 192.0.2.2\n"));
-    assert_eq!(rows(&parsed.zone).last().unwrap().to_string(), "a.z.test. 60 A 192.0.2.1,192.0.2.2");
+    assert_eq!(
+        rows(&parsed.zone).last().unwrap().to_string(),
+        "a.z.test. 60 A 192.0.2.1,192.0.2.2"
+    );
     assert_eq!(
         parsed.warnings[0].to_string(),
         "zone:4: the A records of a.z.test. have different TTLs; the lowest, 60, is used for all"

@@ -1,9 +1,10 @@
 //! RFC 2308: negative answers.
 
-use crate::battery::{example_org, parse, Dns};
+use crate::battery::{Dns, example_org, parse};
 use meridian::records::Outcome::{NoData, NxDomain};
 
-const SOA: &str = "example.org 300 SOA ns1.example.org. hostmaster.example.org. 2026010101 7200 600 1209600 300";
+const SOA: &str =
+    "example.org 300 SOA ns1.example.org. hostmaster.example.org. 2026010101 7200 600 1209600 300";
 
 #[test]
 fn s2_1_nxdomain_brings_the_soa() {
@@ -44,7 +45,9 @@ fn s5_the_soa_is_kept_for_the_lower_of_its_ttl_and_minimum() {
         let text = format!("@ {ttl} SOA a. b. 1 2 3 4 {minimum}\n@ 600 NS a.\n");
         let dns = Dns::default().with(parse("z.test", &text).zone);
         dns.ask("x.z.test A").authority(&[&format!("z.test 60 SOA a. b. 1 2 3 4 {minimum}")]);
-        dns.ask("z.test SOA")
-            .gives(meridian::records::Outcome::Data, &[&format!("z.test {ttl} SOA a. b. 1 2 3 4 {minimum}")]);
+        dns.ask("z.test SOA").gives(
+            meridian::records::Outcome::Data,
+            &[&format!("z.test {ttl} SOA a. b. 1 2 3 4 {minimum}")],
+        );
     }
 }

@@ -14,7 +14,8 @@ fn s2_2_1_these_answers_are_synthesized() {
         .gives(Data, &["host3.example 3600 MX 10 host1.example."])
         .additional(&["host1.example 3600 A 192.0.2.1"]);
     dns.ask("host3.example A").gives(NoData, &[]);
-    dns.ask("foo.bar.example TXT").gives(Data, &["foo.bar.example 3600 TXT \"this is a wildcard\""]);
+    dns.ask("foo.bar.example TXT")
+        .gives(Data, &["foo.bar.example 3600 TXT \"this is a wildcard\""]);
 }
 
 #[test]
@@ -43,7 +44,8 @@ fn s2_2_2_an_empty_non_terminal_is_nodata_and_blocks_the_wildcard() {
 fn s2_3_an_asterisk_may_be_asked_for() {
     let dns = example();
     dns.ask("*.example TXT").gives(Data, &["*.example 3600 TXT \"this is a wildcard\""]);
-    dns.ask("sub.*.example TXT").gives(Data, &["sub.*.example 3600 TXT \"this is not a wildcard\""]);
+    dns.ask("sub.*.example TXT")
+        .gives(Data, &["sub.*.example 3600 TXT \"this is not a wildcard\""]);
     dns.ask(r"\*.example A").gives(NoData, &[]);
 }
 

@@ -1,6 +1,6 @@
 //! RFC 6672: DNAME.
 
-use crate::battery::{example_org, faults, zone, SOA};
+use crate::battery::{SOA, example_org, faults, zone};
 use meridian::records::Outcome::{Alias, Data, NoData, NxDomain, YxDomain};
 
 #[test]
@@ -36,7 +36,10 @@ fn s2_2_the_table_of_substitutions() {
         ("shortloop.x.x", "x", ".", "shortloop.x."),
     ] {
         let apex = if owner == "x" { "x" } else { "example.com" };
-        let dns = zone(apex, &format!("{owner}. 3600 DNAME {target}\n").replace("example.net\n", "example.net.\n"));
+        let dns = zone(
+            apex,
+            &format!("{owner}. 3600 DNAME {target}\n").replace("example.net\n", "example.net.\n"),
+        );
         let reply = dns.ask(&format!("{asked} CNAME"));
         let dname = format!("{owner} 3600 DNAME {}", target.trim_end_matches('.').to_owned() + ".");
         reply.gives(Data, &[&dname, &format!("{asked} 3600 CNAME {result}")]);
@@ -49,10 +52,8 @@ fn s2_2_a_name_that_grows_too_long_is_yxdomain() {
     let target = format!("{label}.{label}.{label}.test.");
     let dns = zone("z.test", &format!("d DNAME {target}"));
     let dname = format!("d.z.test 3600 DNAME {target}");
-    dns.ask(&format!("{label}.d.z.test A")).gives(Alias, &[
-        &dname,
-        &format!("{label}.d.z.test 3600 CNAME {label}.{target}"),
-    ]);
+    dns.ask(&format!("{label}.d.z.test A"))
+        .gives(Alias, &[&dname, &format!("{label}.d.z.test 3600 CNAME {label}.{target}")]);
     dns.ask(&format!("x.{label}.{label}.d.z.test A")).gives(YxDomain, &[&dname]);
 }
 
@@ -80,10 +81,8 @@ fn s3_2_chains_are_followed_and_loops_end() {
             "x.c.z.test 3600 A 192.0.2.1",
         ],
     );
-    dns.ask("x.l.z.test A").gives(
-        Alias,
-        &["l.z.test 3600 DNAME l.z.test.", "x.l.z.test 3600 CNAME x.l.z.test."],
-    );
+    dns.ask("x.l.z.test A")
+        .gives(Alias, &["l.z.test 3600 DNAME l.z.test.", "x.l.z.test 3600 CNAME x.l.z.test."]);
 }
 
 #[test]

@@ -104,7 +104,9 @@ impl Reader<'_, '_> {
             _ => return Err(TextError::new("expected `$INCLUDE <file> [<origin>]`")),
         };
         if file.depth == MAX_DEPTH {
-            let text = format!("$INCLUDE is nested more than {MAX_DEPTH} deep: does a file include itself?");
+            let text = format!(
+                "$INCLUDE is nested more than {MAX_DEPTH} deep: does a file include itself?"
+            );
             return Err(TextError::new(text));
         }
         match (self.load)(path.text) {
@@ -191,10 +193,10 @@ fn is_class(text: &str) -> Read<bool> {
     let numbered = text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("CLASS"))
         && text[5..].bytes().all(|byte| byte.is_ascii_digit())
         && text.len() > 5;
-    if ["IN", "CLASS1"].iter().any(|class| is(&class)) {
+    if ["IN", "CLASS1"].iter().any(|class| is(class)) {
         return Ok(true);
     }
-    if numbered || ["CH", "HS", "CS"].iter().any(|class| is(&class)) {
+    if numbered || ["CH", "HS", "CS"].iter().any(|class| is(class)) {
         return Err(TextError::expected("the class IN, the only one that is served", text));
     }
     Ok(false)

@@ -54,19 +54,25 @@ fn check_name(apex: &Name, types: &Records, notes: &mut Notes) {
     if let (Some(dname), Some(ns)) = (dname, of(types, RecordType::NS).first())
         && dname.owner != *apex
     {
-        let text = format!("{} has DNAME and, in line {}, NS: only an apex may (RFC 6672 §2.3)",
-            dname.owner, ns.place.line);
+        let text = format!(
+            "{} has DNAME and, in line {}, NS: only an apex may (RFC 6672 §2.3)",
+            dname.owner, ns.place.line
+        );
         notes.fault(&dname.place, text);
     }
     if let Some(soa) = of(types, RecordType::SOA).first().filter(|soa| soa.owner != *apex) {
-        notes.fault(&soa.place, format!("found an SOA at {}, expected one only at {apex}", soa.owner));
+        notes.fault(
+            &soa.place,
+            format!("found an SOA at {}, expected one only at {apex}", soa.owner),
+        );
     }
 }
 
 /// RFC 1034 §3.6.2: where a CNAME is, nothing else may be.
 fn check_alias(types: &Records, notes: &mut Notes) {
     let Some(cname) = of(types, RecordType::CNAME).first() else { return };
-    let other = |record: &&Record| record.rtype != RecordType::CNAME && !goes_with_cname(record.rtype);
+    let other =
+        |record: &&Record| record.rtype != RecordType::CNAME && !goes_with_cname(record.rtype);
     if let Some(other) = types.values().flatten().find(other) {
         let text = format!(
             "{} has a CNAME and, in line {}, {} records: a CNAME stands alone (RFC 1034 §3.6.2)",
@@ -127,9 +133,11 @@ fn rrset(records: &[Record], notes: &mut Notes) -> Option<Rrset> {
 fn check_reach(zone: &Zone, key: &Key, types: &Records, notes: &mut Notes) {
     let Some(first) = types.values().flatten().next() else { return };
     if first.owner.is_wildcard()
-        && let Some(cut) = of(types, RecordType::NS).first().or(of(types, RecordType::DNAME).first())
+        && let Some(cut) =
+            of(types, RecordType::NS).first().or(of(types, RecordType::DNAME).first())
     {
-        let text = format!("{} at a wildcard works for no name but `*` itself (RFC 4592 §4)", cut.rtype);
+        let text =
+            format!("{} at a wildcard works for no name but `*` itself (RFC 4592 §4)", cut.rtype);
         notes.warn(&cut.place, text);
     }
     if zone.has_cuts() {
@@ -145,7 +153,8 @@ fn check_below_cut(zone: &Zone, key: &Key, types: &Records, notes: &mut Notes) {
     let is_glue = |record: &&Record| matches!(record.rtype, RecordType::A | RecordType::AAAA);
     let is_hidden = |record: &&Record| rtype == RecordType::DNAME || !is_glue(record);
     if let Some(record) = types.values().flatten().find(is_hidden) {
-        let text = format!("{} lies below the {rtype} at {cut} and is never answered", record.owner);
+        let text =
+            format!("{} lies below the {rtype} at {cut} and is never answered", record.owner);
         notes.warn(&record.place, text);
     }
 }

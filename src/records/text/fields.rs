@@ -1,6 +1,9 @@
 //! The fields that record data are made of, each read from words and printed from octets.
 
-use super::{RecordType, TextError, loc, svcb, words::{Words, unescape, write_quoted}};
+use super::{
+    RecordType, TextError, loc, svcb,
+    words::{Words, unescape, write_quoted},
+};
 use crate::{model::Name, records::master::period_from_text};
 use data_encoding::{BASE32HEX_NOPAD, BASE64, Encoding, HEXLOWER_PERMISSIVE};
 use jiff::{civil::DateTime, tz::TimeZone};
@@ -197,7 +200,9 @@ fn time(words: &mut Words<'_, '_>) -> Result<u32, TextError> {
 fn push_string(octets: &[u8], out: &mut Vec<u8>) -> Result<(), TextError> {
     let length = u8::try_from(octets.len()).map_err(|_| {
         let found = octets.len();
-        TextError::new(format!("a string has {found} octets, at most 255 are allowed: cut it in two"))
+        TextError::new(format!(
+            "a string has {found} octets, at most 255 are allowed: cut it in two"
+        ))
     })?;
     out.push(length);
     out.extend_from_slice(octets);
@@ -352,9 +357,10 @@ fn print_types(rest: &mut &[u8], text: &mut String) -> Option<()> {
         for (at, bits) in take_string(rest)?.iter().enumerate() {
             let set = (0..8).filter(|bit| bits & (0x80 >> bit) != 0);
             let low = |bit: u8| u8::try_from(at * 8 + usize::from(bit)).ok();
-            names.extend(set.filter_map(low).map(|low| {
-                RecordType(u16::from_be_bytes([window, low])).to_string()
-            }));
+            names.extend(
+                set.filter_map(low)
+                    .map(|low| RecordType(u16::from_be_bytes([window, low])).to_string()),
+            );
         }
     }
     text.push_str(&names.join(" "));

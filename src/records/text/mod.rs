@@ -43,11 +43,7 @@ impl TextError {
 ///
 /// # Errors
 /// When the text is not data of that type.
-pub fn rdata_from_text(
-    rtype: RecordType,
-    text: &str,
-    origin: &Name,
-) -> Result<Vec<u8>, TextError> {
+pub fn rdata_from_text(rtype: RecordType, text: &str, origin: &Name) -> Result<Vec<u8>, TextError> {
     match Lexer::new(text).next() {
         Some(Ok(line)) => rdata_from_words(rtype, &line.words, origin),
         Some(Err(slip)) => Err(TextError(slip.problem)),
@@ -78,9 +74,10 @@ pub(super) fn rdata_from_words(
     };
     match words.peek() {
         Some(word) => Err(TextError::expected("the end of the record", word.text)),
-        None if rdata.len() > usize::from(u16::MAX) => {
-            Err(TextError(format!("the data take {} octets, at most 65535 are allowed", rdata.len())))
-        }
+        None if rdata.len() > usize::from(u16::MAX) => Err(TextError(format!(
+            "the data take {} octets, at most 65535 are allowed",
+            rdata.len()
+        ))),
         None => Ok(rdata),
     }
 }
@@ -104,7 +101,10 @@ fn generic_from_words(words: &mut Words<'_, '_>) -> Result<Vec<u8>, TextError> {
     if octets.len() == usize::from(length) {
         return Ok(octets);
     }
-    Err(TextError(format!("found {} octets, expected the {length} that are announced", octets.len())))
+    Err(TextError(format!(
+        "found {} octets, expected the {length} that are announced",
+        octets.len()
+    )))
 }
 
 fn generic_to_text(rdata: &[u8]) -> String {
@@ -225,7 +225,11 @@ mod tests {
                     .unwrap_or_else(|error| panic!("{rtype} {text}: {error}"));
                 let octets = data.to_bytes().unwrap();
                 let ours = wire(rtype, text).unwrap(); // which keeps the case of names
-                assert_eq!(ours.to_ascii_lowercase(), octets.to_ascii_lowercase(), "{rtype} {text}");
+                assert_eq!(
+                    ours.to_ascii_lowercase(),
+                    octets.to_ascii_lowercase(),
+                    "{rtype} {text}"
+                );
             }
         }
     }
@@ -247,10 +251,13 @@ mod tests {
         let soa = wire("SOA", "ns @ 1 1h 10m 2w 300").unwrap();
         let text = "ns.example.org. example.org. 1 3600 600 1209600 300";
         assert_eq!(rdata_to_text(RecordType::SOA, &soa), text);
-        assert_eq!(wire("RRSIG", "A 13 2 60 20260101000000 1767225600 1 . AAAA").unwrap()[8..16], {
-            let at = 1_767_225_600_u32.to_be_bytes();
-            [at, at].concat()
-        });
+        assert_eq!(
+            wire("RRSIG", "A 13 2 60 20260101000000 1767225600 1 . AAAA").unwrap()[8..16],
+            {
+                let at = 1_767_225_600_u32.to_be_bytes();
+                [at, at].concat()
+            }
+        );
     }
 
     #[test]
@@ -273,7 +280,10 @@ mod tests {
     fn bad_service_parameters_say_what_was_expected() {
         for (text, expected) in [
             ("1 . alpn=h2 alpn=h3", "found `alpn=h3`, expected each parameter once"),
-            ("1 . mandatory=port", "found `mandatory=port`, expected a list of parameters of this record, each once"),
+            (
+                "1 . mandatory=port",
+                "found `mandatory=port`, expected a list of parameters of this record, each once",
+            ),
             ("1 . port=x", "found `port=x`, expected a valid value of port"),
             ("1 . alpn=", "found `alpn=`, expected a valid value of alpn"),
             ("1 . bogus=1", "found `bogus=1`, expected a parameter such as alpn=h2 or key667=x"),

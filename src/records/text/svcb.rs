@@ -54,7 +54,8 @@ fn param(word: Word<'_>) -> Result<(u16, Vec<u8>), TextError> {
     let key = key_number(name)
         .filter(|_| !word.quoted)
         .ok_or_else(|| TextError::expected("a parameter such as alpn=h2 or key667=x", word.text))?;
-    let unquoted = value.map(|v| v.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(v));
+    let unquoted =
+        value.map(|v| v.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(v));
     let octets = unescape(unquoted.unwrap_or_default())?;
     let numbered = name.starts_with("key");
     let wire = if numbered { Some(octets.to_vec()) } else { value_from_text(key, &octets) };

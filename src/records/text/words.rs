@@ -95,7 +95,8 @@ impl<'t> Lexer<'t> {
         while let Some(byte) = bytes.get(at) {
             match byte {
                 b'\\' if matches!(bytes.get(at + 1), None | Some(b'\n')) => {
-                    return Err(self.slip("found `\\` at the end of a line, expected a character behind it"));
+                    return Err(self
+                        .slip("found `\\` at the end of a line, expected a character behind it"));
                 }
                 b'\\' => at += 2,
                 b'"' if at > 0 && bytes[at - 1] == b'=' => at = self.quoted_length(at + 1)?,
@@ -114,7 +115,8 @@ impl<'t> Lexer<'t> {
                 Some(b'"') => return Ok(at + 1),
                 Some(b'\\') => at += 2,
                 Some(b'\n') | None => {
-                    return Err(self.slip("found the end of the line, expected a `\"` that ends the string"));
+                    return Err(self
+                        .slip("found the end of the line, expected a `\"` that ends the string"));
                 }
                 Some(_) => at += 1,
             }
@@ -235,7 +237,11 @@ pub(in crate::records) fn relative_name(text: &str, origin: &Name) -> Result<Nam
         return Ok(origin.clone());
     }
     let name = Name::from_str(text)?;
-    if ends_in_dot(text) { Ok(name) } else { Name::from_labels(name.labels().chain(origin.labels())) }
+    if ends_in_dot(text) {
+        Ok(name)
+    } else {
+        Name::from_labels(name.labels().chain(origin.labels()))
+    }
 }
 
 fn ends_in_dot(text: &str) -> bool {
