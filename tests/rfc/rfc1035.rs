@@ -245,7 +245,7 @@ fn what_is_never_answered_is_warned_of() {
     assert_eq!(
         warnings,
         [
-            "zone:5: NS at a wildcard works for no name but `*` itself (RFC 4592 §4)",
+            "zone:5: NS at a wildcard cuts off no name but `*` itself (RFC 4592 §4)",
             "zone:7: y.d.z.test. lies below the DNAME at d.z.test. and is never answered",
             "zone:3: the name server ns.sub.z.test. has no address in the zone",
             "zone:4: x.sub.z.test. lies below the NS at sub.z.test. and is never answered",

@@ -138,3 +138,65 @@ impl Notes {
 
 /// As many as fit a screen.
 const MAX_FAULTS: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scrap() -> impl Strategy<Value = String> {
+        let known = vec![
+            "\n",
+            " ",
+            "\t",
+            "(",
+            ")",
+            "\"",
+            ";",
+            "\\",
+            "\\0",
+            "\\#",
+            "@",
+            ".",
+            "$ORIGIN",
+            "$TTL",
+            "$INCLUDE",
+            "IN",
+            "60",
+            "1h",
+            "A",
+            "SOA",
+            "TXT",
+            "CNAME",
+            "192.0.2.1",
+            "a",
+            "z.test.",
+            "HTTPS",
+            "alpn=\"",
+            "é",
+        ];
+        prop_oneof![
+            8 => prop::sample::select(known).prop_map(str::to_owned),
+            1 => "\\PC{0,4}",
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_file_is_too_strange(scraps in proptest::collection::vec(scrap(), 0..40)) {
+            let text = scraps.concat();
+            let apex = "z.test".parse().unwrap();
+            let mut twice = 0;
+            let mut load = |_: &str| {
+                twice += 1;
+                if twice < 3 { Ok(text.clone()) } else { no_includes("") }
+            };
+            if let Err(faults) = parse_master(&apex, "zone", &text, &mut load) {
+                prop_assert!((1..=20).contains(&faults.0.len()));
+                prop_assert!(faults.0.iter().all(|fault| fault.line <= text.len() + 1));
+            }
+        }
+    }
+}

@@ -189,17 +189,14 @@ fn ttl_and_class<'w, 't>(words: &'w [Word<'t>]) -> Read<(Option<Ttl>, &'w [Word<
 
 /// Whether the word is the class IN; other classes are not served.
 fn is_class(text: &str) -> Read<bool> {
-    let is = |class: &&str| class.eq_ignore_ascii_case(text);
-    let numbered = text.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("CLASS"))
-        && text[5..].bytes().all(|byte| byte.is_ascii_digit())
-        && text.len() > 5;
-    if ["IN", "CLASS1"].iter().any(|class| is(class)) {
-        return Ok(true);
+    let class = text.to_ascii_uppercase();
+    let other = matches!(class.as_str(), "CH" | "HS" | "CS")
+        || class.strip_prefix("CLASS").is_some_and(|number| number.parse::<u16>().is_ok());
+    match class.as_str() {
+        "IN" | "CLASS1" => Ok(true),
+        _ if other => Err(TextError::expected("the class IN, the only one that is served", text)),
+        _ => Ok(false),
     }
-    if numbered || ["CH", "HS", "CS"].iter().any(|class| is(class)) {
-        return Err(TextError::expected("the class IN, the only one that is served", text));
-    }
-    Ok(false)
 }
 
 fn record_type<'w, 't>(words: &'w [Word<'t>]) -> Read<(RecordType, &'w [Word<'t>])> {

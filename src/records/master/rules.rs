@@ -137,7 +137,7 @@ fn check_reach(zone: &Zone, key: &Key, types: &Records, notes: &mut Notes) {
             of(types, RecordType::NS).first().or(of(types, RecordType::DNAME).first())
     {
         let text =
-            format!("{} at a wildcard works for no name but `*` itself (RFC 4592 §4)", cut.rtype);
+            format!("{} at a wildcard cuts off no name but `*` itself (RFC 4592 §4)", cut.rtype);
         notes.warn(&cut.place, text);
     }
     if zone.has_cuts() {
