@@ -65,8 +65,7 @@ fn pick(zone: Option<&str>, server: &Server) -> anyhow::Result<String> {
 /// As provider tools list a zone.
 fn listing(rows: &[Row]) -> String {
     let row = |row: &Row| {
-        let data = row.data.join(",");
-        vec![row.name.to_string(), row.rtype.clone(), row.ttl.to_string(), data]
+        vec![row.name.to_string(), row.rtype.to_string(), row.ttl.to_string(), row.data.clone()]
     };
     table::table(&["NAME", "TYPE", "TTL", "DATA"], &rows.iter().map(row).collect::<Vec<_>>())
 }

@@ -307,15 +307,20 @@ impl<'p> Pass<'p> {
             }
         };
         match zone::read_zone(file, &shown(self.root, file), &apex) {
-            Ok(zone) => {
-                let object = Object::Zone(Arc::new(zone));
+            Ok(parsed) => {
+                let about = format!("zone {apex}");
+                for warning in parsed.warnings {
+                    let warning = self.problem(file, &about, warning.to_string());
+                    self.warnings.push(warning);
+                }
+                let object = Object::Zone(Arc::new(parsed.zone));
                 self.good.insert(id, Good { file: file.to_owned(), object });
             }
             Err(errors) => {
                 let old = self.old.get(&id).cloned();
                 let stays =
                     if old.is_some() { "; its last good version stays in force" } else { "" };
-                for error in errors {
+                for error in errors.0 {
                     let problem = Problem {
                         file: format!("{}:{}", error.file, error.line),
                         object: format!("zone {apex}"),

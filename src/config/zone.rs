@@ -2,39 +2,43 @@
 
 use crate::{
     model::Name,
-    records::{MasterError, Records, Zone},
+    records::{Fault, Faults, Parsed, Zone, include_path, parse_master, parse_over},
 };
 use std::{fs, path::Path};
 
-/// Reads a master file for a zone at `apex`.
+/// Reads a master file over a federation's generated zone.
 ///
 /// # Errors
 /// Every line that cannot be read, or why the file cannot.
-pub(super) fn read(path: &Path, shown: &str, apex: &Name) -> Result<Records, Vec<MasterError>> {
-    let whole = |text: String| vec![MasterError { file: shown.to_owned(), line: 0, text }];
-    let text =
-        fs::read_to_string(path).map_err(|error| whole(format!("cannot be read: {error}")))?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    Records::parse(shown, &text, apex, &mut |included| include(folder, included))
+pub(super) fn read_over(path: &Path, shown: &str, generated: &Zone) -> Result<Parsed, Faults> {
+    let text = text(path, shown)?;
+    parse_over(generated, shown, &text, &mut |included| include(path, included))
 }
 
-/// The same as a whole zone.
+/// Reads a master file that is a zone of its own.
 ///
 /// # Errors
-/// As [`read`], and when SOA or NS are missing.
-pub(super) fn read_zone(path: &Path, shown: &str, apex: &Name) -> Result<Zone, Vec<MasterError>> {
-    read(path, shown, apex)?.into_zone(shown, apex)
+/// As [`read_over`], and when SOA or NS are missing.
+pub(super) fn read_zone(path: &Path, shown: &str, apex: &Name) -> Result<Parsed, Faults> {
+    let text = text(path, shown)?;
+    parse_master(apex, shown, &text, &mut |included| include(path, included))
+}
+
+fn text(path: &Path, shown: &str) -> Result<String, Faults> {
+    fs::read_to_string(path).map_err(|error| {
+        let text = format!("cannot be read: {error}");
+        Faults(vec![Fault { file: shown.into(), line: 0, text }])
+    })
 }
 
 /// Links may not lead out of the folder either.
-fn include(folder: &Path, included: &str) -> Result<String, String> {
-    let refused = |error: std::io::Error| format!("$INCLUDE {included:?}: {error}");
-    let folder = folder.canonicalize().map_err(refused)?;
-    let path = folder.join(included).canonicalize().map_err(refused)?;
+fn include(file: &Path, included: &str) -> Result<String, String> {
+    let inside = include_path(included)?;
+    let refused = |error: std::io::Error| error.to_string();
+    let folder = file.parent().unwrap_or(Path::new(".")).canonicalize().map_err(refused)?;
+    let path = folder.join(inside).canonicalize().map_err(refused)?;
     if !path.starts_with(&folder) {
-        return Err(format!(
-            "$INCLUDE {included:?} leads out of the zone file's folder; name a file inside it"
-        ));
+        return Err("leads out of the zone file's folder; name a file inside it".to_owned());
     }
     fs::read_to_string(path).map_err(refused)
 }
@@ -54,13 +58,14 @@ mod tests {
         let apex: Name = "example.org".parse().unwrap();
         let read_text = |text: &str| {
             let file = folder.join("example.org.zone");
-            fs::write(&file, text).unwrap();
-            read(&file, "example.org.zone", &apex)
+            let head = "$TTL 60\n@ SOA ns.example.net. host 1 2 3 4 5\n@ NS ns.example.net.\n";
+            fs::write(&file, format!("{head}{text}")).unwrap();
+            read_zone(&file, "example.org.zone", &apex)
         };
         assert!(read_text("$INCLUDE more\n").is_ok());
         for bad in ["../secret", "link", "nothing"] {
-            let errors = read_text(&format!("$INCLUDE {bad}\n")).unwrap_err();
-            assert_eq!(errors[0].line, 1, "{errors:?}");
+            let faults = read_text(&format!("$INCLUDE {bad}\n")).unwrap_err();
+            assert_eq!(faults.0[0].line, 4, "{faults}");
         }
     }
 }

@@ -146,7 +146,7 @@ fn shown(answer: &Answer<'_>, asked: &Name) -> Vec<ShownRrset> {
         data: entry
             .rrset
             .rdata()
-            .map(|data| records::rdata_text(entry.rrset.rtype, data))
+            .map(|data| records::rdata_to_text(entry.rrset.rtype, data))
             .collect(),
     };
     answer.answer.iter().map(rrset).collect()

@@ -2,6 +2,8 @@
 //!
 //! A [`Zone`] is frozen: an update makes a new one that shares all that did not change. Record
 //! data is kept as it goes over the wire, so that answering copies octets and decides nothing.
+//! Zones come from settings ([`generated`]) and master files ([`parse_master`]), and go out as
+//! [`MasterFile`] or [`rows`].
 
 mod answer;
 mod export;
@@ -15,8 +17,11 @@ mod zone;
 pub use answer::{Answer, Client, Entry, Outcome, Owner, Question, Section};
 pub use export::{MasterFile, Row, rows};
 pub use generated::generated;
-pub use lookup::{MAX_ALIASES, lookup};
-pub use master::{Loader, MAX_ERRORS, MasterError, Records, check_include};
+pub use lookup::lookup;
+pub use master::{
+    Fault, Faults, Loader, Parsed, include_path, no_includes, parse_master, parse_over,
+    period_from_text,
+};
 pub use rrset::{Node, RecordType, Rrset};
-pub use text::{Word, absolute, parse_rdata, parse_ttl, rdata_text};
+pub use text::{TextError, rdata_from_text, rdata_to_text};
 pub use zone::{Completeness, Zone, ZoneSet};

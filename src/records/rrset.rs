@@ -31,6 +31,10 @@ impl RecordType {
     pub const OPT: Self = Self(41);
     /// Delegation signer (RFC 4034 §5): lives above the cut that it belongs to.
     pub const DS: Self = Self(43);
+    /// Service binding (RFC 9460 §2).
+    pub const SVCB: Self = Self(64);
+    /// Service binding for HTTPS (RFC 9460 §9).
+    pub const HTTPS: Self = Self(65);
     /// Question type for all types (RFC 8482).
     pub const ANY: Self = Self(255);
 }

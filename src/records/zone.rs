@@ -235,3 +235,12 @@ impl ZoneSet {
         self.0.is_empty()
     }
 }
+
+/// A set of one zone, for those who look names up in it alone.
+impl From<Zone> for ZoneSet {
+    fn from(zone: Zone) -> Self {
+        let mut set = Self::default();
+        set.put(Arc::new(zone));
+        set
+    }
+}

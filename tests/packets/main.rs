@@ -5,7 +5,7 @@
 
 use meridian::{
     model::Name,
-    records::{self, Answer, Client, Question, Records, ZoneSet},
+    records::{self, Answer, Client, Question, ZoneSet},
     server::{self, Answers, Limits, Listen, Reply, Stats, Transport},
 };
 use proptest::prelude::*;
@@ -39,8 +39,8 @@ fn zones() -> Zones {
     );
     (0..60).for_each(|n| text.push_str(&format!("big A 198.51.100.{n}\n")));
     (0..20).for_each(|n| text.push_str(&format!("mx MX {n} mail{n}.far.example.net.\n")));
-    let records = Records::parse("t", &text, &apex, &mut |_| Err(String::new())).unwrap();
-    Zones(records.into_zone("t", &apex).unwrap().into())
+    let parsed = records::parse_master(&apex, "t", &text, &mut records::no_includes).unwrap();
+    Zones(parsed.zone.into())
 }
 
 /// A server on a free loopback port; goes when dropped.

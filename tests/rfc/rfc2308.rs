@@ -1,37 +1,53 @@
-//! RFC 2308: negative caching.
+//! RFC 2308: negative answers.
 
-use crate::ask::Asked;
-use meridian::records::Outcome;
+use crate::battery::{Dns, example_org, parse};
+use meridian::records::Outcome::{NoData, NxDomain};
 
-/// MINIMUM is 60, the SOA's own TTL 3600.
 const SOA: &str =
-    "example.org. 60 SOA ns1.example.org. hostmaster.example.org. 2026010101 7200 900 1209600 60";
+    "example.org 300 SOA ns1.example.org. hostmaster.example.org. 2026010101 7200 600 1209600 300";
 
 #[test]
-fn s2_1_a_name_error_brings_the_soa_for_at_most_its_minimum() {
-    let zones = Asked::example_org();
-    let given = zones.ask("nothing.example.org A");
-    given.gives(Outcome::NxDomain, &[]).authority(&[SOA]);
-    assert!(given.authoritative);
-}
-
-#[test]
-fn s2_2_a_missing_type_is_no_error_and_brings_the_soa() {
-    Asked::example_org().ask("www.example.org TXT").gives(Outcome::NoData, &[]).authority(&[SOA]);
-}
-
-#[test]
-fn s2_1_1_a_cname_to_a_missing_name_is_a_name_error_with_the_chain() {
-    Asked::example_org()
+fn s2_1_nxdomain_brings_the_soa() {
+    example_org()
         .ask("nowhere.example.org A")
-        .gives(Outcome::NxDomain, &["nowhere.example.org. 3600 CNAME missing.example.org."])
+        .gives(NxDomain, &[])
+        .authority(&[SOA])
+        .authoritative(true);
+}
+
+#[test]
+fn s2_1_an_alias_to_a_missing_name_is_nxdomain_with_the_chain() {
+    example_org()
+        .ask("dangling.example.org A")
+        .gives(NxDomain, &["dangling.example.org 3600 CNAME nowhere.example.org."])
         .authority(&[SOA]);
 }
 
 #[test]
-fn s2_2_1_a_cname_to_a_name_without_the_type_is_no_data_with_the_chain() {
-    Asked::example_org()
-        .ask("ftp.example.org TXT")
-        .gives(Outcome::NoData, &["ftp.example.org. 3600 CNAME www.example.org."])
-        .authority(&[SOA]);
+fn s2_1_the_soa_is_of_the_zone_where_the_chain_ended() {
+    example_org()
+        .and("example.com", "")
+        .ask("away.example.org A")
+        .gives(NxDomain, &["away.example.org 3600 CNAME www.example.com."])
+        .authority(&[
+            "example.com 300 SOA ns.example.net. hostmaster.example.net. 1 7200 600 1209600 300",
+        ]);
+}
+
+#[test]
+fn s2_2_nodata_brings_the_soa() {
+    example_org().ask("mail.example.org AAAA").gives(NoData, &[]).authority(&[SOA]);
+}
+
+#[test]
+fn s5_the_soa_is_kept_for_the_lower_of_its_ttl_and_minimum() {
+    for (ttl, minimum) in [(60, 300), (300, 60)] {
+        let text = format!("@ {ttl} SOA a. b. 1 2 3 4 {minimum}\n@ 600 NS a.\n");
+        let dns = Dns::default().with(parse("z.test", &text).zone);
+        dns.ask("x.z.test A").authority(&[&format!("z.test 60 SOA a. b. 1 2 3 4 {minimum}")]);
+        dns.ask("z.test SOA").gives(
+            meridian::records::Outcome::Data,
+            &[&format!("z.test {ttl} SOA a. b. 1 2 3 4 {minimum}")],
+        );
+    }
 }

@@ -1,56 +1,87 @@
-//! RFC 4592 §2.2.1: its example zone, and every question it asks of it.
+//! RFC 4592: wildcards, with its own example zone.
 
-use crate::ask::{Asked, parse, zone};
-use meridian::records::Outcome;
+use crate::battery::{Dns, example_org, read, zone};
+use meridian::records::Outcome::{Data, NoData, NxDomain, Referral};
 
-fn zones() -> Asked {
-    Asked(zone("example", "rfc4592.zone").into())
+fn example() -> Dns {
+    Dns::default().with(read("example", "rfc4592.example.zone").zone)
 }
 
 #[test]
-fn s2_2_1_questions_that_the_wildcard_answers() {
-    let zones = zones();
-    zones
-        .ask("host3.example MX")
-        .gives(Outcome::Data, &["host3.example. 3600 MX 10 host1.example."]);
-    zones.ask("host3.example A").gives(Outcome::NoData, &[]);
-    zones
-        .ask("foo.bar.example TXT")
-        .gives(Outcome::Data, &["foo.bar.example. 3600 TXT \"this is a wildcard\""]);
+fn s2_2_1_these_answers_are_synthesized() {
+    let dns = example();
+    dns.ask("host3.example MX")
+        .gives(Data, &["host3.example 3600 MX 10 host1.example."])
+        .additional(&["host1.example 3600 A 192.0.2.1"]);
+    dns.ask("host3.example A").gives(NoData, &[]);
+    dns.ask("foo.bar.example TXT")
+        .gives(Data, &["foo.bar.example 3600 TXT \"this is a wildcard\""]);
 }
 
 #[test]
-fn s2_2_1_questions_that_it_does_not_answer() {
-    let zones = zones();
-    // The name exists.
-    zones.ask("host1.example MX").gives(Outcome::NoData, &[]);
-    // It is asked for literally, below it, and below an existing name.
-    zones.ask("sub.*.example MX").gives(Outcome::NoData, &[]);
-    zones.ask("_telnet._tcp.host1.example SRV").gives(Outcome::NxDomain, &[]);
-    // A delegation stands in the way.
-    assert_eq!(zones.ask("host.subdel.example A").outcome, Outcome::Referral);
-    // The closest encloser is an asterisk label, with no wildcard below it.
-    zones.ask("ghost.*.example MX").gives(Outcome::NxDomain, &[]);
+fn s2_2_1_these_answers_are_not_synthesized() {
+    let dns = example();
+    dns.ask("host1.example MX").gives(NoData, &[]);
+    dns.ask("sub.*.example MX").gives(NoData, &[]);
+    dns.ask("_telnet._tcp.host1.example SRV").gives(NxDomain, &[]);
+    dns.ask("host.subdel.example A").gives(Referral, &[]);
+    dns.ask("ghost.*.example MX").gives(NxDomain, &[]);
 }
 
 #[test]
-fn s2_2_2_an_empty_non_terminal_blocks_the_wildcard() {
-    let zones = zones();
-    zones.ask("_tcp.host1.example MX").gives(Outcome::NoData, &[]);
-    zones.ask("host2.example MX").gives(Outcome::NoData, &[]);
-    zones.ask("other.host2.example MX").gives(Outcome::NxDomain, &[]);
+fn s2_2_2_an_empty_non_terminal_is_nodata_and_blocks_the_wildcard() {
+    let dns = example();
+    dns.ask("_tcp.host1.example TXT").gives(NoData, &[]);
+    dns.ask("host2.example TXT").gives(NoData, &[]);
+    dns.ask("x.host2.example TXT").gives(NxDomain, &[]);
+    let dns = example_org();
+    dns.ask("b.wild.example.org TXT").gives(NoData, &[]);
+    dns.ask("x.b.wild.example.org TXT").gives(NxDomain, &[]);
+    dns.ask("x.wild.example.org TXT").gives(Data, &["x.wild.example.org 3600 TXT \"anything\""]);
 }
 
 #[test]
 fn s2_3_an_asterisk_may_be_asked_for() {
-    zones().ask("*.example MX").gives(Outcome::Data, &["*.example. 3600 MX 10 host1.example."]);
+    let dns = example();
+    dns.ask("*.example TXT").gives(Data, &["*.example 3600 TXT \"this is a wildcard\""]);
+    dns.ask("sub.*.example TXT")
+        .gives(Data, &["sub.*.example 3600 TXT \"this is not a wildcard\""]);
+    dns.ask(r"\*.example A").gives(NoData, &[]);
 }
 
 #[test]
-fn s4_4_a_cname_at_a_wildcard_is_followed_under_the_asked_name() {
-    let text = "$TTL 60\n@ SOA ns h 1 2 3 4 5\n@ NS ns\n* CNAME www\nwww A 192.0.2.1\n";
-    Asked(parse("example.org", text).into()).ask("any.thing.example.org A").gives(
-        Outcome::Data,
-        &["any.thing.example.org. 60 CNAME www.example.org.", "www.example.org. 60 A 192.0.2.1"],
+fn s2_1_1_only_a_whole_first_label_is_a_wildcard() {
+    let dns = zone("z.test", "*a TXT x\na.*.b TXT y");
+    dns.ask("ba.z.test TXT").gives(NxDomain, &[]);
+    dns.ask("a.c.b.z.test TXT").gives(NoData, &[]); // from `*.b`, an empty non-terminal
+}
+
+#[test]
+fn s3_3_1_the_closest_encloser_alone_has_the_wildcard() {
+    let dns = zone("z.test", "* TXT far\n*.a TXT near\nb.a TXT itself");
+    dns.ask("x.a.z.test TXT").gives(Data, &["x.a.z.test 3600 TXT \"near\""]);
+    dns.ask("x.y.z.z.test TXT").gives(Data, &["x.y.z.z.test 3600 TXT \"far\""]);
+    dns.ask("x.b.a.z.test TXT").gives(NxDomain, &[]);
+}
+
+#[test]
+fn s4_5_an_alias_of_a_wildcard_belongs_to_the_name_that_was_asked() {
+    example_org().ask("shop.apps.example.org A").gives(
+        Data,
+        &[
+            "shop.apps.example.org 3600 CNAME web.example.org.",
+            "web.example.org 3600 CNAME www.example.org.",
+            "www.example.org 300 A 192.0.2.80",
+            "www.example.org 300 A 192.0.2.81",
+        ],
+    );
+}
+
+#[test]
+fn s4_5_an_alias_into_its_own_wildcard_ends() {
+    let dns = zone("z.test", "* CNAME a.z.test.");
+    dns.ask("x.z.test A").gives(
+        meridian::records::Outcome::Alias,
+        &["x.z.test 3600 CNAME a.z.test.", "a.z.test 3600 CNAME a.z.test."],
     );
 }

@@ -70,13 +70,13 @@ fn base_zone(
     let soa = soa(findings, spec.soa.as_ref(), &federation.zone, &servers, federation.ttl)?;
     let generated = generated(&federation.zone, &soa, &servers, Serial(1), federation.ttl);
     let Some(file) = &spec.master_file else { return Some(generated) };
-    match zone::read(&folder.join(file), file, &federation.zone) {
-        Ok(records) => {
-            findings.warnings.extend(records.warnings.iter().map(ToString::to_string));
-            Some(records.over(&generated))
+    match zone::read_over(&folder.join(file), file, &generated) {
+        Ok(parsed) => {
+            findings.warnings.extend(parsed.warnings.iter().map(ToString::to_string));
+            Some(parsed.zone)
         }
-        Err(errors) => {
-            errors.iter().for_each(|error| findings.error(format!("spec.masterFile: {error}")));
+        Err(faults) => {
+            faults.0.iter().for_each(|fault| findings.error(format!("spec.masterFile: {fault}")));
             None
         }
     }
