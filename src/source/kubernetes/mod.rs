@@ -441,3 +441,6 @@ impl Backoff {
         sleep(self.next()).await;
     }
 }
+
+#[cfg(test)]
+mod tests;
