@@ -89,7 +89,7 @@ fn list(version: &str, items: &[Value]) -> Value {
     json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": version}, "items": items})
 }
 
-fn status(code: u16, reason: &str, details: Value) -> Value {
+fn status(code: u16, reason: &str, details: &Value) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason,
            "message": reason, "details": details, "metadata": {}})
 }
@@ -192,7 +192,7 @@ async fn a_list_of_several_pages_is_one_list() {
 
 #[tokio::test]
 async fn a_version_that_is_too_old_is_listed_anew_whether_it_comes_as_event_or_as_status() {
-    let gone = status(410, "Expired", json!({}));
+    let gone = status(410, "Expired", &json!({}));
     let mut cluster = watched(|server| {
         server.says(
             "services list",
@@ -250,7 +250,7 @@ async fn events_are_told_and_a_bookmark_is_a_sign_of_life_and_the_place_to_go_on
 
 #[tokio::test]
 async fn a_busy_server_is_failing_and_asked_again_when_it_says() {
-    let busy = status(429, "TooManyRequests", json!({"retryAfterSeconds": 1}));
+    let busy = status(429, "TooManyRequests", &json!({"retryAfterSeconds": 1}));
     let mut cluster = watched(|server| {
         server.says(
             "services list",
@@ -265,7 +265,7 @@ async fn a_busy_server_is_failing_and_asked_again_when_it_says() {
 
 #[tokio::test]
 async fn a_refusal_that_stands_degrades_its_kind_alone() {
-    let denied = || Say::Json(403, status(403, "Forbidden", json!({})));
+    let denied = || Say::Json(403, status(403, "Forbidden", &json!({})));
     let mut cluster = watched(|server| {
         server.says("ingresses list", (0..50).map(|_| denied()));
         server.says("services list", [Say::Json(200, list("7", &[service("a")]))]);
@@ -282,7 +282,7 @@ async fn a_refusal_of_a_server_that_has_just_started_is_not_believed() {
         server.says(
             "services list",
             [
-                Say::Json(403, status(403, "Forbidden", json!({}))),
+                Say::Json(403, status(403, "Forbidden", &json!({}))),
                 Say::Json(200, list("7", &[service("a")])),
             ],
         );
@@ -309,7 +309,7 @@ async fn a_list_that_breaks_off_deletes_nothing() {
 async fn all_gone_at_once_is_asked_again_before_it_is_believed() {
     let gone = || {
         Say::Events(
-            vec![json!({"type": "ERROR", "object": status(410, "Expired", json!({}))})],
+            vec![json!({"type": "ERROR", "object": status(410, "Expired", &json!({}))})],
             true,
         )
     };
