@@ -33,8 +33,13 @@ impl FederationState {
             for host in targets.to_resolve() {
                 self.want(unit, host);
             }
-            let node = targets.node(ttl, up.as_ref(), inventory.resolved);
-            self.write(&name, node, &targets, ttl, inventory.resolved, zone, problems);
+            // A CNAME cannot stand beside the apex's SOA, so there it is addresses or nothing.
+            let node = if name == *self.zone.apex() {
+                Some(self.apex_with(&targets.address_node(ttl, inventory.resolved)))
+            } else {
+                targets.node(ttl, up.as_ref(), inventory.resolved)
+            };
+            self.write(&name, node, zone, problems);
         }
     }
 
@@ -70,21 +75,16 @@ impl FederationState {
     }
 
     /// Puts a node in place, unless the zone's static part has the name already.
-    #[allow(clippy::too_many_arguments)] // one name's whole context, used by one caller
     fn write(
         &self,
         name: &Name,
         node: Option<Node>,
-        targets: &Targets,
-        ttl: Ttl,
-        resolved: &Resolved,
         zone: &mut BTreeMap<Key, Option<Node>>,
         problems: &mut Vec<String>,
     ) {
         let key = name.key();
-        if key == *self.zone.key() {
-            zone.insert(key, Some(self.apex_with(&targets.address_node(ttl, resolved))));
-        } else if let Some(own) = self.base.node(key.as_bytes()) {
+        let own = self.base.node(key.as_bytes()).filter(|_| key != *self.zone.key());
+        if let Some(own) = own {
             problems.push(format!(
                 "{name} is among the zone's static records, which stand; \
                  what the clusters offer under it is left out"
