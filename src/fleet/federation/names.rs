@@ -3,11 +3,11 @@
 use super::{FederationState, Inventory};
 use crate::{
     fleet::{
-        levels::{Names, Resolved, Targets},
+        levels::{Names, Targets},
         offers::Selection,
         view::{Serving, Unit},
     },
-    model::{ClusterName, Key, Locality, Name, ServiceKey, Ttl},
+    model::{ClusterName, Key, Locality, Name, ServiceKey},
     records::{Node, RecordType},
 };
 use std::collections::{BTreeMap, BTreeSet};
