@@ -6,7 +6,8 @@ use crate::{
     server::StatsView,
 };
 use prometheus::{
-    Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder, core::Collector,
+    Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    core::Collector,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -32,6 +33,7 @@ pub struct Metrics {
     problems: IntGauge,
     queries: IntCounterVec,
     responses: IntCounterVec,
+    truncated: IntCounter,
     dropped: IntCounterVec,
     tcp_open: IntGauge,
 }
@@ -81,6 +83,10 @@ impl Metrics {
             problems: gauge("meridian_problems", "Objects that could not be taken up."),
             queries: counters("meridian_dns_queries_total", "Queries answered.", &["transport"]),
             responses: counters("meridian_dns_responses_total", "Answers.", &["rcode"]),
+            truncated: register(
+                &registry,
+                IntCounter::new("meridian_dns_truncated_total", "Answers cut short (TC)."),
+            ),
             dropped: counters("meridian_dns_dropped_total", "Packets not answered.", &["reason"]),
             tcp_open: gauge("meridian_dns_tcp_connections", "TCP connections that are open."),
             registry,
@@ -145,7 +151,7 @@ impl Metrics {
                 names.get(rcode).map_or_else(|| format!("RCODE{rcode}"), |own| (*own).into());
             raise(&self.responses, &name, *count);
         }
-        raise(&self.responses, "truncated", stats.truncated);
+        self.truncated.inc_by(stats.truncated.saturating_sub(self.truncated.get()));
         let reasons = [
             ("short", stats.short),
             ("response", stats.responses),

@@ -119,7 +119,8 @@ fn every_file_says_what_it_decides_and_stays_readable() {
 #[test]
 fn nothing_outside_tests_unwraps() {
     let mut wrong = Vec::new();
-    for (_, file, text) in sources() {
+    let tests = |file: &Path| file.file_name().is_some_and(|name| name == "tests.rs");
+    for (_, file, text) in sources().into_iter().filter(|(_, file, _)| !tests(file)) {
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for (at, line) in
             code.lines().enumerate().filter(|(_, line)| !line.trim().starts_with("//"))
