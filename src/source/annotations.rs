@@ -2,7 +2,8 @@
 //!
 //! Ours win. A value that cannot be read is reported and left out; the others still apply.
 
-use crate::model::{Address, AddressParseError, Annotations, Name, Ttl, Weight, parse_duration};
+use super::convert::host_name;
+use crate::model::{Address, Annotations, Name, Ttl, Weight, parse_duration};
 use std::collections::BTreeMap;
 
 const OWN: &str = "meridian.dev/";
@@ -19,9 +20,9 @@ pub(super) fn read(all: Option<&BTreeMap<String, String>>) -> Option<Box<Annotat
     let mut reader = Reader { all, problems: Vec::new() };
     let read = Annotations {
         exclude: reader.own("exclude", parse_bool).unwrap_or_default(),
-        hostnames: reader.both("hostname", parse_names).unwrap_or_default(),
-        targets: reader.theirs("target", parse_targets).unwrap_or_default(),
-        ttl: reader.both("ttl", parse_ttl),
+        hostnames: reader.list(own_first("hostname"), parse_name),
+        targets: reader.list(theirs("target"), parse_target),
+        ttl: reader.first(own_first("ttl"), parse_ttl),
         nodes: reader.own("endpoints", parse_endpoints).unwrap_or_default(),
         weight: reader.own("weight", parse_weight),
         policy: reader.own("policy", parse_policy),
@@ -43,27 +44,42 @@ impl Reader<'_> {
         self.first([format!("{OWN}{name}")], parse)
     }
 
-    fn theirs<T>(&mut self, name: &str, parse: Parse<T>) -> Option<T> {
-        self.first(EXTERNAL_DNS.map(|prefix| format!("{prefix}{name}")), parse)
+    /// The items of the first of these annotations that has any that can be read.
+    fn list<T>(&mut self, keys: impl IntoIterator<Item = String>, parse: Parse<T>) -> Vec<T> {
+        for key in keys {
+            let Some(value) = self.all.get(&key) else { continue };
+            let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+            let read: Vec<T> = items.filter_map(|item| self.item(&key, item, parse)).collect();
+            if !read.is_empty() {
+                return read;
+            }
+        }
+        Vec::new()
     }
 
-    fn both<T>(&mut self, name: &str, parse: Parse<T>) -> Option<T> {
-        let own = self.own(name, parse);
-        if own.is_some() { own } else { self.theirs(name, parse) }
+    fn item<T>(&mut self, key: &str, item: &str, parse: Parse<T>) -> Option<T> {
+        let read = parse(item);
+        if let Err(expected) = read {
+            let text = format!("annotation {key}: {item:?} is not {expected}; it is left out");
+            self.problems.push(text);
+        }
+        read.ok()
     }
 
     fn first<T>(&mut self, keys: impl IntoIterator<Item = String>, parse: Parse<T>) -> Option<T> {
-        for key in keys {
-            let Some(value) = self.all.get(&key) else { continue };
-            match parse(value.trim()) {
-                Ok(read) => return Some(read),
-                Err(expected) => self
-                    .problems
-                    .push(format!("annotation {key}: {value:?} is not {expected}; it is left out")),
-            }
-        }
-        None
+        keys.into_iter().find_map(|key| {
+            let value = self.all.get(&key)?;
+            self.item(&key, value.trim(), parse)
+        })
     }
+}
+
+fn theirs(name: &str) -> impl Iterator<Item = String> {
+    EXTERNAL_DNS.into_iter().map(move |prefix| format!("{prefix}{name}"))
+}
+
+fn own_first(name: &str) -> impl Iterator<Item = String> {
+    std::iter::once(format!("{OWN}{name}")).chain(theirs(name))
 }
 
 fn parse_bool(value: &str) -> Result<bool, &'static str> {
@@ -74,15 +90,12 @@ fn parse_bool(value: &str) -> Result<bool, &'static str> {
     }
 }
 
-fn parse_names(value: &str) -> Result<Vec<Name>, &'static str> {
-    let names: Result<Vec<Name>, _> =
-        listed(value).map(|name| name.to_lowercase().parse()).collect();
-    names.map_err(|_| "a list of host names, separated by commas")
+fn parse_name(value: &str) -> Result<Name, &'static str> {
+    host_name(value).ok_or("a host name")
 }
 
-fn parse_targets(value: &str) -> Result<Vec<Address>, &'static str> {
-    let targets: Result<Vec<Address>, AddressParseError> = listed(value).map(str::parse).collect();
-    targets.map_err(|_| "a list of IP addresses and host names, separated by commas")
+fn parse_target(value: &str) -> Result<Address, &'static str> {
+    value.parse().map_err(|_| "an IP address or a host name")
 }
 
 /// Seconds, or a duration as Go writes it (`1m30s`).
@@ -113,10 +126,6 @@ fn parse_weight(value: &str) -> Result<Weight, &'static str> {
 
 fn parse_policy(value: &str) -> Result<std::sync::Arc<str>, &'static str> {
     if value.is_empty() { Err("the name of a TrafficPolicy") } else { Ok(value.into()) }
-}
-
-fn listed(value: &str) -> impl Iterator<Item = &str> {
-    value.split(',').map(str::trim).filter(|one| !one.is_empty())
 }
 
 #[cfg(test)]
@@ -158,11 +167,12 @@ mod tests {
             ("external-dns.alpha.kubernetes.io/ttl", "20"),
             ("meridian.dev/weight", "9999999"),
             ("meridian.dev/endpoints", "nodes"),
-            ("external-dns.alpha.kubernetes.io/target", "192.0.2.300"),
+            ("external-dns.alpha.kubernetes.io/target", "192.0.2.300, 192.0.2.3"),
         ])
         .unwrap();
         assert!(!read.exclude && read.nodes);
         assert_eq!(read.ttl, Some(Ttl::from_secs(20)));
+        assert_eq!(read.targets, ["192.0.2.3".parse().unwrap()]);
         assert_eq!(read.problems.len(), 4);
         assert_eq!(
             read.problems[0],

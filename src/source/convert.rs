@@ -5,8 +5,8 @@ use super::{
     objects::{Backend, EndpointSlice, Endpoints, Ingress, Node, Rule, Service, WithLoadBalancer},
 };
 use crate::model::{
-    Address, IngressObject, IngressRule, Name, NodeObject, Object, ServiceKey, ServiceObject,
-    SliceCounts,
+    Address, IngressObject, IngressRule, Kind, Name, NodeObject, Object, ObjectKey, ServiceKey,
+    ServiceObject, SliceCounts,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::{collections::BTreeSet, sync::Arc};
@@ -125,16 +125,16 @@ fn rule(
 ) -> Option<IngressRule> {
     let host = match rule.host.as_deref().filter(|host| !host.is_empty()) {
         None => None,
-        Some(text) => match text.to_lowercase().parse::<Name>() {
-            Ok(name) => Some(name),
-            Err(error) => {
+        Some(text) => {
+            let name = host_name(text);
+            if name.is_none() {
                 problems.push(format!(
-                    "Ingress {key}: spec.rules[].host {text:?} is not a host name ({error}); \
-                     the rule is left out"
+                    "Ingress {key}: spec.rules[].host {text:?} is not a host name; the rule is \
+                     left out"
                 ));
-                return None;
             }
-        },
+            Some(name?)
+        }
     };
     let paths = rule.http.as_ref().and_then(|http| http.paths.as_ref());
     let own: Vec<&Backend> = paths.into_iter().flatten().map(|path| &path.backend).collect();
@@ -170,7 +170,8 @@ fn ingress_addresses(
             }
         };
         match text.parse() {
-            Ok(address) if part == "hostname" || matches!(address, Address::Ip(_)) => {
+            Ok(address @ Address::Ip(_)) => addresses.push(address),
+            Ok(address @ Address::Host(_)) if part == "hostname" && host_name(&text).is_some() => {
                 addresses.push(address);
             }
             _ => problems.push(format!(
@@ -201,6 +202,24 @@ fn external_addresses(
         }
     }
     parsed
+}
+
+/// A host name in lower case, its first label `*` at most: letters, digits, hyphens (RFC 1123
+/// §2.1), and the underscore that people use all the same.
+pub(super) fn host_name(text: &str) -> Option<Name> {
+    let plain = text.strip_prefix("*.").unwrap_or(text);
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let name = text.to_lowercase().parse().ok()?;
+    plain.bytes().all(allowed).then_some(name).filter(|name: &Name| !name.is_root())
+}
+
+/// Names an object by its metadata; `None` when it has no name.
+pub(super) fn object_key(kind: Kind, metadata: &ObjectMeta) -> Option<ObjectKey> {
+    let key = match kind {
+        Kind::Node => ServiceKey::new("", metadata.name.as_deref()?),
+        Kind::Service | Kind::EndpointSlice | Kind::Ingress => key(metadata)?,
+    };
+    Some(ObjectKey { kind, key })
 }
 
 fn key(metadata: &ObjectMeta) -> Option<ServiceKey> {
@@ -286,7 +305,8 @@ mod tests {
                 "rules": [
                     {"host": "WWW.example.org", "http": {"paths": [path("a"), path("b"), path("a")]}},
                     {"host": "*.example.org"},
-                    {"host": "bad..example.org"}
+                    {"host": "bad..example.org"},
+                    {"host": "not a host"}
                 ]
             }
         }));
@@ -300,7 +320,7 @@ mod tests {
             })
             .collect();
         assert_eq!(shown, ["www.example.org. a,b", "*.example.org. fallback", "- fallback"]);
-        assert_eq!(problems.len(), 1);
+        assert_eq!(problems.len(), 2);
     }
 
     #[test]

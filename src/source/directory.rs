@@ -5,8 +5,9 @@
 use super::{
     Reporter,
     manifest::{self, Manifest},
+    problems::bounded,
 };
-use crate::model::{ClusterEvent, Kind, KindState, Object};
+use crate::model::{ClusterEvent, Kind, KindState, Object, ObjectKey};
 use notify::{RecursiveMode, Watcher};
 use std::{
     collections::BTreeMap,
@@ -14,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
-use tokio::{sync::mpsc, time::sleep};
+use tokio::{sync::mpsc, task::spawn_blocking, time::sleep};
 
 /// Editors write in several steps: they are read as one.
 const SETTLE: Duration = Duration::from_millis(30);
@@ -32,11 +33,19 @@ pub(super) async fn watch(reporter: &Reporter, path: &Path) {
             // Again each time: a directory that vanished and came back is a new one to the kernel.
             let _ = watcher.watch(path, RecursiveMode::Recursive);
         }
-        for event in directory.read() {
+        // Large directories take a while to read, which is not for the threads of the others.
+        let looked = spawn_blocking(move || (directory.read(), directory)).await;
+        let Ok((events, same)) = looked else {
+            directory = Directory::new(path);
+            sleep(POLL).await;
+            continue;
+        };
+        directory = same;
+        for event in events {
             reporter.send(event).await;
         }
         tokio::select! {
-            Some(()) = noticed.recv() => sleep(SETTLE).await,
+            Some(()) = noticed.recv(), if !directory.is_doubted => sleep(SETTLE).await,
             () = sleep(POLL) => {}
         }
         while noticed.try_recv().is_ok() {}
@@ -70,6 +79,9 @@ struct File {
 
 struct Directory {
     path: PathBuf,
+    /// Whether it has just lost all its files, which one more look is to confirm: a volume that
+    /// is not mounted is an empty directory too.
+    is_doubted: bool,
     files: BTreeMap<PathBuf, File>,
     told: BTreeMap<Kind, Vec<Object>>,
     told_readiness: Option<bool>,
@@ -80,6 +92,7 @@ impl Directory {
     fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
+            is_doubted: false,
             files: BTreeMap::new(),
             told: BTreeMap::new(),
             told_readiness: None,
@@ -100,6 +113,10 @@ impl Directory {
                 events.extend(Kind::ALL.map(|kind| ClusterEvent::Kind(kind, failing.clone())));
             }
             return events;
+        }
+        self.is_doubted = found.is_empty() && !self.files.is_empty() && !self.is_doubted;
+        if self.is_doubted {
+            return self.tell();
         }
         self.files.retain(|path, _| found.contains_key(path));
         for (path, stamp) in found {
@@ -122,14 +139,18 @@ impl Directory {
         });
         file.stamp = stamp;
         match parsed {
-            Ok(good) => (file.good, file.error) = (good, None),
+            Ok(mut good) => {
+                good.keep(std::mem::take(&mut file.good));
+                (file.good, file.error) = (good, None);
+            }
             Err(error) => file.error = Some(error),
         }
     }
 
     fn tell(&mut self) -> Vec<ClusterEvent> {
-        let mut objects: Vec<Object> =
-            self.files.values().flat_map(|file| file.good.objects.iter().cloned()).collect();
+        let all = self.files.values().flat_map(|file| &file.good.objects);
+        let by_key: BTreeMap<ObjectKey, &Object> = all.map(|one| (one.key(), one)).collect();
+        let mut objects: Vec<Object> = by_key.into_values().cloned().collect();
         manifest::prefer_slices(&mut objects);
         let mut events = vec![ClusterEvent::Probed(true)];
         for kind in Kind::ALL {
@@ -189,7 +210,24 @@ impl Directory {
             }));
             problems.extend(file.good.problems.iter().map(|text| format!("{shown}: {text}")));
         }
-        problems
+        problems.extend(self.doubles());
+        bounded(problems.iter())
+    }
+
+    /// Objects that several files hold: which one counts is not to be guessed.
+    fn doubles(&self) -> Vec<String> {
+        let mut homes: BTreeMap<ObjectKey, &Path> = BTreeMap::new();
+        let mut doubles = Vec::new();
+        for (path, file) in &self.files {
+            let shown = path.strip_prefix(&self.path).unwrap_or(path);
+            for object in &file.good.objects {
+                if let Some(first) = homes.insert(object.key(), shown) {
+                    let (key, first, last) = (object.key(), first.display(), shown.display());
+                    doubles.push(format!("{key} is in {first} and in {last}; the latter counts"));
+                }
+            }
+        }
+        doubles
     }
 }
 
@@ -293,6 +331,47 @@ mod tests {
         fs::write(path.join("a.yaml"), service("a", "192.0.2.1")).unwrap();
         assert!(matches!(directory.read()[0], ClusterEvent::Probed(true)));
         fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn an_object_that_breaks_keeps_its_last_good_version() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("a.yaml");
+        let (a, b) = (service("a", "192.0.2.1"), service("b", "192.0.2.2"));
+        fs::write(&file, format!("{a}---\n{b}")).unwrap();
+        let mut directory = Directory::new(place.path());
+        directory.read();
+        fs::write(&file, format!("{a}---\nkind: Service\nmetadata: {{name: b}}\nspec: [1, 2]\n"))
+            .unwrap();
+        let events = directory.read();
+        assert_eq!(listed(&events), None);
+        assert!(problems(&events)[0].starts_with("a.yaml: Service b: spec"), "{events:?}");
+        fs::write(&file, a).unwrap();
+        assert_eq!(listed(&directory.read()), Some(1));
+    }
+
+    #[test]
+    fn files_that_are_all_gone_are_looked_for_once_more() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("a.yaml");
+        fs::write(&file, service("a", "192.0.2.1")).unwrap();
+        let mut directory = Directory::new(place.path());
+        directory.read();
+        fs::remove_file(&file).unwrap();
+        assert_eq!(listed(&directory.read()), None);
+        assert!(directory.is_doubted);
+        assert_eq!(listed(&directory.read()), Some(0));
+    }
+
+    #[test]
+    fn an_object_in_two_files_is_said_and_counted_once() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("a.yaml"), service("web", "192.0.2.1")).unwrap();
+        fs::write(place.path().join("b.yaml"), service("web", "192.0.2.2")).unwrap();
+        let events = Directory::new(place.path()).read();
+        assert_eq!(listed(&events), Some(1));
+        let said = "Service default/web is in a.yaml and in b.yaml; the latter counts";
+        assert!(problems(&events).contains(&said.to_owned()), "{events:?}");
     }
 
     #[test]

@@ -82,14 +82,14 @@ pub(super) fn fingerprint(wanted: &Wanted) -> Result<[u8; 32], KubeconfigError> 
 }
 
 pub(super) async fn load(wanted: &Wanted) -> Result<Loaded, KubeconfigError> {
-    let (file, kubeconfig) = read(wanted.path.as_ref())?;
+    let (file, mut kubeconfig) = read(wanted.path.as_ref())?;
     let fingerprint = hash(&kubeconfig);
     let context = pick_context(&file, &kubeconfig, wanted.context.as_deref())?;
     if !wanted.trusted {
         refuse_untrusted(&file, &context, &kubeconfig)?;
     }
     let options = KubeConfigOptions { context: Some(context.clone()), ..Default::default() };
-    let proxy = proxy(&kubeconfig, &context);
+    let proxy = take_proxy(&mut kubeconfig, &context);
     let unusable = |error: &dyn std::fmt::Display| KubeconfigError::Unusable {
         file: file.clone(),
         context: context.clone(),
@@ -201,13 +201,24 @@ fn untrusted_user_fields(user: &AuthInfo) -> impl Iterator<Item = &'static str> 
     found.into_iter().filter_map(|(refused, field)| refused.then_some(field))
 }
 
-fn proxy(kubeconfig: &Kubeconfig, context: &str) -> Option<String> {
-    cluster_of(kubeconfig, context)?.proxy_url.clone().filter(|url| !url.is_empty())
+/// The kubeconfig's own proxy. A word is left in its place, since the library would look into the
+/// environment otherwise, and fail on what it finds there.
+fn take_proxy(kubeconfig: &mut Kubeconfig, context: &str) -> Option<String> {
+    let name = cluster_name(kubeconfig, context)?.to_owned();
+    let clusters = kubeconfig.clusters.iter_mut();
+    let mut clusters = clusters.filter(|own| own.name == name);
+    let cluster = clusters.next()?.cluster.as_mut()?;
+    cluster.proxy_url.replace("http://unused".to_owned()).filter(|url| !url.is_empty())
 }
 
 fn cluster_of<'k>(kubeconfig: &'k Kubeconfig, context: &str) -> Option<&'k Cluster> {
+    let name = cluster_name(kubeconfig, context)?;
+    kubeconfig.clusters.iter().find(|own| own.name == name)?.cluster.as_ref()
+}
+
+fn cluster_name<'k>(kubeconfig: &'k Kubeconfig, context: &str) -> Option<&'k str> {
     let context = kubeconfig.contexts.iter().find(|own| own.name == context)?.context.as_ref()?;
-    kubeconfig.clusters.iter().find(|own| own.name == context.cluster)?.cluster.as_ref()
+    Some(&context.cluster)
 }
 
 fn user_of<'k>(kubeconfig: &'k Kubeconfig, context: &str) -> Option<&'k AuthInfo> {
@@ -253,6 +264,16 @@ mod tests {
         let loaded = load(&wanted).await.unwrap();
         assert!(!loaded.config.default_retry);
         assert_eq!(loaded.fingerprint, fingerprint(&wanted).unwrap());
+    }
+
+    #[tokio::test]
+    async fn only_the_kubeconfigs_own_proxy_is_used() {
+        let (_directory, wanted) = kubeconfig("{token: abc}", "https://127.0.0.1:1");
+        assert_eq!(load(&wanted).await.unwrap().config.proxy_url, None);
+        let server = "https://127.0.0.1:1\", proxy-url: \"http://127.0.0.1:3128";
+        let (_directory, wanted) = kubeconfig("{token: abc}", server);
+        let proxy = load(&wanted).await.unwrap().config.proxy_url.unwrap();
+        assert_eq!(proxy.to_string(), "http://127.0.0.1:3128/");
     }
 
     #[tokio::test]

@@ -4,14 +4,23 @@
 //! reported and retried; it never becomes a deletion (invariant I5).
 
 mod annotations;
+mod client;
+mod connect;
 mod convert;
 mod directory;
+mod follow;
 mod kubeconfig;
 mod kubernetes;
 mod manifest;
 mod objects;
+mod problems;
+#[cfg(test)]
+mod tests;
+mod timing;
 
 pub use kubeconfig::{KubeconfigError, contexts};
+
+use timing::Timing;
 
 use crate::model::{ClusterEvent, ClusterName};
 use std::{path::PathBuf, sync::Arc};
@@ -37,7 +46,7 @@ pub enum Access {
 /// Where a cluster's news goes: bounded, so that a flood waits instead of filling the memory.
 pub type Sender = mpsc::Sender<(ClusterName, ClusterEvent)>;
 
-/// So many clusters do their first lists at once; the others wait their turn.
+/// So many lists are read at once, over all clusters; the others wait their turn.
 pub const INITIAL_LISTS: usize = 8;
 
 /// Watches one cluster until the future is dropped; never ends by itself, whatever fails.
@@ -46,7 +55,7 @@ pub async fn watch(name: ClusterName, access: Access, starts: Arc<Semaphore>, ev
     match access {
         Access::Kubeconfig { path, context, trusted } => {
             let wanted = kubeconfig::Wanted { path, context, trusted };
-            kubernetes::watch(&reporter, &wanted, &starts).await;
+            kubernetes::watch(&reporter, wanted, &starts, &Timing::default()).await;
         }
         Access::Directory(path) => directory::watch(&reporter, &path).await,
     }
