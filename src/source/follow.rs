@@ -69,7 +69,7 @@ pub(super) struct Unauthorized;
 pub(super) async fn follow<K: Watched>(session: &Session<'_>, view: &mut View) -> Unauthorized {
     let relist = Box::pin(sleep(session.timing.relist()));
     let backoff = Backoff::new(session.timing.backoff_limit);
-    let mut follower = Follower { session, view, backoff, silences: 0, relist };
+    let mut follower = Follower { session, view, backoff, silences: 0, refusals: 0, relist };
     loop {
         let Err(failure) = follower.step::<K>().await else { continue };
         match follower.failed::<K>(&failure).await {
@@ -85,6 +85,8 @@ struct Follower<'f> {
     backoff: Backoff,
     /// Watches in a row that said nothing.
     silences: u32,
+    /// Refusals (403, 404) in a row.
+    refusals: u32,
     /// When to list again all the same, in case the server's own memory is wrong.
     relist: Pin<Box<Sleep>>,
 }
@@ -176,6 +178,7 @@ impl Follower<'_> {
                     self.tell(ClusterEvent::Contact(K::KIND)).await;
                     floor.as_mut().await;
                     self.backoff.reset();
+                    self.refusals = 0;
                     return Ok(());
                 }
             }
@@ -192,6 +195,7 @@ impl Follower<'_> {
     async fn event<K: Watched>(&mut self, event: WatchEvent<K>) {
         self.backoff.reset();
         self.silences = 0;
+        self.refusals = 0;
         match event {
             WatchEvent::Added(object) => {
                 self.view.known += 1;
@@ -244,6 +248,8 @@ impl Follower<'_> {
     async fn failed<K: Watched>(&mut self, failure: &Failure) -> Option<Duration> {
         let failures = self.backoff.failures;
         let mut pause = self.backoff.next();
+        let refused = matches!(failure, Failure::Status { code: 403 | 404, .. });
+        self.refusals = if refused { self.refusals.saturating_add(1) } else { 0 };
         let state = match failure {
             Failure::Status { code: 401, .. } => {
                 let text = format!(
@@ -257,8 +263,9 @@ impl Follower<'_> {
                 return Some(if failures == 0 { Duration::ZERO } else { pause });
             }
             // An API server that has just started denies everything for a moment, so only a
-            // refusal that stands is believed.
-            Failure::Status { code: 403 | 404, .. } if failures < REFUSALS => {
+            // refusal that stands is believed; whatever failed before it was no refusal.
+            Failure::Status { code: 403 | 404, .. } if self.refusals < REFUSALS => {
+                pause = self.session.timing.refused;
                 KindState::Failing(failure.to_string())
             }
             Failure::Status { code: 403 | 404, .. } => {
@@ -378,8 +385,9 @@ impl Backoff {
 
 /// A list that outlives its continue token so many times is a failure.
 const LIST_ATTEMPTS: u32 = 3;
-/// So many failures in a row (some seconds) until a refusal counts.
-const REFUSALS: u32 = 4;
+/// So many refusals in a row (some fifteen seconds) until one counts: as long as a busy API
+/// server takes from its first answer to having read its roles.
+const REFUSALS: u32 = 8;
 /// A server that asks for more patience than this is asked earlier all the same.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 

@@ -169,7 +169,7 @@ async fn a_slice_that_leaves_its_service_is_gone() {
 #[tokio::test]
 async fn a_kind_that_is_denied_leaves_the_others_alone() {
     let fake = Fake::default();
-    for _ in 0..5 {
+    for _ in 0..10 {
         fake.list(INGRESSES, status(403, "ingresses is forbidden: User \"m\" cannot list"));
     }
     let mut story = Story::start(&fake).await;
@@ -180,9 +180,23 @@ async fn a_kind_that_is_denied_leaves_the_others_alone() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_follows_an_outage_has_to_stand_like_any_other() {
+    let fake = Fake::default();
+    for _ in 0..20 {
+        fake.list(SERVICES, status(500, "starting"));
+    }
+    for _ in 0..4 {
+        fake.list(SERVICES, status(403, "roles are not read yet"));
+    }
+    let mut story = Story::start(&fake).await;
+    story.listed(Kind::Service).await;
+    assert!(!story.saw(|event| matches!(event, ClusterEvent::Kind(_, KindState::Denied(_)))));
+}
+
+#[tokio::test]
 async fn a_kind_that_does_not_exist_is_missing() {
     let fake = Fake::default();
-    for _ in 0..5 {
+    for _ in 0..10 {
         fake.list(INGRESSES, Answer::text(404, "404 page not found"));
     }
     let mut story = Story::start(&fake).await;

@@ -22,6 +22,8 @@ pub(super) struct Timing {
     pub(super) reload: Duration,
     /// The longest pause after a failure.
     pub(super) backoff_limit: Duration,
+    /// The pause after a refusal that is not believed yet.
+    pub(super) refused: Duration,
     /// Seconds after which a refused kind is asked for again.
     pub(super) denied_seconds: Range<f64>,
     /// Seconds after which a kind is listed again, in case the API server's memory went wrong.
@@ -40,6 +42,7 @@ impl Default for Timing {
             relist_retry: Duration::from_secs(60),
             reload: Duration::from_secs(10),
             backoff_limit: Duration::from_secs(10),
+            refused: Duration::from_secs(2),
             denied_seconds: 30.0..60.0,
             relist_seconds: 1_800.0..3_600.0,
         }

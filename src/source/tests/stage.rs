@@ -34,6 +34,7 @@ pub(super) fn quick() -> Timing {
         relist_retry: Duration::from_secs(20),
         reload: Duration::from_millis(50),
         backoff_limit: Duration::from_millis(20),
+        refused: Duration::from_millis(10),
         denied_seconds: 0.05..0.1,
         relist_seconds: 20.0..30.0,
     }
