@@ -13,26 +13,45 @@ use std::{
 /// What each module may use. The table is the rule.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
-    ("records", &["model"]),
-    ("policy", &["model"]),
-    ("fleet", &["model", "records", "policy"]),
+    ("geo", &["model"]),
+    ("health", &["model"]),
+    ("policy", &["model", "geo", "health"]),
+    ("records", &["model", "geo", "policy"]),
+    ("fleet", &["model", "geo", "health", "policy", "records"]),
     ("source", &["model"]),
+    ("probe", &["model", "health"]),
     ("server", &["model", "records"]),
-    ("web", &["model", "records", "fleet"]),
+    ("web", &["model", "geo", "health", "policy", "records", "fleet"]),
     ("telemetry", &["model", "fleet", "server"]),
-    ("config", &["model", "records", "policy", "fleet", "source"]),
+    ("config", &["model", "geo", "health", "policy", "records", "fleet", "source", "probe"]),
     (
         "controller",
-        &["model", "records", "policy", "fleet", "source", "server", "web", "config", "telemetry"],
+        &[
+            "model",
+            "geo",
+            "health",
+            "policy",
+            "records",
+            "fleet",
+            "source",
+            "probe",
+            "server",
+            "web",
+            "config",
+            "telemetry",
+        ],
     ),
     (
         "cli",
         &[
             "model",
-            "records",
+            "geo",
+            "health",
             "policy",
+            "records",
             "fleet",
             "source",
+            "probe",
             "server",
             "web",
             "config",
@@ -42,7 +61,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
-const PURE: &[&str] = &["model", "records", "policy", "fleet"];
+const PURE: &[&str] = &["model", "geo", "health", "policy", "records", "fleet"];
 const IMPURE_CRATES: &[&str] = &[
     "tokio",
     "kube",

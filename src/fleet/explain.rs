@@ -131,7 +131,8 @@ fn show(
     client: Option<IpAddr>,
 ) -> ShownAnswer {
     let question = Question { name: name.as_wire(), rtype };
-    let answer = records::lookup(&snapshot.zones, &question, &Client { address: client });
+    let answer =
+        records::lookup(&snapshot.zones, &question, &Client { address: client, subnet: None });
     ShownAnswer { rcode: rcode(answer.outcome).to_owned(), answer: shown(&answer, name) }
 }
 

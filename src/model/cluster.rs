@@ -61,6 +61,10 @@ pub struct Location {
     pub subdivision: Option<Arc<str>>,
     /// Degrees north and east: −90 to 90, −180 to 180.
     pub coordinates: Option<(f64, f64)>,
+    /// Set where the coordinates stand for a whole country or region, so that a distance from
+    /// them is a guess.
+    #[serde(default)]
+    pub approximate: bool,
 }
 
 /// What the operator said of one member cluster.

@@ -2,6 +2,7 @@
 
 use super::{RecordType, Rrset};
 use crate::model::{Name, Ttl};
+use ipnet::IpNet;
 use smallvec::SmallVec;
 use std::{borrow::Cow, net::IpAddr};
 
@@ -19,11 +20,15 @@ pub struct Question<'q> {
 pub struct Client {
     /// Where the query came from; `None` for the neutral view (transfers, exports).
     pub address: Option<IpAddr>,
+    /// The network that the query speaks for (RFC 7871), with SOURCE PREFIX-LENGTH as its length
+    /// and no bits beyond it. One of length 0 asks that no network be looked at (§7.1.2): the
+    /// answer is then made for `address`.
+    pub subnet: Option<IpNet>,
 }
 
 impl Client {
     /// Nobody in particular.
-    pub const NEUTRAL: Self = Self { address: None };
+    pub const NEUTRAL: Self = Self { address: None, subnet: None };
 }
 
 /// How a lookup ends (RFC 1034 §4.3.2).
@@ -54,6 +59,10 @@ pub struct Answer<'z> {
     pub outcome: Outcome,
     /// Whether the answer is from authoritative data (AA): not for referrals and refusals.
     pub authoritative: bool,
+    /// How many leading bits of the client's subnet the answer was made for, in that subnet's
+    /// family (RFC 7871 §7.2.1); 0 when it is the same for all clients, for negative answers and
+    /// when there was no subnet to go by.
+    pub scope: u8,
     /// The answer section: alias chain first.
     pub answer: Section<'z>,
     /// The authority section: the SOA of a negative answer, the NS of a referral.

@@ -36,6 +36,7 @@ impl Answer<'_> {
         Self {
             outcome: Outcome::Refused,
             authoritative: false,
+            scope: 0,
             answer: Section::new(),
             authority: Section::new(),
             additional: Section::new(),

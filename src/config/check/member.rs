@@ -103,7 +103,13 @@ fn location(findings: &mut Findings, spec: &LocationSpec) -> Option<Location> {
         findings
             .error("spec.location.country: expected two letters (ISO 3166-1), as in DE".to_owned());
     }
-    Some(Location { continent, country, subdivision: text(&spec.subdivision), coordinates })
+    Some(Location {
+        continent,
+        country,
+        subdivision: text(&spec.subdivision),
+        coordinates,
+        approximate: false,
+    })
 }
 
 fn weight(findings: &mut Findings, weight: Option<u32>) -> Weight {
