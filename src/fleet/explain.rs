@@ -132,7 +132,7 @@ fn show(
 ) -> ShownAnswer {
     let question = Question { name: name.as_wire(), rtype };
     let answer =
-        records::lookup(&snapshot.zones, &question, &Client { address: client, subnet: None });
+        records::lookup(&snapshot.zones, &question, &Client { address: client, ..Client::NEUTRAL });
     ShownAnswer { rcode: rcode(answer.outcome).to_owned(), answer: shown(&answer, name) }
 }
 

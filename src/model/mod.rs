@@ -1,6 +1,7 @@
 //! The nouns that every part shares. Values only: no clock, no socket, no Kubernetes.
 
 mod address;
+mod client;
 mod cluster;
 mod federation;
 mod name;
@@ -10,6 +11,7 @@ mod time;
 mod ttl;
 
 pub use address::{Address, AddressError, AddressParseError, AddressRules};
+pub use client::Client;
 pub use cluster::{ClusterName, Drain, Freshness, Kind, KindState, Locality, Location, Member};
 pub use federation::{
     AllDown, Federation, FederationName, NameServer, Offline, ServiceSelector, SoaValues,

@@ -2,9 +2,8 @@
 
 use super::{RecordType, Rrset};
 use crate::model::{Name, Ttl};
-use ipnet::IpNet;
 use smallvec::SmallVec;
-use std::{borrow::Cow, net::IpAddr};
+use std::borrow::Cow;
 
 /// What is asked, in class IN.
 #[derive(Clone, Copy, Debug)]
@@ -13,22 +12,6 @@ pub struct Question<'q> {
     pub name: &'q [u8],
     /// The type asked for, [`RecordType::ANY`] included.
     pub rtype: RecordType,
-}
-
-/// Who asks, as far as the answer may depend on it.
-#[derive(Clone, Copy, Debug)]
-pub struct Client {
-    /// Where the query came from; `None` for the neutral view (transfers, exports).
-    pub address: Option<IpAddr>,
-    /// The network that the query speaks for (RFC 7871), with SOURCE PREFIX-LENGTH as its length
-    /// and no bits beyond it. One of length 0 asks that no network be looked at (§7.1.2): the
-    /// answer is then made for `address`.
-    pub subnet: Option<IpNet>,
-}
-
-impl Client {
-    /// Nobody in particular.
-    pub const NEUTRAL: Self = Self { address: None, subnet: None };
 }
 
 /// How a lookup ends (RFC 1034 §4.3.2).

@@ -14,7 +14,7 @@
 //! ```
 
 use super::{
-    Answer, Client, Completeness, Entry, Node, Outcome, Owner, Question, RecordType, Rrset,
+    Answer, Chosen, Client, Completeness, Entry, Node, Outcome, Owner, Question, RecordType, Rrset,
     Section, Zone, ZoneSet,
 };
 use crate::model::{Key, Name, Ttl};
@@ -25,8 +25,8 @@ use std::borrow::Cow;
 ///
 /// The asker matters only to names that are steered; records of a zone are the same for all.
 #[must_use]
-pub fn lookup<'z>(zones: &'z ZoneSet, question: &Question<'_>, _client: &Client) -> Answer<'z> {
-    let mut search = Search { zones, question, answer: Answer::empty() };
+pub fn lookup<'z>(zones: &'z ZoneSet, question: &Question<'_>, client: &Client) -> Answer<'z> {
+    let mut search = Search { zones, question, client, answer: Answer::empty() };
     let outcome = search.run();
     search.finish(outcome)
 }
@@ -48,6 +48,7 @@ impl Answer<'_> {
 struct Search<'z, 'q> {
     zones: &'z ZoneSet,
     question: &'q Question<'q>,
+    client: &'q Client,
     answer: Answer<'z>,
 }
 
@@ -102,6 +103,10 @@ impl<'z> Search<'z, '_> {
     }
 
     fn at_node(&mut self, zone: &'z Zone, node: &'z Node, alias: Option<&Name>) -> Step {
+        let steered = node.steering().filter(|_| self.client.place().is_some());
+        if let Some(chosen) = steered.and_then(|own| own.choose(self.question.rtype, self.client)) {
+            return self.at_steered(zone, chosen, alias);
+        }
         let asked = match self.question.rtype {
             RecordType::ANY => node.iter().next(), // RFC 8482 §4.1: one rrset, any one
             rtype => node.get(rtype),
@@ -117,6 +122,22 @@ impl<'z> Search<'z, '_> {
                 Step::Follow(target)
             }
             None => self.negative(zone, Outcome::NoData),
+        }
+    }
+
+    /// A name whose addresses depend on the client: those that were chosen for this one.
+    fn at_steered(&mut self, zone: &'z Zone, chosen: Chosen<'z>, alias: Option<&Name>) -> Step {
+        let Some(rrset) = chosen.rrset else {
+            let step = self.negative(zone, Outcome::NoData);
+            self.answer.authority.iter_mut().for_each(|soa| soa.ttl = soa.ttl.min(FENCED_TTL));
+            return step;
+        };
+        self.answer.scope = self.answer.scope.max(chosen.scope);
+        let (owner, ttl) = (owner(alias), chosen.ttl);
+        self.answer.answer.push(Entry { owner, rrset: Cow::Borrowed(rrset), ttl });
+        match target(rrset).filter(|_| rrset.rtype == RecordType::CNAME) {
+            Some(target) => Step::Follow(target),
+            None => Step::Done(Outcome::Data),
         }
     }
 
@@ -207,6 +228,10 @@ impl<'z> Search<'z, '_> {
     fn finish(self, outcome: Outcome) -> Answer<'z> {
         match outcome {
             Outcome::Refused | Outcome::NotReady => Answer { outcome, ..Answer::empty() },
+            // RFC 7871 §7.4: "no" is kept for all clients.
+            Outcome::NoData | Outcome::NxDomain => {
+                Answer { outcome, authoritative: true, scope: 0, ..self.answer }
+            }
             // RFC 1035 §4.1.1: AA speaks of the first owner name in the answer.
             Outcome::Referral => {
                 Answer { outcome, authoritative: !self.answer.answer.is_empty(), ..self.answer }
@@ -379,6 +404,8 @@ const MAX_TARGETS: usize = 16;
 
 /// `*` as the last label of a key.
 const WILDCARD: &[u8] = b"*\0";
+/// How long "no address for you" may be kept: resolvers give it to all their clients.
+const FENCED_TTL: Ttl = Ttl::from_secs(5);
 
 #[cfg(test)]
 mod tests {

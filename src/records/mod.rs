@@ -11,10 +11,12 @@ mod generated;
 mod lookup;
 mod master;
 mod rrset;
+mod steered;
 mod text;
 mod zone;
 
-pub use answer::{Answer, Client, Entry, Outcome, Owner, Question, Section};
+pub use crate::model::Client;
+pub use answer::{Answer, Entry, Outcome, Owner, Question, Section};
 pub use export::{MasterFile, Row, rows};
 pub use generated::generated;
 pub use lookup::lookup;
@@ -23,5 +25,6 @@ pub use master::{
     period_from_text,
 };
 pub use rrset::{Node, RecordType, Rrset};
+pub use steered::{Chosen, Steered};
 pub use text::{TextError, rdata_from_text, rdata_to_text};
 pub use zone::{Completeness, Zone, ZoneSet};

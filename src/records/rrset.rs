@@ -1,5 +1,6 @@
 //! Rrsets (RFC 2181 §5) and the node that holds those of one name.
 
+use super::Steered;
 use crate::model::{Name, Ttl};
 use smallvec::SmallVec;
 use std::{net::IpAddr, sync::Arc};
@@ -124,7 +125,11 @@ impl Rrset {
 /// The rrsets of one name, by type. A name with none of its own is not a node but an empty
 /// non-terminal (RFC 8020 §1), which a [`Zone`](super::Zone) finds by what lies below it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Node(SmallVec<[Rrset; 2]>);
+pub struct Node {
+    rrsets: SmallVec<[Rrset; 2]>,
+    /// Set where A and AAAA depend on the client; the rrsets then hold the neutral view.
+    steered: Option<Arc<Steered>>,
+}
 
 impl Node {
     /// A node of these rrsets; of two with one type the later stays.
@@ -134,29 +139,49 @@ impl Node {
         node
     }
 
+    /// A node of a steered name: what it holds for nobody in particular, and its steering.
+    #[must_use]
+    pub fn steered(ttl: Ttl, steered: Steered) -> Self {
+        let neutral = Self::new(steered.neutral(ttl));
+        Self { steered: Some(Arc::new(steered)), ..neutral }
+    }
+
+    /// What decides A and AAAA for each client, where it is steered.
+    #[must_use]
+    pub fn steering(&self) -> Option<&Steered> {
+        self.steered.as_deref()
+    }
+
+    /// The same steering under this node, which has other types of its own.
+    #[must_use]
+    pub fn with_steering_of(mut self, other: &Self) -> Self {
+        self.steered.clone_from(&other.steered);
+        self
+    }
+
     /// The rrset of that type.
     #[must_use]
     pub fn get(&self, rtype: RecordType) -> Option<&Rrset> {
-        self.0.iter().find(|rrset| rrset.rtype == rtype)
+        self.rrsets.iter().find(|rrset| rrset.rtype == rtype)
     }
 
     /// Adds it, in place of the one of its type.
     pub fn put(&mut self, rrset: Rrset) {
-        match self.0.binary_search_by_key(&rrset.rtype, |own| own.rtype) {
-            Ok(at) => self.0[at] = rrset,
-            Err(at) => self.0.insert(at, rrset),
+        match self.rrsets.binary_search_by_key(&rrset.rtype, |own| own.rtype) {
+            Ok(at) => self.rrsets[at] = rrset,
+            Err(at) => self.rrsets.insert(at, rrset),
         }
     }
 
     /// All of them, by type number.
     pub fn iter(&self) -> impl Iterator<Item = &Rrset> {
-        self.0.iter()
+        self.rrsets.iter()
     }
 
     /// Whether it has no rrset.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.rrsets.is_empty()
     }
 }
 

@@ -77,7 +77,7 @@ fn look_up<A: Answers>(
     out: &mut Vec<u8>,
 ) -> encode::Written {
     let question = Question { name: query.name, rtype: query.rtype };
-    let client = Client { address: Some(from), subnet: None };
+    let client = Client::at(from);
     answers.answer(&question, &client, |answer| encode::answer(query, answer, limit, out))
 }
 

@@ -3,10 +3,11 @@
 mod federation;
 mod member;
 mod policy;
+mod probe;
 
 pub(super) use federation::federation;
 pub(super) use member::member;
-pub(super) use policy::policy;
+pub(super) use policy::{named_clusters, policy};
 
 use super::{
     Config, Loaded, MemberConfig, Problem,

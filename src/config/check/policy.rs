@@ -1,19 +1,73 @@
-//! Checks a TrafficPolicy, and says what of it has no effect yet.
+//! Checks a TrafficPolicy and puts it into force.
 
-use super::{Checked, Findings, all_down, networks};
+use super::{Checked, Findings, all_down, networks, probe};
 use crate::{
-    config::spec::{OrderSpec, TargetKind, TrafficPolicySpec, WeightsSpec},
-    model::{ServiceKey, Weight, parse_duration},
-    policy::{PolicyTarget, TrafficPolicy},
+    config::spec::{
+        FamilyWord, FenceRow, FenceSpec, GeoRow as GeoRowSpec, GeoSpec, OrderSpec,
+        Pick as PickWord, ProximitySpec, TargetKind, TrafficPolicySpec, WeightsSpec,
+    },
+    geo,
+    model::{ClusterName, ServiceKey, Weight},
+    policy::{
+        Family, Fence, Fenced, GeoRow, GeoTable, Order, Pick, Places, PolicyTarget, Proximity,
+        Steer, TrafficPolicy, Weights,
+    },
 };
-use ipnet::IpNet;
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 pub(in crate::config) fn policy(
     key: ServiceKey,
     spec: &TrafficPolicySpec,
 ) -> Checked<TrafficPolicy> {
     let mut findings = Findings::default();
+    let policy = TrafficPolicy {
+        targets: targets(&mut findings, &key, spec),
+        key,
+        steer: Arc::new(steer(&mut findings, spec)),
+        ttl: findings.ttl("spec.ttl", spec.ttl),
+        all_down: all_down(&mut findings, spec.all_down.as_ref()),
+        health: spec.health.as_ref().and_then(|health| probe::health(&mut findings, health)),
+    };
+    findings.finish(Some(policy))
+}
+
+/// The clusters that a policy names, each with the field that does.
+pub(in crate::config) fn named_clusters(policy: &TrafficPolicy) -> Vec<(String, ClusterName)> {
+    let steer = &policy.steer;
+    let mut named: Vec<(String, ClusterName)> = Vec::new();
+    let mut add = |field: &str, names: &mut dyn Iterator<Item = &ClusterName>| {
+        named.extend(names.map(|name| (field.to_owned(), name.clone())));
+    };
+    match &steer.order {
+        Order::None => {}
+        Order::Failover(list) => add("spec.order.failover", &mut list.iter()),
+        Order::Proximity(wish) => {
+            add("spec.order.proximity.bias", &mut wish.bias.keys());
+            add("spec.order.proximity.default", &mut wish.default.iter());
+        }
+        Order::Geo(table) => {
+            for (at, row) in table.rows.iter().enumerate() {
+                add(&format!("spec.order.geo.map[{at}].clusters"), &mut row.clusters.iter());
+            }
+            add("spec.order.geo.default", &mut table.default.iter());
+        }
+    }
+    add("spec.fence.allow", &mut steer.fence.allow.keys());
+    add("spec.fence.deny", &mut steer.fence.deny.keys());
+    if let Weights::Fixed(weights) = &steer.weights {
+        add("spec.weights", &mut weights.keys());
+    }
+    named
+}
+
+fn targets(
+    findings: &mut Findings,
+    key: &ServiceKey,
+    spec: &TrafficPolicySpec,
+) -> Vec<PolicyTarget> {
     let mut targets = Vec::new();
     for (at, target) in spec.targets.iter().enumerate() {
         let field = format!("spec.targets[{at}].name");
@@ -28,87 +82,253 @@ pub(in crate::config) fn policy(
     if spec.targets.is_empty() {
         findings.error("spec.targets: expected at least one Service or Host".to_owned());
     }
-    check_order(&mut findings, spec.order.as_ref());
-    check_weights(&mut findings, spec.weights.as_ref());
-    check_numbers(&mut findings, spec);
-    warn_without_effect(&mut findings, spec);
-    let policy = TrafficPolicy {
-        key,
-        targets,
-        ttl: findings.ttl("spec.ttl", spec.ttl),
-        all_down: all_down(&mut findings, spec.all_down.as_ref()),
-    };
-    findings.finish(Some(policy))
+    targets
 }
 
-fn check_order(findings: &mut Findings, order: Option<&OrderSpec>) {
-    let Some(order) = order else { return };
-    let set = [order.geo.is_some(), order.proximity.is_some(), order.failover.is_some()];
-    if set.iter().filter(|set| **set).count() != 1 {
-        findings
-            .error("spec.order: expected exactly one of geo, proximity and failover".to_owned());
-    }
-    if order.failover.as_ref().is_some_and(Vec::is_empty) {
-        findings.error("spec.order.failover: expected at least one cluster".to_owned());
-    }
-    let Some(geo) = &order.geo else { return };
-    if geo.map.is_empty() {
-        findings.error("spec.order.geo.map: is empty; expected at least one row".to_owned());
-    }
-    let mut seen: BTreeSet<IpNet> = BTreeSet::new();
-    for (at, row) in geo.map.iter().enumerate() {
-        if row.clusters.is_empty() {
-            findings.error(format!("spec.order.geo.map[{at}].clusters: expected at least one"));
-        }
-        for net in networks(findings, &format!("spec.order.geo.map[{at}].networks"), &row.networks)
-        {
-            if !seen.insert(net.trunc()) {
-                findings
-                    .error(format!("spec.order.geo.map[{at}].networks: {net} stands in two rows"));
-            }
-        }
-    }
-}
-
-fn check_weights(findings: &mut Findings, weights: Option<&WeightsSpec>) {
-    let Some(WeightsSpec::Fixed(weights)) = weights else { return };
-    for (cluster, weight) in weights {
-        let field = format!("spec.weights.{cluster}");
-        findings.take(&field, &weight.to_string(), "from 0 to 1048576", Weight::new(*weight));
-    }
-}
-
-fn check_numbers(findings: &mut Findings, spec: &TrafficPolicySpec) {
+fn steer(findings: &mut Findings, spec: &TrafficPolicySpec) -> Steer {
     if let Some(limit) = spec.limit.filter(|limit| !(1..=64).contains(limit)) {
         findings.error(format!("spec.limit: {limit} is not from 1 to 64"));
     }
     if let Some(spill) = spec.spill.filter(|spill| !(1.0..=100.0).contains(spill)) {
         findings.error(format!("spec.spill: {spill} is not from 1 to 100"));
     }
-    let Some(health) = &spec.health else { return };
-    for (field, text) in [("interval", &health.interval), ("timeout", &health.timeout)] {
-        let Some(text) = text else { continue };
-        let field = format!("spec.health.{field}");
-        findings.take(&field, text, "a duration such as 10s", parse_duration(text));
+    // Whoever asks for an order or shares means that one cluster is picked.
+    let picks = spec.order.is_some() || spec.weights.is_some();
+    Steer {
+        order: spec.order.as_ref().map(|order| order_of(findings, order)).unwrap_or_default(),
+        fence: spec.fence.as_ref().map(|fence| fence_of(findings, fence)).unwrap_or_default(),
+        weights: spec.weights.as_ref().map(|own| weights(findings, own)).unwrap_or_default(),
+        pick: match spec.pick {
+            Some(PickWord::Sticky) => Pick::Sticky,
+            Some(PickWord::Random) => Pick::Random,
+            Some(PickWord::All) => Pick::All,
+            None => {
+                if picks {
+                    Pick::Sticky
+                } else {
+                    Pick::All
+                }
+            }
+        },
+        limit: spec.limit.map_or(Steer::LIMIT, usize::from),
+        spill: spec.spill.unwrap_or(Steer::SPILL),
+        family: match spec.family {
+            Some(FamilyWord::Independent) => Family::Independent,
+            Some(FamilyWord::Uniform) | None => Family::Uniform,
+        },
     }
 }
 
-fn warn_without_effect(findings: &mut Findings, spec: &TrafficPolicySpec) {
-    let fields = [
-        (spec.order.is_some(), "order"),
-        (spec.fence.is_some(), "fence"),
-        (spec.weights.is_some(), "weights"),
-        (spec.pick.is_some(), "pick"),
-        (spec.limit.is_some(), "limit"),
-        (spec.spill.is_some(), "spill"),
-        (spec.health.is_some(), "health"),
-    ];
-    let set: Vec<_> = fields.iter().filter(|(set, _)| *set).map(|(_, field)| *field).collect();
-    if !set.is_empty() {
-        findings.warnings.push(format!(
-            "spec.{}: accepted, but without effect in this version, which answers every client \
-             alike; ttl and allDown are in force",
-            set.join(", spec.")
+// === Order ===
+
+fn order_of(findings: &mut Findings, spec: &OrderSpec) -> Order {
+    match (&spec.geo, &spec.proximity, &spec.failover) {
+        (Some(geo), None, None) => Order::Geo(geo_table(findings, geo)),
+        (None, Some(proximity), None) => Order::Proximity(proximity_of(findings, proximity)),
+        (None, None, Some(list)) => {
+            if list.is_empty() {
+                findings.error("spec.order.failover: expected at least one cluster".to_owned());
+            }
+            Order::Failover(clusters(findings, "spec.order.failover", list))
+        }
+        _ => {
+            findings.error(
+                "spec.order: expected exactly one of geo, proximity and failover".to_owned(),
+            );
+            Order::None
+        }
+    }
+}
+
+fn geo_table(findings: &mut Findings, spec: &GeoSpec) -> GeoTable {
+    if spec.map.is_empty() {
+        findings.error("spec.order.geo.map: is empty; expected at least one row".to_owned());
+    }
+    let rows: Vec<GeoRow> =
+        spec.map.iter().enumerate().map(|(at, row)| geo_row(findings, at, row)).collect();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for (at, row) in rows.iter().enumerate() {
+        for place in names_of(&row.places) {
+            if let Some(first) = places.insert(place.clone(), at) {
+                findings.error(format!(
+                    "spec.order.geo.map[{at}]: {place} stands in row [{first}] too; name each \
+                     place once"
+                ));
+            }
+        }
+    }
+    GeoTable { rows, default: clusters(findings, "spec.order.geo.default", &spec.default) }
+}
+
+fn geo_row(findings: &mut Findings, at: usize, spec: &GeoRowSpec) -> GeoRow {
+    let field = format!("spec.order.geo.map[{at}]");
+    if spec.clusters.is_empty() {
+        findings.error(format!("{field}.clusters: expected at least one"));
+    }
+    let places = Places {
+        continents: continents(findings, &format!("{field}.continents"), &spec.continents),
+        countries: countries(findings, &format!("{field}.countries"), &spec.countries),
+        subdivisions: spec
+            .subdivisions
+            .iter()
+            .filter_map(|text| subdivision(findings, &format!("{field}.subdivisions"), text))
+            .collect(),
+        networks: nets(findings, &format!("{field}.networks"), &spec.networks),
+    };
+    if names_of(&places).is_empty() {
+        findings.error(format!(
+            "{field}: expected a continent, country, subdivision or network; clients that no row \
+             fits are those of spec.order.geo.default"
         ));
     }
+    GeoRow { places, clusters: clusters(findings, &format!("{field}.clusters"), &spec.clusters) }
+}
+
+fn names_of(places: &Places) -> Vec<String> {
+    let subdivisions =
+        places.subdivisions.iter().map(|(country, part)| format!("subdivision {country}-{part}"));
+    let continents = places.continents.iter().map(|own| format!("continent {own}"));
+    let countries = places.countries.iter().map(|own| format!("country {own}"));
+    let networks = places.networks.iter().map(|own| format!("network {own}"));
+    continents.chain(countries).chain(subdivisions).chain(networks).collect()
+}
+
+fn proximity_of(findings: &mut Findings, spec: &ProximitySpec) -> Proximity {
+    let mut slack = |field: &str, own: Option<f64>| {
+        if let Some(number) = own.filter(|own| !own.is_finite() || *own < 0.0) {
+            findings.error(format!("spec.order.proximity.{field}: {number} is not 0 or more"));
+        }
+        own.unwrap_or_default()
+    };
+    let (slack_percent, slack_km) =
+        (slack("slackPercent", spec.slack_percent), slack("slackKm", spec.slack_km));
+    for (cluster, bias) in &spec.bias {
+        if !(-99.0..=99.0).contains(bias) {
+            findings.error(format!(
+                "spec.order.proximity.bias.{cluster}: {bias} is not from -99 to 99"
+            ));
+        }
+    }
+    let bias = spec.bias.iter().map(|(name, bias)| (ClusterName::from(name.as_str()), *bias));
+    Proximity {
+        slack_percent,
+        slack_km,
+        bias: bias.collect(),
+        default: clusters(findings, "spec.order.proximity.default", &spec.default),
+    }
+}
+
+// === Fence and weights ===
+
+fn fence_of(findings: &mut Findings, spec: &FenceSpec) -> Fence {
+    let mut rows = |side: &str, rows: &BTreeMap<String, FenceRow>| {
+        let row = |(cluster, row): (&String, &FenceRow)| {
+            let field = format!("spec.fence.{side}.{cluster}");
+            (ClusterName::from(cluster.as_str()), fence_row(findings, &field, row))
+        };
+        rows.iter().map(row).collect::<BTreeMap<_, _>>()
+    };
+    let (allow, deny) = (rows("allow", &spec.allow), rows("deny", &spec.deny));
+    let target = spec.fence_target.as_ref().and_then(|text| {
+        let expected = "an IP address or a host name";
+        findings.take("spec.fence.fenceTarget", text, expected, text.parse().ok())
+    });
+    let no_data = spec.allow_no_data.unwrap_or_default();
+    if spec.fence_target.is_some() == no_data {
+        findings.error(
+            "spec.fence: expected either fenceTarget (an address or host name for clients that may \
+             be sent nowhere) or allowNoData: true; resolvers keep an empty answer for all their \
+             clients"
+                .to_owned(),
+        );
+    }
+    Fence { allow, deny, outside: target.map_or(Fenced::NoData, Fenced::Target) }
+}
+
+fn fence_row(findings: &mut Findings, field: &str, spec: &FenceRow) -> Places {
+    let places = Places {
+        continents: continents(findings, &format!("{field}.continents"), &spec.continents),
+        countries: countries(findings, &format!("{field}.countries"), &spec.countries),
+        subdivisions: Vec::new(),
+        networks: nets(findings, &format!("{field}.networks"), &spec.networks),
+    };
+    if names_of(&places).is_empty() {
+        findings.error(format!("{field}: expected a continent, country or network"));
+    }
+    places
+}
+
+fn weights(findings: &mut Findings, spec: &WeightsSpec) -> Weights {
+    let WeightsSpec::Fixed(weights) = spec else { return Weights::ReadyEndpoints };
+    if weights.is_empty() {
+        findings.error("spec.weights: expected a weight for at least one cluster".to_owned());
+    }
+    let mut fixed = BTreeMap::new();
+    for (cluster, weight) in weights {
+        let field = format!("spec.weights.{cluster}");
+        let read = u32::try_from(*weight).ok().and_then(Weight::new);
+        let read = findings.take(&field, &weight.to_string(), "from 0 to 1048576", read);
+        fixed.extend(read.map(|read| (ClusterName::from(cluster.as_str()), read.get())));
+    }
+    Weights::Fixed(fixed)
+}
+
+// === Words ===
+
+fn clusters(findings: &mut Findings, field: &str, names: &[String]) -> Vec<ClusterName> {
+    let mut seen = BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            findings.error(format!("{field}: {name:?} stands there twice"));
+        }
+    }
+    names.iter().map(|name| ClusterName::from(name.as_str())).collect()
+}
+
+fn continents(findings: &mut Findings, field: &str, texts: &[String]) -> Vec<Arc<str>> {
+    let known = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
+    let read = |text: &String| {
+        let upper = text.to_uppercase();
+        let own = known.contains(&upper.as_str()).then(|| upper.into());
+        findings.take(field, text, "one of AF, AN, AS, EU, NA, OC, SA", own)
+    };
+    texts.iter().filter_map(read).collect()
+}
+
+fn countries(findings: &mut Findings, field: &str, texts: &[String]) -> Vec<Arc<str>> {
+    let read = |text: &String| {
+        let own = country(text);
+        findings.take(field, text, "a country of ISO 3166-1, two letters as in DE", own)
+    };
+    texts.iter().filter_map(read).collect()
+}
+
+fn country(text: &str) -> Option<Arc<str>> {
+    let upper = text.to_uppercase();
+    geo::continent_of(&upper).map(|_| upper.into())
+}
+
+fn subdivision(findings: &mut Findings, field: &str, text: &str) -> Option<(Arc<str>, Arc<str>)> {
+    let read = text.split_once('-').filter(|(_, part)| !part.is_empty());
+    let read = read.and_then(|(own, part)| Some((country(own)?, part.to_uppercase().into())));
+    findings.take(field, text, "a country and its part as in US-CA (ISO 3166-2)", read)
+}
+
+/// Networks that a compiled map can tell apart.
+fn nets(findings: &mut Findings, field: &str, texts: &[String]) -> Vec<ipnet::IpNet> {
+    let nets = networks(findings, field, texts);
+    for net in &nets {
+        let longest = if net.addr().is_ipv4() { 24 } else { 56 };
+        if net.prefix_len() > longest {
+            findings.error(format!(
+                "{field}: {net} is longer than /{longest}, the most that an answer can be tailored \
+                 to (RFC 7871 §11.1)"
+            ));
+        }
+        if net.trunc() != *net {
+            findings
+                .error(format!("{field}: {net} has bits beyond its length; write {}", net.trunc()));
+        }
+    }
+    nets.iter().map(ipnet::IpNet::trunc).collect()
 }

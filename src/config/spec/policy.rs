@@ -36,9 +36,12 @@ pub struct TrafficPolicySpec {
     /// Shares by cluster, or `readyEndpoints` to follow what is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<WeightsSpec>,
-    /// How one is picked among equals; all when not said.
+    /// How one is picked among equals; sticky when order or weights are given, else all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pick: Option<Pick>,
+    /// What happens to an address family that only some clusters have; uniform when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<FamilyWord>,
     /// At most so many addresses in an answer; 8 when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 64))]
@@ -95,13 +98,14 @@ pub struct OrderSpec {
     pub failover: Option<Vec<String>>,
 }
 
-/// A table of places; the first row that fits a client counts.
+/// A table of places. The row that names a client's place most closely counts: by network, else
+/// by subdivision, country, continent.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GeoSpec {
     /// The rows.
     pub map: Vec<GeoRow>,
-    /// For clients that no row fits.
+    /// For clients that no row fits, and behind each row's own clusters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub default: Vec<String>,
 }
@@ -122,7 +126,7 @@ pub struct GeoRow {
     /// As in `192.0.2.0/24`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub networks: Vec<String>,
-    /// The first that is healthy serves.
+    /// The first that is healthy serves; then those of `default`, then all others.
     pub clusters: Vec<String>,
 }
 
@@ -136,9 +140,12 @@ pub struct ProximitySpec {
     /// The same in kilometres.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slack_km: Option<f64>,
-    /// Percent by which a cluster's distance is taken as larger (negative: smaller).
+    /// Percent from -99 to 99: above 0 draws clients to a cluster, below 0 keeps them away.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bias: BTreeMap<String, f64>,
+    /// For clients whose place is not known; in order of names when not said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub default: Vec<String>,
 }
 
 /// Which clients may be sent where.
@@ -178,8 +185,8 @@ pub struct FenceRow {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum WeightsSpec {
-    /// 0 to 1048576 each.
-    Fixed(BTreeMap<String, u32>),
+    /// 0 to 1048576 each; a cluster that is not named has 0.
+    Fixed(BTreeMap<String, i64>),
     /// A word.
     Follow(WeightsWord),
 }
@@ -218,15 +225,30 @@ pub enum Pick {
     Sticky,
 }
 
+/// What happens to an address family that only some clusters have.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FamilyWord {
+    /// It is left out, as long as all clusters have the other.
+    Uniform,
+    /// Each family is steered among the clusters that have it.
+    Independent,
+}
+
 /// How endpoints are probed.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HealthSpec {
-    /// tcp, http, https or grpc.
-    pub protocol: ProbeProtocol,
-    /// 1 to 65535.
+    /// tcp, http, https or grpc; tcp when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<ProbeProtocol>,
+    /// 1 to 65535; the Service's first port, or 443 or 80 of an Ingress, when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65_535))]
-    pub port: u16,
+    pub port: Option<u16>,
+    /// GET or HEAD, for http and https; GET when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<ProbeMethod>,
     /// For http and https; `/` when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -239,10 +261,20 @@ pub struct HealthSpec {
     /// Text that the first 5 KB of the body must hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body_match: Option<String>,
-    /// As in `10s`.
+    /// For grpc: the service asked about; the server as a whole when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// For https, and for grpc over TLS: how the certificate is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsSpec>,
+    /// Ready endpoints that a cluster needs to count as whole; all that it has when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub expected: Option<u32>,
+    /// As in `10s`, which it is when not said; at least 1s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<String>,
-    /// As in `3s`.
+    /// As in `3s`, which it is when not said; less than the interval.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<String>,
     /// Failures in a row until down; 3 when not said.
@@ -253,6 +285,29 @@ pub struct HealthSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub rise: Option<u8>,
+}
+
+/// How a probe asks.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub enum ProbeMethod {
+    /// With a body in the response.
+    #[serde(rename = "GET")]
+    Get,
+    /// Without.
+    #[serde(rename = "HEAD")]
+    Head,
+}
+
+/// How a certificate is judged.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsSpec {
+    /// Set where any certificate will do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub insecure_skip_verify: Option<bool>,
+    /// PEM certificates to trust in place of the system's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_bundle: Option<String>,
 }
 
 /// What a probe speaks.
