@@ -59,13 +59,9 @@ pub struct BindError {
 pub fn bind(listen: &Listen) -> Result<Bound, BindError> {
     let mut bound = Bound { udp: Vec::new(), tcp: Vec::new(), limits: listen.limits.clone() };
     for address in &listen.addresses {
-        let tcp = bind_tcp(*address).map_err(|error| refused(*address, "TCP", error))?;
-        let actual = tcp.local_addr().map_err(|error| refused(*address, "TCP", error))?;
-        for _ in 0..listen.workers.max(1) {
-            let udp = bind_udp(actual).map_err(|error| refused(actual, "UDP", error))?;
-            bound.udp.push(udp);
-        }
+        let (tcp, udp) = bind_both(*address, listen.workers.max(1))?;
         bound.tcp.push(tcp);
+        bound.udp.extend(udp);
     }
     Ok(bound)
 }
@@ -78,7 +74,7 @@ impl Bound {
     }
 }
 
-/// Serves until shut down; every task is the tracker's.
+/// Serves until shut down; every task is the tracker's. Called within a tokio runtime.
 ///
 /// # Errors
 /// When a bound socket cannot be handed to the runtime.
@@ -109,11 +105,31 @@ pub fn serve<A: Answers>(
     Ok(())
 }
 
+/// A listener and its UDP sockets on one port. A port that TCP has free and UDP has not is only
+/// worth another try where any port will do.
+fn bind_both(
+    address: SocketAddr,
+    workers: usize,
+) -> Result<(TcpListener, Vec<UdpSocket>), BindError> {
+    let mut tries = if address.port() == 0 { FREE_PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let tcp = bind_tcp(address).map_err(|error| refused(address, "TCP", error))?;
+        let actual = tcp.local_addr().map_err(|error| refused(address, "TCP", error))?;
+        match (0..workers).map(|_| bind_udp(actual)).collect() {
+            Ok(udp) => return Ok((tcp, udp)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+            Err(error) => return Err(refused(actual, "UDP", error)),
+        }
+    }
+}
+
 fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_port(true)?;
-    // A burst of some thousand queries waits here; the kernel may grant less.
-    let _ = socket.set_recv_buffer_size(4 << 20);
+    // A burst of some thousand queries waits here, and their answers; the kernel may grant less.
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER);
     finish(&socket, address)?;
     Ok(socket.into())
 }
@@ -173,3 +189,9 @@ impl fmt::Display for Hint {
         }
     }
 }
+
+/// Most of the ports that one call may find taken: the range has thousands, so eight in a row are
+/// no accident.
+const FREE_PORT_TRIES: u32 = 8;
+/// Octets that a UDP socket may hold in each direction.
+const UDP_BUFFER: usize = 4 << 20;
