@@ -1,6 +1,9 @@
 //! Writes an answer (RFC 1035 §4.1): whole rrsets or none, names compressed, room for OPT kept.
 
-use super::message::{HEADER, Query, Rcode, plain_name};
+use super::{
+    edns::Edns,
+    message::{HEADER, Query, Rcode, plain_name},
+};
 use crate::records::{Answer, Entry, Outcome, Owner, RecordType};
 use smallvec::SmallVec;
 
@@ -19,14 +22,14 @@ pub(super) fn answer(
     let whole = writer.section(Count::Answer, &answer.answer)
         && writer.section(Count::Authority, &answer.authority)
         && (writer.section(Count::Additional, &answer.additional) || !glue);
-    writer.finish(query, rcode, !whole)
+    writer.finish(query, rcode, scope(answer), !whole)
 }
 
 /// Writes an answer that is an error and nothing else.
 pub(super) fn error(query: &Query<'_>, rcode: Rcode, limit: usize, out: &mut Vec<u8>) -> Written {
     let mut writer = Writer::begin(query, limit, out);
     writer.flags(rcode, false);
-    writer.finish(query, rcode, false)
+    writer.finish(query, rcode, 0, false)
 }
 
 /// What came of it.
@@ -44,6 +47,12 @@ fn rcode(outcome: Outcome) -> Rcode {
         Outcome::Refused => Rcode::REFUSED,
         Outcome::NotReady => Rcode::SERVFAIL,
     }
+}
+
+/// How far the answer holds. Only the answer section is of one network (RFC 7871 §7.3.1): a plain
+/// "no", an error or a delegation holds for everyone (§7.4), but not an alias that leads to one.
+fn scope(answer: &Answer<'_>) -> u8 {
+    if answer.answer.is_empty() { 0 } else { answer.scope }
 }
 
 /// Where a section's count stands in the header.
@@ -91,7 +100,7 @@ impl<'w> Writer<'w> {
         out[3] = u8::from(query.checking_disabled) << 4;
         out.extend_from_slice(query.question);
         out[5] = u8::from(!query.question.is_empty());
-        let opt = if query.edns.is_some() { OPT_LENGTH } else { 0 };
+        let opt = query.edns.map_or(0, |edns| OPT_LENGTH + options(&edns));
         let mut writer = Self { out, limit: limit.saturating_sub(opt), names: SmallVec::new() };
         if !query.question.is_empty() {
             writer.remember(query.name, HEADER, query.name.len() - 1);
@@ -104,7 +113,7 @@ impl<'w> Writer<'w> {
         self.out[3] |= u8::try_from(rcode.0 & 0x0f).unwrap_or_default();
     }
 
-    fn finish(self, query: &Query<'_>, rcode: Rcode, truncated: bool) -> Written {
+    fn finish(self, query: &Query<'_>, rcode: Rcode, scope: u8, truncated: bool) -> Written {
         if truncated {
             self.out[2] |= 0x02;
         }
@@ -112,7 +121,12 @@ impl<'w> Writer<'w> {
             let extended = u8::try_from(rcode.0 >> 4).unwrap_or_default();
             let [high, low] = OUR_UDP_SIZE.to_be_bytes();
             let flags = u8::from(edns.dnssec_ok) << 7;
-            self.out.extend_from_slice(&[0, 0, 41, high, low, extended, 0, flags, 0, 0, 0]);
+            self.out.extend_from_slice(&[0, 0, 41, high, low, extended, 0, flags, 0]);
+            let length = u16::try_from(options(&edns)).unwrap_or_default();
+            self.out.extend_from_slice(&length.to_be_bytes());
+            if let Some(subnet) = edns.subnet {
+                subnet.write(scope, self.out);
+            }
             count(self.out, Count::Additional, 1);
         }
         Written { rcode, truncated }
@@ -222,6 +236,12 @@ impl<'w> Writer<'w> {
             at += 1 + usize::from(wire[at]);
         }
     }
+}
+
+/// How many octets the answer's options take: a client subnet is answered where one was sent, and
+/// nowhere else (RFC 7871 §7.2.1).
+fn options(edns: &Edns<'_>) -> usize {
+    edns.subnet.map_or(0, |subnet| subnet.room())
 }
 
 /// The offset, if a pointer reaches it.

@@ -1,5 +1,6 @@
 //! Reads a query (RFC 1035 §4.1, RFC 6891): one pass, no allocation, bounded by the packet.
 
+use super::edns::Edns;
 use crate::{model::Name, records::RecordType};
 
 /// What a packet turned out to be.
@@ -25,15 +26,7 @@ pub(super) struct Query<'p> {
     /// The name's wire form within the question.
     pub(super) name: &'p [u8],
     pub(super) rtype: RecordType,
-    pub(super) edns: Option<Edns>,
-}
-
-/// What an OPT record says (RFC 6891 §6.1.3).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Edns {
-    pub(super) udp_size: u16,
-    pub(super) version: u8,
-    pub(super) dnssec_ok: bool,
+    pub(super) edns: Option<Edns<'p>>,
 }
 
 /// Response codes that this server gives (RFC 1035 §4.1.1, RFC 6891 §9).
@@ -55,7 +48,8 @@ pub(super) const HEADER: usize = 12;
 const CLASS_IN: u16 = 1;
 const CLASS_ANY: u16 = 255;
 
-pub(super) fn parse(packet: &[u8]) -> Parsed<'_> {
+/// Reads a packet; `client_subnet` says whether that option is heeded.
+pub(super) fn parse(packet: &[u8], client_subnet: bool) -> Parsed<'_> {
     let Some(header) = packet.first_chunk::<HEADER>() else {
         return Parsed::Drop(super::Dropped::Short);
     };
@@ -72,7 +66,7 @@ pub(super) fn parse(packet: &[u8]) -> Parsed<'_> {
         rtype: RecordType(0),
         edns: None,
     };
-    let class = read_sections(packet, header, &mut query);
+    let class = read_sections(packet, header, client_subnet, &mut query);
     // Other opcodes first: what their sections mean is theirs, so what could not be read of them
     // is no error, and what could be read is echoed (RFC 8906 §3.1.4, RFC 6891 §6.1.1).
     let refused = match class {
@@ -90,6 +84,7 @@ pub(super) fn parse(packet: &[u8]) -> Parsed<'_> {
 fn read_sections<'p>(
     packet: &'p [u8],
     header: &[u8; HEADER],
+    client_subnet: bool,
     query: &mut Query<'p>,
 ) -> Option<u16> {
     // RFC 9619: one question, checked before anything is read that the count would size.
@@ -97,7 +92,7 @@ fn read_sections<'p>(
         return None;
     }
     let class = read_question(packet, query)?;
-    let read = read_records(packet, header, query);
+    let read = read_records(packet, header, client_subnet, query);
     query.edns = query.edns.filter(|_| read.is_some());
     read.map(|()| class)
 }
@@ -105,6 +100,9 @@ fn read_sections<'p>(
 fn refusal(query: &Query<'_>, class: u16) -> Option<Rcode> {
     if query.edns.is_some_and(|edns| edns.version > 0) {
         return Some(Rcode::BADVERS);
+    }
+    if query.edns.is_some_and(|edns| edns.malformed) {
+        return Some(Rcode::FORMERR);
     }
     if class != CLASS_IN && class != CLASS_ANY {
         return Some(Rcode::REFUSED);
@@ -136,42 +134,30 @@ fn read_question<'p>(packet: &'p [u8], query: &mut Query<'p>) -> Option<u16> {
 ///
 /// Octets behind the last record are an error, as Knot has it (NSD and BIND let them pass): a
 /// message that is longer than it says was not understood, and no client sends one.
-fn read_records(packet: &[u8], header: &[u8; HEADER], query: &mut Query<'_>) -> Option<()> {
+fn read_records<'p>(
+    packet: &'p [u8],
+    header: &[u8; HEADER],
+    client_subnet: bool,
+    query: &mut Query<'p>,
+) -> Option<()> {
     let count = |at: usize| u32::from(u16::from_be_bytes([header[at], header[at + 1]]));
     let (others, additional) = (count(6) + count(8), count(10));
     let mut at = HEADER + query.question.len();
     for index in 0..others + additional {
         let root = *packet.get(at)? == 0;
         at = skip_name(packet, at)?;
-        let fixed = packet.get(at..at + 10)?;
+        let fixed = packet.get(at..)?.first_chunk::<10>()?;
         let end = at + 10 + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
         let data = packet.get(at + 10..end)?;
         if fixed[..2] == RecordType::OPT.0.to_be_bytes() {
-            let misplaced = index < others || !root || query.edns.is_some();
-            query.edns = Some(read_opt(fixed, data).filter(|_| !misplaced)?);
+            if index < others || !root || query.edns.is_some() {
+                return None;
+            }
+            query.edns = Some(Edns::read(fixed, data, client_subnet));
         }
         at = end;
     }
     (at == packet.len()).then_some(())
-}
-
-fn read_opt(fixed: &[u8], options: &[u8]) -> Option<Edns> {
-    let edns = Edns {
-        udp_size: u16::from_be_bytes([fixed[2], fixed[3]]),
-        version: fixed[5],
-        dnssec_ok: fixed[6] & 0x80 != 0,
-    };
-    // A later version may write its options in another form, and gets BADVERS for it.
-    (edns.version > 0 || are_options(options)).then_some(edns)
-}
-
-fn are_options(mut rest: &[u8]) -> bool {
-    while let Some((head, tail)) = rest.split_first_chunk::<4>() {
-        let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
-        let Some(behind) = tail.get(length..) else { return false };
-        rest = behind;
-    }
-    rest.is_empty()
 }
 
 /// How many octets the name without compression takes that `octets` begin with.

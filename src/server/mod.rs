@@ -3,6 +3,7 @@
 //! Decides nothing about names: who answers is handed in as [`Answers`]. Every packet costs a
 //! bounded amount of work, and nothing a packet holds can stop a loop.
 
+mod edns;
 mod encode;
 mod message;
 mod respond;
@@ -10,7 +11,7 @@ mod stats;
 mod tcp;
 mod udp;
 
-pub use respond::{Answers, MAX_UDP, Reply, Transport, respond};
+pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
 pub use stats::{Dropped, Stats, StatsView};
 pub use tcp::Limits;
 
@@ -31,6 +32,10 @@ pub struct Listen {
     pub workers: usize,
     /// What TCP clients may use up.
     pub limits: Limits,
+    /// Whether answers may be made for the network that a query speaks for (RFC 7871); where not,
+    /// the option is ignored as any unknown one. All name servers of a zone must have it alike, or
+    /// resolvers keep the answers of those that have it off for everyone.
+    pub client_subnet: bool,
 }
 
 /// Sockets that are bound and wait to be served.
@@ -39,6 +44,7 @@ pub struct Bound {
     udp: Vec<UdpSocket>,
     tcp: Vec<TcpListener>,
     limits: Limits,
+    client_subnet: bool,
 }
 
 /// A listening address that cannot be had, and what to do about it.
@@ -57,7 +63,12 @@ pub struct BindError {
 /// # Errors
 /// Names the address, the protocol and what to do.
 pub fn bind(listen: &Listen) -> Result<Bound, BindError> {
-    let mut bound = Bound { udp: Vec::new(), tcp: Vec::new(), limits: listen.limits.clone() };
+    let mut bound = Bound {
+        udp: Vec::new(),
+        tcp: Vec::new(),
+        limits: listen.limits.clone(),
+        client_subnet: listen.client_subnet,
+    };
     for address in &listen.addresses {
         let (tcp, udp) = bind_both(*address, listen.workers.max(1))?;
         bound.tcp.push(tcp);
@@ -86,9 +97,14 @@ pub fn serve<A: Answers>(
     shutdown: &CancellationToken,
 ) -> io::Result<()> {
     for socket in bound.udp {
-        let socket = tokio::net::UdpSocket::from_std(socket)?;
-        let (answers, stats) = (answers.clone(), stats.clone());
-        tasks.spawn(udp::serve(socket, answers, stats, shutdown.clone()));
+        let server = udp::Server {
+            socket: tokio::net::UdpSocket::from_std(socket)?,
+            answers: answers.clone(),
+            stats: stats.clone(),
+            client_subnet: bound.client_subnet,
+            shutdown: shutdown.clone(),
+        };
+        tasks.spawn(server.serve());
     }
     let clients = Arc::new(tcp::Clients::new(bound.limits));
     for listener in bound.tcp {
@@ -97,6 +113,7 @@ pub fn serve<A: Answers>(
             answers: answers.clone(),
             stats: stats.clone(),
             clients: clients.clone(),
+            client_subnet: bound.client_subnet,
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         };

@@ -2,7 +2,7 @@
 
 use super::{
     Stats,
-    respond::{Answers, Reply, Transport, respond},
+    respond::{Answers, Arrival, Reply, Transport, respond},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -55,6 +55,7 @@ pub(super) struct Server<A> {
     pub(super) answers: Arc<A>,
     pub(super) stats: Arc<Stats>,
     pub(super) clients: Arc<Clients>,
+    pub(super) client_subnet: bool,
     pub(super) tasks: TaskTracker,
     pub(super) shutdown: CancellationToken,
 }
@@ -81,6 +82,8 @@ impl<A: Answers> Server<A> {
             return self.stats.refused();
         };
         let (answers, stats) = (self.answers.clone(), self.stats.clone());
+        let (from, client_subnet) = (from.ip(), self.client_subnet);
+        let arrival = Arrival { from, transport: Transport::Tcp, client_subnet };
         let (limits, shutdown) = (self.clients.limits.clone(), self.shutdown.clone());
         self.tasks.spawn(async move {
             stats.opened();
@@ -88,7 +91,7 @@ impl<A: Answers> Server<A> {
                 () = shutdown.cancelled() => {}
                 () = seat.kicked.cancelled() => stats.refused(),
                 // Whatever ends a connection is between the client and its network.
-                _ = connection(stream, from.ip(), answers.as_ref(), &stats, &limits, &seat) => {}
+                _ = connection(stream, &arrival, answers.as_ref(), &stats, &limits, &seat) => {}
             }
             stats.closed();
         });
@@ -97,7 +100,7 @@ impl<A: Answers> Server<A> {
 
 async fn connection<A: Answers>(
     mut stream: TcpStream,
-    from: IpAddr,
+    arrival: &Arrival,
     answers: &A,
     stats: &Stats,
     limits: &Limits,
@@ -110,7 +113,7 @@ async fn connection<A: Answers>(
     let mut more = timeout(limits.first, read(&mut reader, &mut packet, limits)).await??;
     while more {
         seat.touch();
-        match respond(answers, &packet, from, Transport::Tcp, &mut out) {
+        match respond(answers, &packet, arrival, &mut out) {
             Reply::Drop(why) => {
                 stats.dropped(why);
                 return Ok(());

@@ -20,7 +20,8 @@ impl Answers for Fixed {
 fn send(answer: &Answer<'static>, packet: &[u8], transport: Transport) -> (Vec<u8>, bool) {
     let mut out = vec![0xee; 7];
     let from = "192.0.2.1".parse().unwrap();
-    match server::respond(&Fixed(answer.clone()), packet, from, transport, &mut out) {
+    let arrival = Arrival { from, transport, client_subnet: true };
+    match server::respond(&Fixed(answer.clone()), packet, &arrival, &mut out) {
         Reply::Send { truncated, .. } => (out, truncated),
         Reply::Drop(why) => panic!("{why:?}"),
     }

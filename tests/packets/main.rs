@@ -6,7 +6,7 @@
 use meridian::{
     model::Name,
     records::{self, Answer, Client, Question, ZoneSet},
-    server::{self, Answers, Limits, Listen, Reply, Stats, Transport},
+    server::{self, Answers, Arrival, Limits, Listen, Reply, Stats, Transport},
 };
 use proptest::prelude::*;
 use std::{
@@ -70,7 +70,8 @@ fn start_with<A: Answers>(who: A, on: &[&str], limits: Limits, threads: usize) -
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(threads).enable_all().build().unwrap();
     let addresses = on.iter().map(|address| address.parse().unwrap()).collect();
-    let bound = server::bind(&Listen { addresses, workers: 1, limits }).unwrap();
+    let bound =
+        server::bind(&Listen { addresses, workers: 1, limits, client_subnet: true }).unwrap();
     let addresses = bound.local_addrs();
     let (shutdown, stats) = (CancellationToken::new(), Arc::new(Stats::default()));
     let tasks = TaskTracker::new();
@@ -83,7 +84,8 @@ fn start_with<A: Answers>(who: A, on: &[&str], limits: Limits, threads: usize) -
 fn respond(packet: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let from = "127.0.0.1".parse().unwrap();
-    match server::respond(&zones(), packet, from, Transport::Udp, &mut out) {
+    let arrival = Arrival { from, transport: Transport::Udp, client_subnet: true };
+    match server::respond(&zones(), packet, &arrival, &mut out) {
         Reply::Send { .. } => Some(out),
         Reply::Drop(_) => None,
     }
