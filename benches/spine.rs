@@ -114,6 +114,7 @@ fn under_load(mut fleet: Fleet, _names: usize) {
         addresses: vec!["127.0.0.1:0".parse().unwrap()],
         workers: 1,
         limits: Limits::default(),
+        client_subnet: true,
     };
     let bound = server::bind(&listen).unwrap();
     let address = bound.local_addrs()[0];

@@ -37,6 +37,9 @@ pub(super) struct RunArgs {
     /// Address to serve DNS on (UDP and TCP); once for each
     #[arg(long, value_name = "ADDR:PORT", default_values = ["0.0.0.0:53", "[::]:53"])]
     dns_listen: Vec<SocketAddr>,
+    /// Ignore the EDNS client subnet (RFC 7871): make answers for the resolver's address alone
+    #[arg(long)]
+    no_client_subnet: bool,
     /// Address of the web listener: readiness, metrics and the API that `get` and `explain` ask
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     web_listen: SocketAddr,
@@ -70,7 +73,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     telemetry::log(args.log_format == LogFormat::Json, "info");
     let options = Options {
         configured: configured(args)?,
-        dns: listen(args.dns_listen.clone()),
+        dns: Listen { client_subnet: !args.no_client_subnet, ..listen(args.dns_listen.clone()) },
         web: Some(args.web_listen),
         state: (!args.no_state).then(|| args.state_dir.clone()),
         settle: Duration::from_millis(args.settle),
@@ -105,7 +108,7 @@ fn configured(args: &RunArgs) -> anyhow::Result<Configured> {
 
 pub(super) fn listen(addresses: Vec<SocketAddr>) -> Listen {
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    Listen { addresses, workers, limits: Limits::default() }
+    Listen { addresses, workers, limits: Limits::default(), client_subnet: true }
 }
 
 fn announce(ready: &Ready) {

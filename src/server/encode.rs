@@ -1,10 +1,10 @@
 //! Writes an answer (RFC 1035 §4.1): whole rrsets or none, names compressed, room for OPT kept.
 
-use super::message::{HEADER, Query, Rcode};
-use crate::{
-    model::Name,
-    records::{Answer, Entry, Outcome, Owner, RecordType},
+use super::{
+    edns::Edns,
+    message::{HEADER, Query, Rcode, plain_name},
 };
+use crate::records::{Answer, Entry, Outcome, Owner, RecordType};
 use smallvec::SmallVec;
 
 /// Writes the answer to `query` into `out`, at most `limit` octets; whether it had to be cut (TC).
@@ -22,14 +22,14 @@ pub(super) fn answer(
     let whole = writer.section(Count::Answer, &answer.answer)
         && writer.section(Count::Authority, &answer.authority)
         && (writer.section(Count::Additional, &answer.additional) || !glue);
-    writer.finish(query, rcode, !whole)
+    writer.finish(query, rcode, scope(answer), !whole)
 }
 
 /// Writes an answer that is an error and nothing else.
 pub(super) fn error(query: &Query<'_>, rcode: Rcode, limit: usize, out: &mut Vec<u8>) -> Written {
     let mut writer = Writer::begin(query, limit, out);
     writer.flags(rcode, false);
-    writer.finish(query, rcode, false)
+    writer.finish(query, rcode, 0, false)
 }
 
 /// What came of it.
@@ -49,6 +49,12 @@ fn rcode(outcome: Outcome) -> Rcode {
     }
 }
 
+/// How far the answer holds. Only the answer section is of one network (RFC 7871 §7.3.1): a plain
+/// "no", an error or a delegation holds for everyone (§7.4), but not an alias that leads to one.
+fn scope(answer: &Answer<'_>) -> u8 {
+    if answer.answer.is_empty() { 0 } else { answer.scope }
+}
+
 /// Where a section's count stands in the header.
 #[derive(Clone, Copy)]
 enum Count {
@@ -61,12 +67,25 @@ struct Writer<'w> {
     out: &'w mut Vec<u8>,
     /// Where records must end.
     limit: usize,
-    /// Where names begin that a pointer may point at.
-    names: SmallVec<[u16; MAX_NAMES]>,
+    /// The names that a pointer may point at.
+    names: SmallVec<[Known; MAX_NAMES]>,
+}
+
+/// A name that stands in the message, or the end of one.
+#[derive(Clone, Copy)]
+struct Known {
+    at: u16,
+    /// How many octets it takes without compression; names of other lengths are not compared, so
+    /// each remembered name is compared at most once with each name to be written.
+    octets: u16,
 }
 
 /// More names than this are not remembered: what is compared per name stays bounded.
 const MAX_NAMES: usize = 24;
+/// Where pointers of 14 bits end (RFC 1035 §4.1.4).
+const POINTERS_END: usize = 0x4000;
+/// Where the question's name stands: right behind the header.
+const QUESTION: u16 = 12;
 /// An OPT without options (RFC 6891 §6.1.2).
 const OPT_LENGTH: usize = 11;
 /// What we say we can take in UDP: fits every path without fragments (DNS flag day 2020).
@@ -81,10 +100,10 @@ impl<'w> Writer<'w> {
         out[3] = u8::from(query.checking_disabled) << 4;
         out.extend_from_slice(query.question);
         out[5] = u8::from(!query.question.is_empty());
-        let opt = if query.edns.is_some() { OPT_LENGTH } else { 0 };
+        let opt = query.edns.map_or(0, |edns| OPT_LENGTH + options(&edns));
         let mut writer = Self { out, limit: limit.saturating_sub(opt), names: SmallVec::new() };
         if !query.question.is_empty() {
-            writer.remember(query.name, HEADER);
+            writer.remember(query.name, HEADER, query.name.len() - 1);
         }
         writer
     }
@@ -94,7 +113,7 @@ impl<'w> Writer<'w> {
         self.out[3] |= u8::try_from(rcode.0 & 0x0f).unwrap_or_default();
     }
 
-    fn finish(self, query: &Query<'_>, rcode: Rcode, truncated: bool) -> Written {
+    fn finish(self, query: &Query<'_>, rcode: Rcode, scope: u8, truncated: bool) -> Written {
         if truncated {
             self.out[2] |= 0x02;
         }
@@ -102,7 +121,12 @@ impl<'w> Writer<'w> {
             let extended = u8::try_from(rcode.0 >> 4).unwrap_or_default();
             let [high, low] = OUR_UDP_SIZE.to_be_bytes();
             let flags = u8::from(edns.dnssec_ok) << 7;
-            self.out.extend_from_slice(&[0, 0, 41, high, low, extended, 0, flags, 0, 0, 0]);
+            self.out.extend_from_slice(&[0, 0, 41, high, low, extended, 0, flags, 0]);
+            let length = u16::try_from(options(&edns)).unwrap_or_default();
+            self.out.extend_from_slice(&length.to_be_bytes());
+            if let Some(subnet) = edns.subnet {
+                subnet.write(scope, self.out);
+            }
             count(self.out, Count::Additional, 1);
         }
         Written { rcode, truncated }
@@ -115,9 +139,12 @@ impl<'w> Writer<'w> {
 
     fn rrset(&mut self, section: Count, entry: &Entry<'_>) -> bool {
         let (start, known) = (self.out.len(), self.names.len());
-        let mut records = 0_u16;
+        let (mut records, mut owner) = (0_u16, None);
         for data in entry.rrset.rdata() {
-            self.owner(&entry.owner);
+            match owner {
+                Some(at) => self.pointer(at),
+                None => owner = self.owner(&entry.owner),
+            }
             self.out.extend_from_slice(&entry.rrset.rtype.0.to_be_bytes());
             self.out.extend_from_slice(&[0, 1]);
             self.out.extend_from_slice(&entry.ttl.as_secs().to_be_bytes());
@@ -133,9 +160,18 @@ impl<'w> Writer<'w> {
         true
     }
 
-    fn owner(&mut self, owner: &Owner<'_>) {
+    /// Writes the owner; where the next record of the same one may point.
+    fn owner(&mut self, owner: &Owner<'_>) -> Option<u16> {
         match owner {
-            Owner::Asked => self.pointer(HEADER),
+            // The root's one octet is shorter than a pointer to it.
+            Owner::Asked if self.out.get(HEADER) == Some(&0) => {
+                self.out.push(0);
+                None
+            }
+            Owner::Asked => {
+                self.pointer(QUESTION);
+                Some(QUESTION)
+            }
             Owner::Name(name) => self.name(name.as_wire()),
         }
     }
@@ -146,7 +182,9 @@ impl<'w> Writer<'w> {
         match split_names(rtype, data) {
             Some((before, names, after)) => {
                 self.out.extend_from_slice(before);
-                names.into_iter().for_each(|name| self.name(name));
+                for name in names {
+                    self.name(name);
+                }
                 self.out.extend_from_slice(after);
             }
             None => self.out.extend_from_slice(data),
@@ -155,60 +193,74 @@ impl<'w> Writer<'w> {
         self.out[at..at + 2].copy_from_slice(&length.to_be_bytes());
     }
 
-    /// The name, its end replaced by a pointer where that end was written before.
-    fn name(&mut self, wire: &[u8]) {
+    /// Writes the name, its end replaced by a pointer where that end was written before. Where a
+    /// pointer to the whole may lead, if one can and is shorter.
+    fn name(&mut self, wire: &[u8]) -> Option<u16> {
         let start = self.out.len();
         let mut at = 0;
         while let Some(length) = wire.get(at).copied().filter(|length| *length > 0) {
             if let Some(known) = self.find(&wire[at..]) {
                 self.pointer(known);
-                self.remember_from(wire, start, at);
-                return;
+                self.remember(wire, start, at);
+                return if at == 0 { Some(known) } else { pointable(start) };
             }
             let next = at + 1 + usize::from(length);
             self.out.extend_from_slice(&wire[at..next]);
             at = next;
         }
         self.out.push(0);
-        self.remember_from(wire, start, at);
+        self.remember(wire, start, at);
+        pointable(start).filter(|_| at > 0)
     }
 
-    fn find(&self, suffix: &[u8]) -> Option<usize> {
-        let known = self.names.iter().map(|at| usize::from(*at));
-        known.into_iter().find(|at| same_name(self.out, *at, suffix))
+    fn find(&self, suffix: &[u8]) -> Option<u16> {
+        let mut known = self.names.iter();
+        let same = |known: &&Known| {
+            usize::from(known.octets) == suffix.len()
+                && same_name(self.out, usize::from(known.at), suffix)
+        };
+        known.find(same).map(|known| known.at)
     }
 
-    fn pointer(&mut self, at: usize) {
-        let pointer = 0xc000 | u16::try_from(at).unwrap_or_default();
-        self.out.extend_from_slice(&pointer.to_be_bytes());
-    }
-
-    fn remember(&mut self, wire: &[u8], start: usize) {
-        self.remember_from(wire, start, wire.len() - 1);
+    fn pointer(&mut self, at: u16) {
+        self.out.extend_from_slice(&(0xc000 | at).to_be_bytes());
     }
 
     /// Remembers the labels before `end` of a name that begins at `start`.
-    fn remember_from(&mut self, wire: &[u8], start: usize, end: usize) {
+    fn remember(&mut self, wire: &[u8], start: usize, end: usize) {
         let mut at = 0;
         while at < end && self.names.len() < MAX_NAMES {
-            // A pointer has 14 bits (RFC 1035 §4.1.4).
-            let Some(offset) = u16::try_from(start + at).ok().filter(|at| *at < 0x4000) else {
-                return;
-            };
-            self.names.push(offset);
+            let octets = u16::try_from(wire.len() - at);
+            let (Some(offset), Ok(octets)) = (pointable(start + at), octets) else { return };
+            self.names.push(Known { at: offset, octets });
             at += 1 + usize::from(wire[at]);
         }
     }
 }
 
+/// How many octets the answer's options take: a client subnet is answered where one was sent, and
+/// nowhere else (RFC 7871 §7.2.1).
+fn options(edns: &Edns<'_>) -> usize {
+    edns.subnet.map_or(0, |subnet| subnet.room())
+}
+
+/// The offset, if a pointer reaches it.
+fn pointable(offset: usize) -> Option<u16> {
+    u16::try_from(offset).ok().filter(|_| offset < POINTERS_END)
+}
+
 /// Whether the name at `at` in the message is `suffix`, without case.
 fn same_name(message: &[u8], mut at: usize, mut suffix: &[u8]) -> bool {
-    // Pointers that we wrote lead backwards only, so this ends.
     loop {
         let Some(length) = message.get(at).copied() else { return false };
         if length >= 0xc0 {
             let Some(low) = message.get(at + 1) else { return false };
-            at = usize::from(u16::from_be_bytes([length & 0x3f, *low]));
+            let target = usize::from(u16::from_be_bytes([length & 0x3f, *low]));
+            // The pointers that we wrote lead backwards, so this ends.
+            if target >= at {
+                return false;
+            }
+            at = target;
             continue;
         }
         let end = 1 + usize::from(length);
@@ -228,7 +280,8 @@ fn same_name(message: &[u8], mut at: usize, mut suffix: &[u8]) -> bool {
 
 type Split<'d> = (&'d [u8], SmallVec<[&'d [u8]; 2]>, &'d [u8]);
 
-/// The names within the data of types whose names may be compressed (RFC 3597 §4).
+/// The names within the data of types whose names may be compressed (RFC 3597 §4), what stands
+/// before and what behind them; `None` also where they are no names, and stay as they are.
 fn split_names(rtype: RecordType, data: &[u8]) -> Option<Split<'_>> {
     let (skip, names) = match rtype.0 {
         2 | 5 | 12 => (0, 1),
@@ -239,15 +292,11 @@ fn split_names(rtype: RecordType, data: &[u8]) -> Option<Split<'_>> {
     let (before, mut rest) = data.split_at_checked(skip)?;
     let mut found: SmallVec<[&[u8]; 2]> = SmallVec::new();
     for _ in 0..names {
-        let mut end = 0;
-        while *rest.get(end)? > 0 {
-            end += 1 + usize::from(rest[end]);
-        }
-        let (name, after) = rest.split_at_checked(end + 1)?;
+        let (name, after) = rest.split_at_checked(plain_name(rest)?)?;
         found.push(name);
         rest = after;
     }
-    found.iter().all(|name| name.len() <= Name::MAX_OCTETS).then_some((before, found, rest))
+    Some((before, found, rest))
 }
 
 fn count(out: &mut [u8], section: Count, add: u16) {

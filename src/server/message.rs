@@ -1,5 +1,6 @@
 //! Reads a query (RFC 1035 §4.1, RFC 6891): one pass, no allocation, bounded by the packet.
 
+use super::edns::Edns;
 use crate::{model::Name, records::RecordType};
 
 /// What a packet turned out to be.
@@ -25,15 +26,7 @@ pub(super) struct Query<'p> {
     /// The name's wire form within the question.
     pub(super) name: &'p [u8],
     pub(super) rtype: RecordType,
-    pub(super) edns: Option<Edns>,
-}
-
-/// What an OPT record says (RFC 6891 §6.1.3).
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Edns {
-    pub(super) udp_size: u16,
-    pub(super) version: u8,
-    pub(super) dnssec_ok: bool,
+    pub(super) edns: Option<Edns<'p>>,
 }
 
 /// Response codes that this server gives (RFC 1035 §4.1.1, RFC 6891 §9).
@@ -55,7 +48,8 @@ pub(super) const HEADER: usize = 12;
 const CLASS_IN: u16 = 1;
 const CLASS_ANY: u16 = 255;
 
-pub(super) fn parse(packet: &[u8]) -> Parsed<'_> {
+/// Reads a packet; `client_subnet` says whether that option is heeded.
+pub(super) fn parse(packet: &[u8], client_subnet: bool) -> Parsed<'_> {
     let Some(header) = packet.first_chunk::<HEADER>() else {
         return Parsed::Drop(super::Dropped::Short);
     };
@@ -72,29 +66,43 @@ pub(super) fn parse(packet: &[u8]) -> Parsed<'_> {
         rtype: RecordType(0),
         edns: None,
     };
-    if query.opcode != 0 {
-        return Parsed::Refuse(query, Rcode::NOTIMP);
-    }
-    // RFC 9619: one question, checked before anything is read that the count would size.
-    if header[4..6] != [0, 1] {
-        return Parsed::Refuse(query, Rcode::FORMERR);
-    }
-    let Some(class) = read_question(packet, &mut query) else {
-        return Parsed::Refuse(query, Rcode::FORMERR);
+    let class = read_sections(packet, header, client_subnet, &mut query);
+    // Other opcodes first: what their sections mean is theirs, so what could not be read of them
+    // is no error, and what could be read is echoed (RFC 8906 §3.1.4, RFC 6891 §6.1.1).
+    let refused = match class {
+        _ if query.opcode != 0 => Some(Rcode::NOTIMP),
+        None => Some(Rcode::FORMERR),
+        Some(class) => refusal(&query, class),
     };
-    if read_records(packet, header, &mut query).is_none() {
-        query.edns = None;
-        return Parsed::Refuse(query, Rcode::FORMERR);
-    }
-    match refusal(&query, class) {
+    match refused {
         Some(rcode) => Parsed::Refuse(query, rcode),
         None => Parsed::Query(query),
     }
 }
 
+/// The question's class, once all that follows the header stands in `query`.
+fn read_sections<'p>(
+    packet: &'p [u8],
+    header: &[u8; HEADER],
+    client_subnet: bool,
+    query: &mut Query<'p>,
+) -> Option<u16> {
+    // RFC 9619: one question, checked before anything is read that the count would size.
+    if header[4..6] != [0, 1] {
+        return None;
+    }
+    let class = read_question(packet, query)?;
+    let read = read_records(packet, header, client_subnet, query);
+    query.edns = query.edns.filter(|_| read.is_some());
+    read.map(|()| class)
+}
+
 fn refusal(query: &Query<'_>, class: u16) -> Option<Rcode> {
     if query.edns.is_some_and(|edns| edns.version > 0) {
         return Some(Rcode::BADVERS);
+    }
+    if query.edns.is_some_and(|edns| edns.malformed) {
+        return Some(Rcode::FORMERR);
     }
     if class != CLASS_IN && class != CLASS_ANY {
         return Some(Rcode::REFUSED);
@@ -112,7 +120,8 @@ fn refusal(query: &Query<'_>, class: u16) -> Option<Rcode> {
 
 /// The class, once name, type and class stand in `query`.
 fn read_question<'p>(packet: &'p [u8], query: &mut Query<'p>) -> Option<u16> {
-    let end = plain_name_end(packet)?;
+    // Nothing stands before this name that a pointer could point at: a compressed one is an error.
+    let end = HEADER + plain_name(packet.get(HEADER..)?)?;
     let fixed = packet.get(end..end + 4)?;
     query.name = &packet[HEADER..end];
     query.question = &packet[HEADER..end + 4];
@@ -120,69 +129,68 @@ fn read_question<'p>(packet: &'p [u8], query: &mut Query<'p>) -> Option<u16> {
     Some(u16::from_be_bytes([fixed[2], fixed[3]]))
 }
 
-/// Where the question's name ends. Nothing stands before it that a pointer could point at, so a
-/// compressed one is an error, and no loop can be made.
-fn plain_name_end(packet: &[u8]) -> Option<usize> {
-    let mut at = HEADER;
-    loop {
-        let length = usize::from(*packet.get(at)?);
-        at += 1 + length;
-        if length > Name::MAX_LABEL || at - HEADER > Name::MAX_OCTETS {
-            return None;
-        }
-        if length == 0 {
-            return Some(at);
-        }
-    }
-}
-
-/// Walks the other sections for the OPT. Octets behind the last record are an error, as BIND and
-/// Knot have it: a message that is longer than it says was not understood.
-fn read_records(packet: &[u8], header: &[u8; HEADER], query: &mut Query<'_>) -> Option<()> {
+/// Walks the other sections for the OPT; each record takes eleven octets of the packet or more, so
+/// the packet bounds the walk, whatever the counts say.
+///
+/// Octets behind the last record are an error, as Knot has it (NSD and BIND let them pass): a
+/// message that is longer than it says was not understood, and no client sends one.
+fn read_records<'p>(
+    packet: &'p [u8],
+    header: &[u8; HEADER],
+    client_subnet: bool,
+    query: &mut Query<'p>,
+) -> Option<()> {
     let count = |at: usize| u32::from(u16::from_be_bytes([header[at], header[at + 1]]));
     let (others, additional) = (count(6) + count(8), count(10));
     let mut at = HEADER + query.question.len();
     for index in 0..others + additional {
         let root = *packet.get(at)? == 0;
         at = skip_name(packet, at)?;
-        let fixed = packet.get(at..at + 10)?;
+        let fixed = packet.get(at..)?.first_chunk::<10>()?;
         let end = at + 10 + usize::from(u16::from_be_bytes([fixed[8], fixed[9]]));
         let data = packet.get(at + 10..end)?;
         if fixed[..2] == RecordType::OPT.0.to_be_bytes() {
-            let misplaced = index < others || !root || query.edns.is_some();
-            query.edns = Some(read_opt(fixed, data).filter(|_| !misplaced)?);
+            if index < others || !root || query.edns.is_some() {
+                return None;
+            }
+            query.edns = Some(Edns::read(fixed, data, client_subnet));
         }
         at = end;
     }
     (at == packet.len()).then_some(())
 }
 
-fn read_opt(fixed: &[u8], options: &[u8]) -> Option<Edns> {
-    let mut rest = options;
-    while !rest.is_empty() {
-        let length = u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?]);
-        rest = rest.get(4 + usize::from(length)..)?;
+/// How many octets the name without compression takes that `octets` begin with.
+pub(super) fn plain_name(octets: &[u8]) -> Option<usize> {
+    let mut end = 0;
+    loop {
+        let length = usize::from(*octets.get(end)?);
+        end += 1 + length;
+        if length > Name::MAX_LABEL || end > Name::MAX_OCTETS {
+            return None;
+        }
+        if length == 0 {
+            return Some(end);
+        }
     }
-    Some(Edns {
-        udp_size: u16::from_be_bytes([fixed[2], fixed[3]]),
-        version: fixed[5],
-        dnssec_ok: fixed[6] & 0x80 != 0,
-    })
 }
 
-/// Past a name that may end in a pointer; the pointer is not followed.
-fn skip_name(packet: &[u8], mut at: usize) -> Option<usize> {
-    let start = at;
+/// Past a name that may end in a pointer. The pointer is not followed, but must lead to before the
+/// name and behind the header, as every pointer does that was written in order.
+fn skip_name(packet: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
     loop {
         let length = *packet.get(at)?;
-        match length >> 6 {
-            0 if length == 0 => return Some(at + 1),
-            0 => at += 1 + usize::from(length),
-            0b11 => return Some(at + 2),
-            _ => return None,
+        if length >= 0xc0 {
+            let target = usize::from(u16::from_be_bytes([length & 0x3f, *packet.get(at + 1)?]));
+            return (HEADER..start).contains(&target).then_some(at + 2);
         }
-        if at - start > Name::MAX_OCTETS {
+        at += 1 + usize::from(length);
+        if usize::from(length) > Name::MAX_LABEL || at - start > Name::MAX_OCTETS {
             return None;
+        }
+        if length == 0 {
+            return Some(at);
         }
     }
 }

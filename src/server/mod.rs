@@ -3,6 +3,7 @@
 //! Decides nothing about names: who answers is handed in as [`Answers`]. Every packet costs a
 //! bounded amount of work, and nothing a packet holds can stop a loop.
 
+mod edns;
 mod encode;
 mod message;
 mod respond;
@@ -10,7 +11,7 @@ mod stats;
 mod tcp;
 mod udp;
 
-pub use respond::{Answers, MAX_UDP, Reply, Transport, respond};
+pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
 pub use stats::{Dropped, Stats, StatsView};
 pub use tcp::Limits;
 
@@ -31,6 +32,10 @@ pub struct Listen {
     pub workers: usize,
     /// What TCP clients may use up.
     pub limits: Limits,
+    /// Whether answers may be made for the network that a query speaks for (RFC 7871); where not,
+    /// the option is ignored as any unknown one. All name servers of a zone must have it alike, or
+    /// resolvers keep the answers of those that have it off for everyone.
+    pub client_subnet: bool,
 }
 
 /// Sockets that are bound and wait to be served.
@@ -39,6 +44,7 @@ pub struct Bound {
     udp: Vec<UdpSocket>,
     tcp: Vec<TcpListener>,
     limits: Limits,
+    client_subnet: bool,
 }
 
 /// A listening address that cannot be had, and what to do about it.
@@ -57,15 +63,16 @@ pub struct BindError {
 /// # Errors
 /// Names the address, the protocol and what to do.
 pub fn bind(listen: &Listen) -> Result<Bound, BindError> {
-    let mut bound = Bound { udp: Vec::new(), tcp: Vec::new(), limits: listen.limits.clone() };
+    let mut bound = Bound {
+        udp: Vec::new(),
+        tcp: Vec::new(),
+        limits: listen.limits.clone(),
+        client_subnet: listen.client_subnet,
+    };
     for address in &listen.addresses {
-        let tcp = bind_tcp(*address).map_err(|error| refused(*address, "TCP", error))?;
-        let actual = tcp.local_addr().map_err(|error| refused(*address, "TCP", error))?;
-        for _ in 0..listen.workers.max(1) {
-            let udp = bind_udp(actual).map_err(|error| refused(actual, "UDP", error))?;
-            bound.udp.push(udp);
-        }
+        let (tcp, udp) = bind_both(*address, listen.workers.max(1))?;
         bound.tcp.push(tcp);
+        bound.udp.extend(udp);
     }
     Ok(bound)
 }
@@ -78,7 +85,7 @@ impl Bound {
     }
 }
 
-/// Serves until shut down; every task is the tracker's.
+/// Serves until shut down; every task is the tracker's. Called within a tokio runtime.
 ///
 /// # Errors
 /// When a bound socket cannot be handed to the runtime.
@@ -90,9 +97,14 @@ pub fn serve<A: Answers>(
     shutdown: &CancellationToken,
 ) -> io::Result<()> {
     for socket in bound.udp {
-        let socket = tokio::net::UdpSocket::from_std(socket)?;
-        let (answers, stats) = (answers.clone(), stats.clone());
-        tasks.spawn(udp::serve(socket, answers, stats, shutdown.clone()));
+        let server = udp::Server {
+            socket: tokio::net::UdpSocket::from_std(socket)?,
+            answers: answers.clone(),
+            stats: stats.clone(),
+            client_subnet: bound.client_subnet,
+            shutdown: shutdown.clone(),
+        };
+        tasks.spawn(server.serve());
     }
     let clients = Arc::new(tcp::Clients::new(bound.limits));
     for listener in bound.tcp {
@@ -101,6 +113,7 @@ pub fn serve<A: Answers>(
             answers: answers.clone(),
             stats: stats.clone(),
             clients: clients.clone(),
+            client_subnet: bound.client_subnet,
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         };
@@ -109,11 +122,31 @@ pub fn serve<A: Answers>(
     Ok(())
 }
 
+/// A listener and its UDP sockets on one port. A port that TCP has free and UDP has not is only
+/// worth another try where any port will do.
+fn bind_both(
+    address: SocketAddr,
+    workers: usize,
+) -> Result<(TcpListener, Vec<UdpSocket>), BindError> {
+    let mut tries = if address.port() == 0 { FREE_PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        let tcp = bind_tcp(address).map_err(|error| refused(address, "TCP", error))?;
+        let actual = tcp.local_addr().map_err(|error| refused(address, "TCP", error))?;
+        match (0..workers).map(|_| bind_udp(actual)).collect() {
+            Ok(udp) => return Ok((tcp, udp)),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+            Err(error) => return Err(refused(actual, "UDP", error)),
+        }
+    }
+}
+
 fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_port(true)?;
-    // A burst of some thousand queries waits here; the kernel may grant less.
-    let _ = socket.set_recv_buffer_size(4 << 20);
+    // A burst of some thousand queries waits here, and their answers; the kernel may grant less.
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER);
     finish(&socket, address)?;
     Ok(socket.into())
 }
@@ -173,3 +206,9 @@ impl fmt::Display for Hint {
         }
     }
 }
+
+/// Most of the ports that one call may find taken: the range has thousands, so eight in a row are
+/// no accident.
+const FREE_PORT_TRIES: u32 = 8;
+/// Octets that a UDP socket may hold in each direction.
+const UDP_BUFFER: usize = 4 << 20;

@@ -19,7 +19,18 @@ pub trait Answers: Send + Sync + 'static {
     ) -> R;
 }
 
-/// How a packet came, which says how large its answer may be.
+/// How a packet came, and what is to be heeded in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Whose packet it is.
+    pub from: IpAddr,
+    /// What it came over.
+    pub transport: Transport,
+    /// Whether the client-subnet option is heeded ([`Listen::client_subnet`](super::Listen)).
+    pub client_subnet: bool,
+}
+
+/// What a packet came over, which says how large its answer may be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Transport {
     /// At most what the client offers, and [`MAX_UDP`].
@@ -52,19 +63,18 @@ pub enum Reply {
 pub fn respond<A: Answers>(
     answers: &A,
     packet: &[u8],
-    from: IpAddr,
-    transport: Transport,
+    arrival: &Arrival,
     out: &mut Vec<u8>,
 ) -> Reply {
-    let (query, refused) = match message::parse(packet) {
+    let (query, refused) = match message::parse(packet, arrival.client_subnet) {
         Parsed::Drop(why) => return Reply::Drop(why),
         Parsed::Refuse(query, rcode) => (query, Some(rcode)),
         Parsed::Query(query) => (query, None),
     };
-    let limit = limit(&query, transport);
+    let limit = limit(&query, arrival.transport);
     let written = match refused {
         Some(rcode) => encode::error(&query, rcode, limit, out),
-        None => look_up(answers, &query, from, limit, out),
+        None => look_up(answers, &query, arrival.from, limit, out),
     };
     Reply::Send { rcode: written.rcode.0, truncated: written.truncated }
 }
@@ -77,7 +87,8 @@ fn look_up<A: Answers>(
     out: &mut Vec<u8>,
 ) -> encode::Written {
     let question = Question { name: query.name, rtype: query.rtype };
-    let client = Client::at(from);
+    let subnet = query.edns.and_then(|edns| edns.subnet).map(|subnet| subnet.network);
+    let client = Client { address: Some(from), subnet, draw: fastrand::u64(..) };
     answers.answer(&question, &client, |answer| encode::answer(query, answer, limit, out))
 }
 

@@ -2,23 +2,23 @@
 
 use super::{
     Stats,
-    respond::{Answers, Reply, Transport, respond},
+    respond::{Answers, Arrival, Reply, Transport, respond},
 };
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// What TCP clients may use up (`reference/reliability-security.md` §3.1).
+/// What TCP clients may use up (RFC 7766 §6.2, RFC 9210 §4.2 ask for such limits).
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Connections in all; at the limit the one that has been idle longest is closed.
@@ -55,6 +55,7 @@ pub(super) struct Server<A> {
     pub(super) answers: Arc<A>,
     pub(super) stats: Arc<Stats>,
     pub(super) clients: Arc<Clients>,
+    pub(super) client_subnet: bool,
     pub(super) tasks: TaskTracker,
     pub(super) shutdown: CancellationToken,
 }
@@ -81,6 +82,8 @@ impl<A: Answers> Server<A> {
             return self.stats.refused();
         };
         let (answers, stats) = (self.answers.clone(), self.stats.clone());
+        let (from, client_subnet) = (from.ip(), self.client_subnet);
+        let arrival = Arrival { from, transport: Transport::Tcp, client_subnet };
         let (limits, shutdown) = (self.clients.limits.clone(), self.shutdown.clone());
         self.tasks.spawn(async move {
             stats.opened();
@@ -88,7 +91,7 @@ impl<A: Answers> Server<A> {
                 () = shutdown.cancelled() => {}
                 () = seat.kicked.cancelled() => stats.refused(),
                 // Whatever ends a connection is between the client and its network.
-                _ = connection(stream, from.ip(), answers.as_ref(), &stats, &limits, &seat) => {}
+                _ = connection(stream, &arrival, answers.as_ref(), &stats, &limits, &seat) => {}
             }
             stats.closed();
         });
@@ -97,23 +100,20 @@ impl<A: Answers> Server<A> {
 
 async fn connection<A: Answers>(
     mut stream: TcpStream,
-    from: IpAddr,
+    arrival: &Arrival,
     answers: &A,
     stats: &Stats,
     limits: &Limits,
     seat: &Seat,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
+    let (reader, mut writer) = stream.split();
+    let mut reader = BufReader::with_capacity(KEPT, reader);
     let (mut packet, mut out) = (Vec::new(), Vec::new());
-    let mut patience = limits.first;
-    while let Some(length) = read_length(&mut stream, patience, limits.message).await? {
-        if length < super::message::HEADER {
-            return Ok(());
-        }
-        packet.resize(length, 0);
-        timeout(limits.message, stream.read_exact(&mut packet)).await??;
+    let mut more = timeout(limits.first, read(&mut reader, &mut packet, limits)).await??;
+    while more {
         seat.touch();
-        match respond(answers, &packet, from, Transport::Tcp, &mut out) {
+        match respond(answers, &packet, arrival, &mut out) {
             Reply::Drop(why) => {
                 stats.dropped(why);
                 return Ok(());
@@ -122,27 +122,49 @@ async fn connection<A: Answers>(
                 stats.answered(Transport::Tcp, rcode, truncated);
                 let length = u16::try_from(out.len()).unwrap_or(u16::MAX).to_be_bytes();
                 out.splice(0..0, length);
-                timeout(limits.write, stream.write_all(&out)).await??;
+                timeout(limits.write, writer.write_all(&out)).await??;
+                out.shrink_to(KEPT);
             }
         }
-        patience = limits.idle;
+        more = read(&mut reader, &mut packet, limits).await?;
     }
     Ok(())
 }
 
-/// The length in front of a message; `None` when the client has closed its side in order.
-async fn read_length(
-    stream: &mut TcpStream,
-    patience: Duration,
-    message: Duration,
-) -> io::Result<Option<usize>> {
-    let mut length = [0; 2];
-    if timeout(patience, stream.read(&mut length[..1])).await?? == 0 {
-        return Ok(None);
+/// Reads the next message; `false` when the client has closed its side in order.
+async fn read(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    packet: &mut Vec<u8>,
+    limits: &Limits,
+) -> io::Result<bool> {
+    if timeout(limits.idle, reader.fill_buf()).await??.is_empty() {
+        return Ok(false);
     }
-    timeout(message, stream.read_exact(&mut length[1..])).await??;
-    Ok(Some(usize::from(u16::from_be_bytes(length))))
+    timeout(limits.message, read_started(reader, packet)).await??;
+    Ok(true)
 }
+
+async fn read_started(
+    reader: &mut (impl AsyncBufRead + Unpin),
+    packet: &mut Vec<u8>,
+) -> io::Result<()> {
+    let length = usize::from(reader.read_u16().await?);
+    if length < super::message::HEADER {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    packet.clear();
+    packet.shrink_to(KEPT);
+    // Room is made for what has come, not for what the length promises.
+    let limit = u64::try_from(length).unwrap_or(u64::MAX);
+    match reader.take(limit).read_to_end(packet).await? {
+        whole if whole == length => Ok(()),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// What a connection keeps of each buffer between messages: many queries fit, and all connections
+/// together keep some 50 MB at most.
+const KEPT: usize = 4_096;
 
 // === Who is connected ===
 
@@ -159,6 +181,8 @@ struct Open {
     /// Rises with each message, so the least is the longest idle.
     turn: u64,
     seats: HashMap<u64, Taken>,
+    /// Who took which turn, so that the longest idle is found without a search.
+    turns: BTreeMap<u64, u64>,
     by_client: HashMap<IpAddr, usize>,
     by_network: HashMap<IpAddr, usize>,
 }
@@ -197,9 +221,8 @@ impl Clients {
         }
         let (id, kicked) = (open.next, CancellationToken::new());
         open.next += 1;
-        open.turn += 1;
-        let taken = Taken { turn: open.turn, kicked: kicked.clone() };
-        open.seats.insert(id, taken);
+        open.seats.insert(id, Taken { turn: 0, kicked: kicked.clone() });
+        open.touch(id);
         *open.by_client.entry(client).or_default() += 1;
         *open.by_network.entry(network(client)).or_default() += 1;
         Some(Seat { id, client, kicked, clients: clients.clone() })
@@ -212,9 +235,24 @@ impl Clients {
 
 impl Open {
     fn kick_longest_idle(&mut self) {
-        let idle = self.seats.iter().min_by_key(|(_, taken)| taken.turn).map(|(id, _)| *id);
-        if let Some(taken) = idle.and_then(|id| self.seats.remove(&id)) {
+        let idle = self.turns.pop_first();
+        if let Some(taken) = idle.and_then(|(_, id)| self.seats.remove(&id)) {
             taken.kicked.cancel();
+        }
+    }
+
+    /// Takes the latest turn, unless the seat was taken away.
+    fn touch(&mut self, id: u64) {
+        let Some(taken) = self.seats.get_mut(&id) else { return };
+        self.turns.remove(&taken.turn);
+        self.turn += 1;
+        taken.turn = self.turn;
+        self.turns.insert(self.turn, id);
+    }
+
+    fn remove(&mut self, id: u64) {
+        if let Some(taken) = self.seats.remove(&id) {
+            self.turns.remove(&taken.turn);
         }
     }
 
@@ -230,19 +268,14 @@ impl Open {
 
 impl Seat {
     fn touch(&self) {
-        let mut open = self.clients.lock();
-        open.turn += 1;
-        let turn = open.turn;
-        if let Some(taken) = open.seats.get_mut(&self.id) {
-            taken.turn = turn;
-        }
+        self.clients.lock().touch(self.id);
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut open = self.clients.lock();
-        open.seats.remove(&self.id);
+        open.remove(self.id);
         Open::leave(&mut open.by_client, self.client);
         Open::leave(&mut open.by_network, network(self.client));
     }

@@ -2,56 +2,74 @@
 
 use super::{
     Stats,
-    respond::{Answers, Reply, Transport, respond},
+    respond::{Answers, Arrival, Reply, Transport, respond},
     stats::Dropped,
 };
-use std::{net::SocketAddr, sync::Arc};
-use tokio::net::UdpSocket;
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{net::UdpSocket, task::yield_now, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-/// How many packets are answered before other tasks get a turn.
-const BURST: usize = 64;
-
-pub(super) async fn serve<A: Answers>(
-    socket: UdpSocket,
-    answers: Arc<A>,
-    stats: Arc<Stats>,
-    shutdown: CancellationToken,
-) {
-    let mut packet = vec![0; usize::from(u16::MAX)];
-    let mut out = Vec::with_capacity(super::MAX_UDP);
-    loop {
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => return,
-            ready = socket.readable() => if ready.is_err() { continue },
-        }
-        for _ in 0..BURST {
-            // An error here is of one packet (an ICMP message that came back), or an empty queue.
-            let Ok((length, from)) = socket.try_recv_from(&mut packet) else { break };
-            one(&socket, answers.as_ref(), &stats, &packet[..length], from, &mut out);
-        }
-    }
+pub(super) struct Server<A> {
+    pub(super) socket: UdpSocket,
+    pub(super) answers: Arc<A>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) client_subnet: bool,
+    pub(super) shutdown: CancellationToken,
 }
 
-fn one<A: Answers>(
-    socket: &UdpSocket,
-    answers: &A,
-    stats: &Stats,
-    packet: &[u8],
-    from: SocketAddr,
-    out: &mut Vec<u8>,
-) {
-    if from.port() == 0 {
-        return stats.dropped(Dropped::Source);
+impl<A: Answers> Server<A> {
+    pub(super) async fn serve(self) {
+        let mut packet = vec![0; usize::from(u16::MAX)];
+        let mut out = Vec::with_capacity(super::MAX_UDP);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.shutdown.cancelled() => return,
+                // Only a runtime that is going away says no here.
+                ready = self.socket.readable() => if ready.is_err() { return },
+            }
+            for _ in 0..BURST {
+                // An error here is of one packet (an ICMP message that came back), or an empty
+                // queue.
+                let Ok((length, from)) = self.socket.try_recv_from(&mut packet) else { break };
+                self.one(&packet[..length], from, &mut out).await;
+            }
+            // Under a flood the socket is always readable, so nothing above would ever wait.
+            yield_now().await;
+        }
     }
-    match respond(answers, packet, from.ip(), Transport::Udp, out) {
-        Reply::Drop(why) => stats.dropped(why),
-        Reply::Send { rcode, truncated } => {
-            stats.answered(Transport::Udp, rcode, truncated);
-            if socket.try_send_to(out, from).is_err() {
-                stats.dropped(Dropped::Send);
+
+    async fn one(&self, packet: &[u8], from: SocketAddr, out: &mut Vec<u8>) {
+        if from.port() == 0 {
+            return self.stats.dropped(Dropped::Source);
+        }
+        let (transport, client_subnet) = (Transport::Udp, self.client_subnet);
+        let arrival = Arrival { from: from.ip(), transport, client_subnet };
+        match respond(self.answers.as_ref(), packet, &arrival, out) {
+            Reply::Drop(why) => self.stats.dropped(why),
+            Reply::Send { rcode, truncated } => {
+                self.stats.answered(transport, rcode, truncated);
+                if !self.send(out, from).await {
+                    self.stats.dropped(Dropped::Send);
+                }
             }
         }
     }
+
+    async fn send(&self, answer: &[u8], to: SocketAddr) -> bool {
+        match self.socket.try_send_to(answer, to) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                let sent = timeout(SEND_PATIENCE, self.socket.send_to(answer, to)).await;
+                sent.is_ok_and(|sent| sent.is_ok())
+            }
+            sent => sent.is_ok(),
+        }
+    }
 }
+
+/// How many packets are answered before other tasks get a turn: at a microsecond or two each, none
+/// of them waits long.
+const BURST: usize = 64;
+/// How long an answer waits for a full send buffer. The next queries wait meanwhile, so this is as
+/// long as a busy network card takes, not a broken one.
+const SEND_PATIENCE: Duration = Duration::from_millis(10);

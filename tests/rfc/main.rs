@@ -13,6 +13,7 @@ mod rfc2308;
 mod rfc3597;
 mod rfc4592;
 mod rfc6672;
+mod rfc7871;
 mod rfc8020;
 mod rfc8482;
 mod rfc9471;

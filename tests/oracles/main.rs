@@ -1,0 +1,8 @@
+//! Other people's programs asked the same as ours: where they differ, the test says why.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy lets only functions marked #[test] unwrap, not their helpers"
+)]
+
+mod ecs;
