@@ -1,0 +1,1 @@
+//! Checks against real servers on loopback.
