@@ -5,7 +5,7 @@ use super::http::USER_AGENT;
 use crate::health::Failure;
 use bytes::Bytes;
 use h2::{RecvStream, client};
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, Uri, header, uri::Scheme};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The head of the request.
@@ -13,15 +13,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 /// # Errors
 /// When the host can be no authority of a URI.
 pub(super) fn request(authority: &str, tls: bool) -> Result<Request<()>, Failure> {
-    let scheme = if tls { "https" } else { "http" };
-    Request::builder()
-        .method(Method::POST)
-        .uri(format!("{scheme}://{authority}/grpc.health.v1.Health/Check"))
-        .header(header::CONTENT_TYPE, "application/grpc")
-        .header(header::TE, "trailers")
-        .header(header::USER_AGENT, USER_AGENT)
-        .body(())
-        .map_err(|error| Failure::Blocked(format!("the host cannot be asked for: {error}")))
+    let uri = Uri::builder()
+        .scheme(if tls { Scheme::HTTPS } else { Scheme::HTTP })
+        .authority(authority)
+        .path_and_query("/grpc.health.v1.Health/Check")
+        .build();
+    let request = uri.and_then(|uri| {
+        Request::post(uri)
+            .header(header::CONTENT_TYPE, "application/grpc")
+            .header(header::TE, "trailers")
+            .header(header::USER_AGENT, USER_AGENT)
+            .body(())
+    });
+    request.map_err(|error| Failure::Blocked(format!("the host cannot be asked for: {error}")))
 }
 
 /// Asks for the service's health.
@@ -215,7 +219,198 @@ const HEADERS: u32 = 16_384;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        health::{Grpc, Protocol, Tls},
+        probe::{
+            attempt::attempt,
+            tests::{Checked, check, check_briefly, keep_silent, say, serve, target},
+            tls::{Trust, tests::Authority},
+        },
+    };
+    use h2::server;
+    use http::Response;
     use proptest::prelude::*;
+    use std::net::SocketAddr;
+    use tokio::io::AsyncWriteExt;
+
+    /// What a server of the tests answers.
+    #[derive(Clone, Copy)]
+    enum Answer {
+        /// That message, then that grpc-status.
+        Message(&'static [u8], &'static str),
+        /// That grpc-status with the head, and nothing else.
+        Head(&'static str),
+        /// That HTTP status.
+        Http(u16),
+        /// Messages without end.
+        Endless,
+        /// GOAWAY.
+        Away,
+        /// Nothing.
+        Silence,
+    }
+
+    fn grpc_server(answer: Answer) -> SocketAddr {
+        serve(move |stream| speak(stream, answer))
+    }
+
+    /// Answers `Check` for the service `shop`, as a gRPC server does.
+    async fn speak<S: AsyncRead + AsyncWrite + Unpin>(stream: S, answer: Answer) {
+        let Ok(mut connection) = server::handshake(stream).await else { return };
+        let mut open = Vec::new();
+        while let Some(Ok((mut request, respond))) = connection.accept().await {
+            assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+            assert_eq!(request.uri().authority().unwrap(), "shop.example.com");
+            assert_eq!(request.headers()[header::CONTENT_TYPE], "application/grpc");
+            assert_eq!(request.headers()[header::TE], "trailers");
+            let asked = std::future::poll_fn(|context| {
+                // The connection has to be driven for the body to come.
+                let _ = connection.poll_closed(context);
+                request.body_mut().poll_data(context)
+            });
+            assert_eq!(asked.await.unwrap().unwrap(), frame("shop"));
+            if matches!(answer, Answer::Away) {
+                connection.abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM);
+            }
+            open.push(reply(respond, answer));
+        }
+    }
+
+    fn reply(mut respond: server::SendResponse<Bytes>, answer: Answer) -> impl Sized {
+        let head = Response::builder().header(header::CONTENT_TYPE, "application/grpc");
+        let stream = match answer {
+            Answer::Message(message, status) => {
+                let mut stream = respond.send_response(head.body(()).unwrap(), false).unwrap();
+                stream.send_data(Bytes::from_static(message), false).unwrap();
+                let trailers = [("grpc-status", status), ("grpc-message", "do not repeat this")];
+                let trailers = trailers.map(|(name, value)| {
+                    (name.parse::<header::HeaderName>().unwrap(), value.parse().unwrap())
+                });
+                stream.send_trailers(trailers.into_iter().collect()).unwrap();
+                Some(stream)
+            }
+            Answer::Head(status) => {
+                let head = head.header("grpc-status", status).body(()).unwrap();
+                Some(respond.send_response(head, true).unwrap())
+            }
+            Answer::Http(status) => {
+                let head = Response::builder().status(status).body(()).unwrap();
+                Some(respond.send_response(head, true).unwrap())
+            }
+            Answer::Endless => {
+                let mut stream = respond.send_response(head.body(()).unwrap(), false).unwrap();
+                stream.send_data(vec![0; 1 << 20].into(), false).unwrap();
+                Some(stream)
+            }
+            Answer::Away | Answer::Silence => None,
+        };
+        (respond, stream)
+    }
+
+    fn grpc(tls: Option<Tls>) -> Protocol {
+        let (service, host) = ("shop".into(), "shop.example.com".into());
+        Protocol::Grpc(Grpc { service, host }, tls)
+    }
+
+    async fn ask_for(answer: Answer) -> Checked {
+        check(grpc_server(answer), grpc(None)).await
+    }
+
+    const SERVING: &[u8] = b"\0\0\0\0\x02\x08\x01";
+
+    #[tokio::test]
+    async fn a_service_that_serves_is_a_success() {
+        assert_eq!(ask_for(Answer::Message(SERVING, "0")).await, Ok(None));
+    }
+
+    #[tokio::test]
+    async fn whatever_else_the_service_says_is_a_failure_in_our_words() {
+        let not_serving = b"\0\0\0\0\x02\x08\x02";
+        for (answer, expected) in [
+            (Answer::Message(not_serving, "0"), "gRPC: health is NOT_SERVING"),
+            (Answer::Message(b"\0\0\0\0\0", "0"), "gRPC: health is UNKNOWN"),
+            (Answer::Message(SERVING, "13"), "gRPC: INTERNAL"),
+            (Answer::Message(b"garbage", "0"), "not understood: the message is no health response"),
+            (Answer::Head("5"), "gRPC: NOT_FOUND: the server does not know that service"),
+            (Answer::Head("0"), "not understood: the message is no health response"),
+            (Answer::Head("x"), "not understood: the response has no grpc-status"),
+            (Answer::Http(200), "not understood: the response is not application/grpc"),
+            (Answer::Http(404), "answered with status 404"),
+            (Answer::Endless, "not understood: the message is too long for a health response"),
+        ] {
+            assert_eq!(ask_for(answer).await.unwrap_err().to_string(), expected);
+        }
+        let away = ask_for(Answer::Away).await.unwrap_err();
+        assert!(matches!(&away, Failure::Protocol(what) if what.starts_with("HTTP/2: ")), "{away}");
+    }
+
+    #[tokio::test]
+    async fn silence_runs_out_of_time() {
+        for to in [keep_silent(), grpc_server(Answer::Silence)] {
+            let silent = check_briefly(to, grpc(None)).await;
+            assert_eq!(silent, Err(Failure::Timeout("waiting for the response")));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_http2_is_told() {
+        let greeting = serve(|mut stream| async move {
+            let _ = stream.write_all(b"220 mail.example.com ESMTP and more\r\n").await;
+        });
+        for to in [say("HTTP/1.1 400 Bad Request\r\n\r\n"), greeting] {
+            let refused = check(to, grpc(None)).await.unwrap_err();
+            assert!(matches!(refused, Failure::Protocol(_)), "{refused:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn over_tls_the_certificate_counts_and_http2_must_be_agreed_upon() {
+        let authority = Authority::new();
+        let serve_tls = |name: &str, alpn: &[&str]| {
+            let acceptor = authority.acceptor(name, 2_099, alpn);
+            serve(move |stream| {
+                let acceptor = acceptor.clone();
+                async move {
+                    let Ok(stream) = acceptor.accept(stream).await else { return };
+                    speak(stream, Answer::Message(SERVING, "0")).await;
+                }
+            })
+        };
+        let ask = |to| {
+            let target = target(to, grpc(Some(authority.trusted())));
+            async move { attempt(&target, &Trust::new()).await }
+        };
+        let expires = "2099-12-31T00:00:00Z".parse().unwrap();
+        assert_eq!(ask(serve_tls("shop.example.com", &["h2"])).await, Ok(Some(expires)));
+        for to in [serve_tls("shop.example.com", &[]), serve_tls("other.example.com", &["h2"])] {
+            let refused = ask(to).await.unwrap_err();
+            assert!(matches!(refused, Failure::Tls(_)), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_cannot_be_asked_for_is_told_before_anything_is_sent() {
+        for host in ["a b", "a\r\nb", "a/b", ""] {
+            assert!(!request(host, false).unwrap_err().counts(), "{host:?}");
+        }
+    }
+
+    /// With `MERIDIAN_GRPC_PEER=127.0.0.1:PORT`, a gRPC server of another make that serves `shop`
+    /// and, as a whole, does not.
+    #[tokio::test]
+    #[ignore = "needs a server in MERIDIAN_GRPC_PEER"]
+    async fn a_server_of_another_make_is_understood() {
+        let to: SocketAddr = std::env::var("MERIDIAN_GRPC_PEER").unwrap().parse().unwrap();
+        let ask = |service: &str| {
+            let (service, host) = (service.into(), "localhost".into());
+            check(to, Protocol::Grpc(Grpc { service, host }, None))
+        };
+        assert_eq!(ask("shop").await, Ok(None));
+        let whole = ask("").await.unwrap_err().to_string();
+        assert_eq!(whole, "gRPC: health is NOT_SERVING");
+        let unknown = ask("nobody").await.unwrap_err().to_string();
+        assert_eq!(unknown, "gRPC: NOT_FOUND: the server does not know that service");
+    }
 
     #[test]
     fn messages_are_written_as_protocol_buffers_are() {

@@ -243,8 +243,161 @@ impl ServerCertVerifier for Anyone {
 const HTTP2: &[u8] = b"h2";
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::{
+        health::{Http, Protocol},
+        probe::{
+            http::tests::get,
+            tests::{check, check_briefly, head, keep_silent, say, serve},
+        },
+    };
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+    use rustls::{ServerConfig, pki_types::PrivateKeyDer};
+    use std::net::SocketAddr;
+    use tokio::io::AsyncWriteExt;
+    use tokio_rustls::TlsAcceptor;
+
+    /// A certification authority for one test.
+    pub(in super::super) struct Authority {
+        issuer: Issuer<'static, KeyPair>,
+        pem: String,
+    }
+
+    impl Authority {
+        pub(in super::super) fn new() -> Self {
+            let mut params = CertificateParams::new(vec![]).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let key = KeyPair::generate().unwrap();
+            let pem = params.self_signed(&key).unwrap().pem();
+            Self { issuer: Issuer::new(params, key), pem }
+        }
+
+        /// Trusts this authority alone.
+        pub(in super::super) fn trusted(&self) -> Tls {
+            Tls { insecure: false, ca: Some(self.pem.as_str().into()) }
+        }
+
+        /// A server's side with a certificate for that name, valid to the end of that year.
+        pub(in super::super) fn acceptor(
+            &self,
+            name: &str,
+            year: i32,
+            alpn: &[&str],
+        ) -> TlsAcceptor {
+            let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            params.not_before = date_time_ymd(2_020, 1, 1);
+            params.not_after = date_time_ymd(year, 12, 31);
+            let key = KeyPair::generate().unwrap();
+            let chain = vec![params.signed_by(&key, &self.issuer).unwrap().der().clone()];
+            let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+            let provider = Arc::new(ring::default_provider());
+            let builder = ServerConfig::builder_with_provider(provider);
+            let builder = builder.with_safe_default_protocol_versions().unwrap();
+            let mut config = builder.with_no_client_auth().with_single_cert(chain, key).unwrap();
+            config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+            TlsAcceptor::from(Arc::new(config))
+        }
+    }
+
+    /// An HTTPS server that says that all is well.
+    fn server(acceptor: TlsAcceptor) -> SocketAddr {
+        serve(move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                // Most of the tests break the handshake off.
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                head(&mut stream).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nwell").await;
+                let _ = stream.shutdown().await;
+            }
+        })
+    }
+
+    fn https(tls: Tls) -> Protocol {
+        Protocol::Https(Http { body: Some("well".into()), ..get("/") }, tls)
+    }
+
+    fn insecure() -> Tls {
+        Tls { insecure: true, ca: None }
+    }
+
+    async fn refused(to: SocketAddr, tls: Tls) -> String {
+        match check(to, https(tls)).await.unwrap_err() {
+            Failure::Tls(what) => what,
+            other => panic!("{other:?} is no failure of TLS"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_is_trusted_is_a_success_that_tells_its_end() {
+        let authority = Authority::new();
+        let to = server(authority.acceptor("shop.example.com", 2_099, &["http/1.1"]));
+        let expires = "2099-12-31T00:00:00Z".parse().unwrap();
+        assert_eq!(check(to, https(authority.trusted())).await, Ok(Some(expires)));
+        let other = server(authority.acceptor("shop.example.com", 2_099, &[]));
+        assert_eq!(check(other, https(authority.trusted())).await, Ok(Some(expires)));
+    }
+
+    #[tokio::test]
+    async fn a_certificate_for_another_name_is_refused() {
+        let authority = Authority::new();
+        let to = server(authority.acceptor("other.example.com", 2_099, &[]));
+        let refused = refused(to, authority.trusted()).await;
+        assert!(refused.contains("not valid for name"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_that_has_expired_is_refused() {
+        let authority = Authority::new();
+        let to = server(authority.acceptor("shop.example.com", 2_021, &[]));
+        let refused = refused(to, authority.trusted()).await;
+        assert!(refused.contains("expired"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_certificate_of_an_unknown_authority_is_refused() {
+        let to = server(Authority::new().acceptor("shop.example.com", 2_099, &[]));
+        let refused = refused(to, Authority::new().trusted()).await;
+        assert!(refused.contains("invalid peer certificate"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn any_certificate_will_do_where_the_owner_says_so() {
+        let to = server(Authority::new().acceptor("other.example.com", 2_021, &[]));
+        let expired = "2021-12-31T00:00:00Z".parse().unwrap();
+        assert_eq!(check(to, https(insecure())).await, Ok(Some(expired)));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_tls_is_told() {
+        let plain = say("HTTP/1.1 400 Bad Request\r\n\r\n");
+        let to = serve(|mut stream| async move {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        });
+        assert_eq!(refused(to, insecure()).await, "the answer is not TLS");
+        let silent = check_briefly(plain, https(insecure())).await;
+        assert_eq!(silent, Err(Failure::Timeout("shaking hands for TLS")));
+        let silent = check_briefly(keep_silent(), https(insecure())).await;
+        assert_eq!(silent, Err(Failure::Timeout("shaking hands for TLS")));
+        let closing = serve(|stream| async move { drop(stream) });
+        let refused = refused(closing, insecure()).await;
+        assert!(refused.contains("during the handshake"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_inside_tls_runs_out_of_time() {
+        let acceptor = Authority::new().acceptor("shop.example.com", 2_099, &[]);
+        let to = serve(move |stream| {
+            let acceptor = acceptor.clone();
+            async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                while !head(&mut stream).await.is_empty() {}
+            }
+        });
+        let silent = check_briefly(to, https(insecure())).await;
+        assert_eq!(silent, Err(Failure::Timeout("waiting for the response")));
+    }
 
     #[test]
     fn the_name_asked_for_is_the_host_without_its_port() {
