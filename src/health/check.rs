@@ -1,5 +1,6 @@
 //! What is checked, how, and what can come of it: the words that probes and verdicts share.
 
+use jiff::Timestamp;
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 /// One address and how it is checked. Services that share both share one probe.
@@ -64,6 +65,18 @@ pub enum Protocol {
     Https(Http, Tls),
     /// `grpc.health.v1.Health/Check`, over HTTP/2; over TLS when that is given.
     Grpc(Grpc, Option<Tls>),
+}
+
+impl Protocol {
+    /// How certificates are judged, where TLS is spoken.
+    #[must_use]
+    pub const fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Tcp | Self::Http(_) => None,
+            Self::Https(_, tls) => Some(tls),
+            Self::Grpc(_, tls) => tls.as_ref(),
+        }
+    }
 }
 
 /// An HTTP request and what is expected of the response. Redirects are never followed.
@@ -141,6 +154,9 @@ pub struct Outcome {
     pub took: Duration,
     /// Success, or what was wrong.
     pub result: Result<(), Failure>,
+    /// With TLS, after a success: when the certificate ends to be valid. A warning for people; it
+    /// never makes a check fail before its time.
+    pub expires: Option<Timestamp>,
 }
 
 /// Why a check failed, without a word from the other side's body.
