@@ -440,7 +440,7 @@ mod tests {
             };
             let map = GeoMap::compile(records.clone(), &overlays, class);
             for probe in probes {
-                let bits = (probe / 64) << 26 | (probe / 16 % 4) << 8 | probe % 16 << 4 | 9;
+                let bits = ((probe / 64) << 26) | ((probe / 16 % 4) << 8) | ((probe % 16) << 4) | 9;
                 let address = IpAddr::V4(Ipv4Addr::from_bits(bits));
                 let block = IpAddr::V4(Ipv4Addr::from_bits(bits & 0xffff_ff00));
                 let record = records.iter().find(|(net, _)| net.contains(&block)).and_then(|one| one.1);
