@@ -1,7 +1,12 @@
 //! What is checked, how, and what can come of it: the words that probes and verdicts share.
 
 use jiff::Timestamp;
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 /// One address and how it is checked. Services that share both share one probe.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -10,6 +15,37 @@ pub struct Target {
     pub address: IpAddr,
     /// How.
     pub check: Arc<Check>,
+}
+
+impl Target {
+    /// The same text in every process that checks the same thing, whatever its interval.
+    #[must_use]
+    pub fn id(&self) -> String {
+        let Check { protocol, port, .. } = &*self.check;
+        let place = SocketAddr::new(self.address, *port);
+        let tls = |tls: &Tls| if tls.insecure { " insecure" } else { "" };
+        let http = |own: &Http| {
+            let method = match own.method {
+                Method::Get => "GET",
+                Method::Head => "HEAD",
+            };
+            let statuses = own.statuses.0.iter().map(|(first, last)| format!("{first}-{last}"));
+            let statuses: Vec<_> = statuses.collect();
+            let body = own.body.as_deref().unwrap_or_default();
+            format!(" {method} {} {} {} {body:?}", own.host, own.path, statuses.join(","))
+        };
+        match protocol {
+            Protocol::Tcp => format!("tcp {place}"),
+            Protocol::Http(own) => format!("http {place}{}", http(own)),
+            Protocol::Https(own, judged) => format!("https {place}{}{}", http(own), tls(judged)),
+            Protocol::Grpc(own, judged) => {
+                let tls = judged
+                    .as_ref()
+                    .map_or("", |own| if own.insecure { " tls insecure" } else { " tls" });
+                format!("grpc {place} {} {}{tls}", own.host, own.service)
+            }
+        }
+    }
 }
 
 /// How an endpoint is checked, and how its outcomes are counted.

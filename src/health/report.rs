@@ -1,0 +1,102 @@
+//! What one vantage point tells another: its votes, with their age.
+
+use super::vote::FRESH;
+use serde::{Deserialize, Serialize};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// The votes of one process.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Whether it seems cut off to itself, so that its votes mean nothing.
+    #[serde(default)]
+    pub isolated: bool,
+    /// Fresh ones alone.
+    pub votes: Vec<ReportedVote>,
+}
+
+/// One vote.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportedVote {
+    /// [`Target::id`](super::Target::id).
+    pub target: Arc<str>,
+    /// Whether it works.
+    pub up: bool,
+    /// Milliseconds since the check that it rests on.
+    pub age: u64,
+}
+
+/// Why a report is not taken in.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ReportError {
+    /// More than anybody checks.
+    #[error("it has {count} votes; at most {most} are taken in")]
+    TooLong {
+        /// How many.
+        count: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// A target's name beyond all measure.
+    #[error("it names a target with {octets} octets; at most {most} are taken in")]
+    LongTarget {
+        /// How many.
+        octets: usize,
+        /// The bound.
+        most: usize,
+    },
+    /// More vantage points than are listened to.
+    #[error("{most} other vantage points are listened to already")]
+    TooManyVantages {
+        /// The bound.
+        most: usize,
+    },
+}
+
+impl Report {
+    pub(super) fn vote(target: Arc<str>, up: bool, age: Duration) -> ReportedVote {
+        ReportedVote { target, up, age: u64::try_from(age.as_millis()).unwrap_or(u64::MAX) }
+    }
+
+    /// Its votes, when they can be taken in.
+    pub(super) fn check(&self) -> Result<Vec<(Arc<str>, bool, Duration)>, ReportError> {
+        if self.votes.len() > VOTES {
+            return Err(ReportError::TooLong { count: self.votes.len(), most: VOTES });
+        }
+        let long = self.votes.iter().map(|own| own.target.len()).max().filter(|own| *own > OCTETS);
+        if let Some(octets) = long {
+            return Err(ReportError::LongTarget { octets, most: OCTETS });
+        }
+        let vote =
+            |own: &ReportedVote| (own.target.clone(), own.up, Duration::from_millis(own.age));
+        Ok(self.votes.iter().map(vote).collect())
+    }
+}
+
+/// Another vantage's vote on a target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    pub(super) up: bool,
+    /// When its check ended, by our clock.
+    at: Instant,
+}
+
+impl Heard {
+    /// `None` for one that is older than anything that counts.
+    pub(super) fn new(up: bool, age: Duration, now: Instant) -> Option<Self> {
+        Some(Self { up, at: now.checked_sub(age)? })
+    }
+
+    pub(super) fn is_fresh(&self, at: Instant, interval: Duration) -> bool {
+        at.saturating_duration_since(self.at) < interval * FRESH
+    }
+}
+
+/// Targets of the largest fleets, several times over.
+const VOTES: usize = 200_000;
+/// Address, host, path and expected text at their longest.
+const OCTETS: usize = 8_192;

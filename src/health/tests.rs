@@ -1,0 +1,1 @@
+//! The rules of verdicts, one by one.
