@@ -9,7 +9,7 @@
 use meridian::{
     controller::now,
     health::{Check, Http, Method, Outcome, Protocol, Statuses, Target},
-    probe::{self, Guard, Settings, Stats},
+    probe::{self, Guard, Settings, Stats, Wanted},
 };
 use std::{
     collections::BTreeSet,
@@ -57,11 +57,12 @@ fn main() {
 async fn measure(count: u32, port: u16) {
     println!("{count} HTTP endpoints, checked every {} s", INTERVAL.as_secs());
     let start = resident();
-    let (_wanted, watched) = watch::channel(Arc::new(targets(count, port)));
+    let guard = Guard { allow_loopback: true, ..Guard::default() };
+    let wanted = Wanted { targets: Arc::new(targets(count, port)), guard };
+    let (_wanted, watched) = watch::channel(wanted);
     let (sender, outcomes) = mpsc::channel(1_024);
     let (stats, shutdown) = (Arc::new(Stats::default()), CancellationToken::new());
-    let guard = Guard { allow_loopback: true, ..Guard::default() };
-    let settings = Settings { guard, ..Settings::new(now) };
+    let settings = Settings::new(now);
     let tasks = TaskTracker::new();
     tasks.spawn(probe::run(settings, watched, sender, stats.clone(), shutdown.clone()));
     let listener = tasks.spawn(listen(outcomes));

@@ -18,5 +18,5 @@ mod tests;
 mod tls;
 
 pub use guard::{Guard, GuardError, Ports};
-pub use run::{Settings, run};
+pub use run::{Settings, Wanted, run};
 pub use stats::{CheckCount, Stats, StatsView};

@@ -29,8 +29,6 @@ pub struct Settings {
     /// Checks under way at most; each holds a socket and a few kilobytes. [`Settings::CONCURRENCY`]
     /// unless said otherwise.
     pub concurrency: usize,
-    /// What may be checked.
-    pub guard: Guard,
     /// Where in its interval a target is checked hangs on it, so observers should have their own.
     pub seed: u64,
     /// Reads the clock.
@@ -44,8 +42,17 @@ impl Settings {
     /// What is said unless the operator says otherwise.
     #[must_use]
     pub fn new(clock: fn() -> Moment) -> Self {
-        Self { concurrency: Self::CONCURRENCY, guard: Guard::default(), seed: 0, clock }
+        Self { concurrency: Self::CONCURRENCY, seed: 0, clock }
     }
+}
+
+/// What is to be checked, and what may be.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Each is checked in its own interval.
+    pub targets: Arc<BTreeSet<Target>>,
+    /// Those that it refuses are told as blocked, and nothing is sent to them.
+    pub guard: Guard,
 }
 
 /// Checks what is wanted until shut down, or until nobody takes outcomes any more; when it
@@ -55,7 +62,7 @@ impl Settings {
 /// of targets that went. Outcomes wait for their receiver, and further checks wait for them.
 pub async fn run(
     settings: Settings,
-    wanted: watch::Receiver<Arc<BTreeSet<Target>>>,
+    wanted: watch::Receiver<Wanted>,
     outcomes: mpsc::Sender<Outcome>,
     stats: Arc<Stats>,
     shutdown: CancellationToken,
@@ -65,6 +72,7 @@ pub async fn run(
         trust: Arc::new(Trust::new()),
         checks: JoinSet::new(),
         settings,
+        guard: Guard::default(),
         outcomes,
         stats,
     };
@@ -75,6 +83,7 @@ pub async fn run(
 
 struct Prober {
     settings: Settings,
+    guard: Guard,
     schedule: Schedule,
     trust: Arc<Trust>,
     checks: JoinSet<(Id, Outcome)>,
@@ -86,16 +95,13 @@ struct Prober {
 struct Unheard;
 
 impl Prober {
-    async fn work(&mut self, mut wanted: watch::Receiver<Arc<BTreeSet<Target>>>) {
+    async fn work(&mut self, mut wanted: watch::Receiver<Wanted>) {
         self.want(&mut wanted);
         while self.turn(&mut wanted).await.is_ok() {}
     }
 
     /// Starts what is due, then waits for something to happen.
-    async fn turn(
-        &mut self,
-        wanted: &mut watch::Receiver<Arc<BTreeSet<Target>>>,
-    ) -> Result<(), Unheard> {
+    async fn turn(&mut self, wanted: &mut watch::Receiver<Wanted>) -> Result<(), Unheard> {
         let from = self.now();
         self.start_due(from).await?;
         // Without room there is nothing to start, but the lag grows and has to be told.
@@ -117,10 +123,11 @@ impl Prober {
         Ok(())
     }
 
-    fn want(&mut self, wanted: &mut watch::Receiver<Arc<BTreeSet<Target>>>) {
-        let wanted = wanted.borrow_and_update().clone();
-        self.schedule.want(self.now(), &wanted);
-        self.trust.keep_only(&wanted);
+    fn want(&mut self, wanted: &mut watch::Receiver<Wanted>) {
+        let Wanted { targets, guard } = wanted.borrow_and_update().clone();
+        self.guard = guard;
+        self.schedule.want(self.now(), &targets);
+        self.trust.keep_only(&targets);
     }
 
     async fn start_due(&mut self, at: Instant) -> Result<(), Unheard> {
@@ -138,7 +145,7 @@ impl Prober {
 
     async fn start(&mut self, Due { id, target, .. }: Due) -> Result<(), Unheard> {
         let port = target.check.port;
-        if let Err(refused) = self.settings.guard.check(target.address, port) {
+        if let Err(refused) = self.guard.check(target.address, port) {
             let result = Err(Failure::Blocked(refused.to_string()));
             return self.tell(id, outcome(target, Duration::ZERO, result)).await;
         }
@@ -214,7 +221,7 @@ mod tests {
 
     /// A prober at work.
     struct Story {
-        wanted: watch::Sender<Arc<BTreeSet<Target>>>,
+        wanted: watch::Sender<Wanted>,
         outcomes: mpsc::Receiver<Outcome>,
         stats: Arc<Stats>,
         shutdown: CancellationToken,
@@ -227,13 +234,21 @@ mod tests {
     }
 
     fn settings() -> Settings {
+        Settings::new(clock)
+    }
+
+    fn wanted(targets: impl IntoIterator<Item = Target>) -> Wanted {
         let guard = Guard { allow_loopback: true, ..Guard::default() };
-        Settings { guard, ..Settings::new(clock) }
+        Wanted { targets: Arc::new(targets.into_iter().collect()), guard }
     }
 
     impl Story {
         fn start(settings: Settings, targets: impl IntoIterator<Item = Target>) -> Self {
-            let (wanted, watched) = watch::channel(Arc::new(targets.into_iter().collect()));
+            Self::want_first(settings, wanted(targets))
+        }
+
+        fn want_first(settings: Settings, wanted: Wanted) -> Self {
+            let (wanted, watched) = watch::channel(wanted);
             let (sender, outcomes) = mpsc::channel(16);
             let (stats, shutdown) = (Arc::new(Stats::default()), CancellationToken::new());
             let tasks = TaskTracker::new();
@@ -243,7 +258,7 @@ mod tests {
         }
 
         fn want(&self, targets: impl IntoIterator<Item = Target>) {
-            self.wanted.send_replace(Arc::new(targets.into_iter().collect()));
+            self.wanted.send_replace(wanted(targets));
         }
 
         async fn next(&mut self) -> Outcome {
@@ -318,13 +333,16 @@ mod tests {
             counter.fetch_add(1, SeqCst);
             async {}
         });
-        let strict = Settings::new(clock);
-        let mut story = Story::start(strict, [quick(to)]);
+        let strict = |targets: [Target; 1]| Wanted {
+            targets: Arc::new(targets.into()),
+            guard: Guard::default(),
+        };
+        let mut story = Story::want_first(settings(), strict([quick(to)]));
         let outcome = story.next().await;
         assert!(matches!(&outcome.result, Err(Failure::Blocked(why)) if why.contains("loopback")));
         // Another target that is told of shows that time has passed.
         let blocked = Target { address: "10.0.0.1".parse().unwrap(), ..quick(to) };
-        story.want([quick(to), blocked.clone()]);
+        story.wanted.send_replace(strict([blocked.clone()]));
         assert_eq!(story.next().await.target, blocked);
         assert!(story.outcomes.try_recv().is_err());
         assert_eq!(connections.load(SeqCst), 0);
