@@ -6,11 +6,14 @@ use super::{
     view::{ClusterView, UnitView},
 };
 use crate::{
-    model::{Name, Ttl},
+    geo::{CAP_V4, CAP_V6, Database},
+    model::{Location, Name, ServiceKey, Ttl},
+    policy::Trace,
     records::{self, Answer, Client, Outcome, Owner, Question, RecordType},
 };
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The answers for one name, and what led to them.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -18,8 +21,14 @@ use std::net::IpAddr;
 pub struct Explanation {
     /// What was asked.
     pub name: Name,
-    /// For whom; `None` for nobody in particular.
-    pub client: Option<IpAddr>,
+    /// For clients in which network; `None` for nobody in particular.
+    pub client: Option<IpNet>,
+    /// What was supposed, as in `aws=down`; empty for what is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supposed: Vec<String>,
+    /// Where these clients are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
     /// The zone it lies in, with its serial; `None` outside all our zones.
     pub zone: Option<(Name, u32)>,
     /// The generation that was looked at.
@@ -30,12 +39,47 @@ pub struct Explanation {
     pub ipv4: ShownAnswer,
     /// The AAAA answer.
     pub ipv6: ShownAnswer,
+    /// How clients are told apart; `None` where all get the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steering: Option<ShownSteering>,
+    /// Options for `dig` that ask the same: the name, the type, the client's subnet.
+    #[serde(default)]
+    pub dig: Vec<String>,
+    /// Where DNS is served, when the process says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<SocketAddr>,
     /// The service or host behind it, with every endpoint.
     pub unit: Option<UnitView>,
     /// The clusters that offer it.
     pub clusters: Vec<ClusterView>,
     /// Why it is so, a sentence each.
     pub because: Vec<String>,
+}
+
+/// Where a client is, as far as the database knows.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Place {
+    /// The place.
+    pub location: Location,
+    /// The database's network that says so; `None` where it has none.
+    pub network: Option<IpNet>,
+    /// The database.
+    pub database: String,
+}
+
+/// The decision for each family.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownSteering {
+    /// The name that is steered: the one asked for, or where its aliases lead.
+    pub name: Name,
+    /// The TrafficPolicy.
+    pub policy: ServiceKey,
+    /// For A; `None` where the family is left out for all clients.
+    pub ipv4: Option<Trace>,
+    /// For AAAA.
+    pub ipv6: Option<Trace>,
 }
 
 /// One answer as it goes out.
@@ -46,6 +90,9 @@ pub struct ShownAnswer {
     pub rcode: String,
     /// The answer section, in order.
     pub answer: Vec<ShownRrset>,
+    /// Leading bits of the client's subnet that it holds for (RFC 7871); 0 for all clients.
+    #[serde(default)]
+    pub scope: u8,
 }
 
 /// One rrset as text.
@@ -62,25 +109,85 @@ pub struct ShownRrset {
     pub data: Vec<String>,
 }
 
-/// Explains a name as that client would see it.
+/// Explains a name as clients in that network would see it, or nobody in particular.
 #[must_use]
-pub fn explain(snapshot: &Snapshot, name: &Name, client: Option<IpAddr>) -> Explanation {
+pub fn explain(snapshot: &Snapshot, name: &Name, net: Option<IpNet>) -> Explanation {
+    let net = net.map(|net| capped(&net));
+    let client = Client { address: net.map(|net| net.addr()), subnet: net, draw: 0 };
+    let place = net.map(|net| place(snapshot, net.addr()));
+    let location = place.as_ref().map(|place| place.location.clone()).unwrap_or_default();
     let owner = snapshot.owner(name);
     let zone = snapshot.zones.find(name.key().as_bytes());
     let unit = owner.as_ref().map(|(unit, _)| UnitView::clone(unit));
     Explanation {
         name: name.clone(),
-        client,
+        client: net,
+        supposed: Vec::new(),
+        steering: steered(snapshot, name, &client, &location),
+        place,
+        dig: dig(name, net),
+        dns: None,
         zone: zone.map(|zone| (zone.apex().clone(), zone.serial().0)),
         generation: snapshot.generation.0,
         level: describe(name, snapshot, owner.as_ref().map(|(_, level)| level)),
-        ipv4: show(snapshot, name, RecordType::A, client),
-        ipv6: show(snapshot, name, RecordType::AAAA, client),
+        ipv4: show(snapshot, name, RecordType::A, &client),
+        ipv6: show(snapshot, name, RecordType::AAAA, &client),
         clusters: unit.iter().flat_map(|unit| clusters_of(snapshot, unit)).collect(),
         because: unit.as_ref().map(because).unwrap_or_default(),
         unit,
     }
 }
+
+/// As long as an answer may depend on: what resolvers send (RFC 7871 §11.1).
+fn capped(net: &IpNet) -> IpNet {
+    let cap = if net.addr().is_ipv4() { CAP_V4 } else { CAP_V6 };
+    let capped = IpNet::new(net.addr(), net.prefix_len().min(cap));
+    capped.unwrap_or(*net).trunc()
+}
+
+fn place(snapshot: &Snapshot, address: IpAddr) -> Place {
+    let database = snapshot.geography.clone().unwrap_or_else(Database::embedded);
+    let found = database.locate(address);
+    Place {
+        location: found.as_ref().map(|(location, _)| Location::clone(location)).unwrap_or_default(),
+        network: found.map(|(_, network)| network),
+        database: database.info().to_string(),
+    }
+}
+
+/// The steering that decides a name, behind aliases within our zones.
+fn steered(
+    snapshot: &Snapshot,
+    name: &Name,
+    client: &Client,
+    location: &Location,
+) -> Option<ShownSteering> {
+    let mut name = name.clone();
+    for _ in 0..ALIASES {
+        let key = name.key();
+        let node = snapshot.zones.find(key.as_bytes())?.node(key.as_bytes())?;
+        if let Some(own) = node.steering() {
+            let steering = own.steering();
+            let trace = |v6| {
+                let decision = steering.decide(v6, client)?;
+                Some(steering.trace(v6, &decision, client.address, location))
+            };
+            let (ipv4, ipv6) = (trace(false), trace(true));
+            return Some(ShownSteering { name, policy: steering.policy.clone(), ipv4, ipv6 });
+        }
+        let alias = node.get(RecordType::CNAME)?.rdata().next()?;
+        name = Name::from_wire(alias).ok()?;
+    }
+    None
+}
+
+fn dig(name: &Name, net: Option<IpNet>) -> Vec<String> {
+    let subnet = net.map(|net| format!("+subnet={net}"));
+    [name.to_string(), "A".to_owned()].into_iter().chain(subnet).collect()
+}
+
+/// A name leads to its region's, that to the global name; one more to spare.
+const ALIASES: usize = 4;
 
 fn clusters_of(snapshot: &Snapshot, unit: &UnitView) -> Vec<ClusterView> {
     let mut names: Vec<_> = unit.endpoints.iter().map(|endpoint| &endpoint.cluster).collect();
@@ -107,10 +214,13 @@ fn because(unit: &UnitView) -> Vec<String> {
     let total = unit.endpoints.len();
     let used = unit.endpoints.iter().filter(|endpoint| endpoint.serving).count();
     let first = match unit.serving {
+        Serving::Healthy if unit.policy.is_some() => {
+            format!("{used} of {total} endpoints are healthy; the policy chooses among them")
+        }
         Serving::Healthy => format!("{used} of {total} endpoints are ready and answered"),
         Serving::Reluctant => "only drained or offline clusters are left; better than none".into(),
         Serving::LastKnown => {
-            "no endpoint is ready: the last known addresses stand (fail open)".into()
+            "no endpoint is healthy: the last known addresses stand (fail open)".into()
         }
         Serving::AllConfigured => "no endpoint is ready: all configured addresses stand".into(),
         Serving::Fallback => "no endpoint is ready: the fallback stands".into(),
@@ -124,16 +234,14 @@ fn because(unit: &UnitView) -> Vec<String> {
     std::iter::once(first).chain(held).chain(unit.problems.iter().cloned()).collect()
 }
 
-fn show(
-    snapshot: &Snapshot,
-    name: &Name,
-    rtype: RecordType,
-    client: Option<IpAddr>,
-) -> ShownAnswer {
+fn show(snapshot: &Snapshot, name: &Name, rtype: RecordType, client: &Client) -> ShownAnswer {
     let question = Question { name: name.as_wire(), rtype };
-    let answer =
-        records::lookup(&snapshot.zones, &question, &Client { address: client, ..Client::NEUTRAL });
-    ShownAnswer { rcode: rcode(answer.outcome).to_owned(), answer: shown(&answer, name) }
+    let answer = records::lookup(&snapshot.zones, &question, client);
+    ShownAnswer {
+        rcode: rcode(answer.outcome).to_owned(),
+        answer: shown(&answer, name),
+        scope: answer.scope,
+    }
 }
 
 fn shown(answer: &Answer<'_>, asked: &Name) -> Vec<ShownRrset> {

@@ -8,39 +8,55 @@
 //! remove, invariant I5), a name that had an answer keeps one until its objects were seen deleted
 //! (I1, I6), and nothing is denied before all clusters have been seen (I13).
 
+mod checking;
 mod cluster;
+mod configure;
+mod drill;
 mod explain;
 mod federation;
 pub mod levels;
 mod offers;
+mod policies;
 mod snapshot;
 mod state;
+mod subjects;
 mod view;
+mod whatif;
+mod workshop;
 
 pub use cluster::{LOCALITY_HOLD, STATUS_HOLD, SavedCluster};
-pub use explain::{Explanation, ShownAnswer, ShownRrset, explain};
-pub use federation::Override;
+pub use drill::{Drill, DrillCountry, DrillName, Shares, drill};
+pub use explain::{Explanation, Place, ShownAnswer, ShownRrset, ShownSteering, explain};
 pub use snapshot::{FederationView, Snapshot};
 pub use state::{Saved, SavedFederation};
 pub use view::{
-    ClusterStatus, ClusterView, Counts, EndpointState, EndpointView, Serving, Unit, UnitView,
+    AddressHealth, ClusterStatus, ClusterView, Counts, EndpointState, EndpointView, Serving, Unit,
+    UnitView,
 };
+pub use whatif::{Supposed, SupposedState, served_by_alone};
 
 use crate::{
+    geo::Database,
+    health::{self, Outcome, Report, Tracker},
     model::{
         ClusterEvent, ClusterName, Federation, FederationName, IngressObject, Kind, Member, Moment,
-        Name, ObjectKey, Serial, ServiceKey, ServiceObject,
+        Name, ObjectKey, ServiceObject,
     },
+    policy::TrafficPolicy,
     records::{Zone, ZoneSet},
 };
+use checking::Checking;
 use cluster::{Cluster, Touched, is_federated};
 use federation::{Claims, Clusters, FederationState, Inventory};
+use policies::Policies;
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
     sync::Arc,
     time::Duration,
 };
+use workshop::Workshop;
 
 /// How long all clusters are waited for after the start. Then what is known is answered, and
 /// denials stay SERVFAIL until the last cluster has been seen (invariant I13).
@@ -55,8 +71,8 @@ pub struct FleetConfig {
     pub members: BTreeMap<ClusterName, Member>,
     /// Zones that belong to no federation.
     pub zones: Vec<Arc<Zone>>,
-    /// What TrafficPolicies change.
-    pub overrides: BTreeMap<Unit, Override>,
+    /// How clients are spread, and endpoints checked.
+    pub policies: Vec<Arc<TrafficPolicy>>,
     /// What could not be taken up, for people.
     pub problems: Vec<String>,
 }
@@ -70,22 +86,37 @@ pub enum Event {
     Cluster(ClusterName, ClusterEvent),
     /// A host name was looked up; a failure keeps the last good addresses.
     Resolved(Name, Result<Vec<IpAddr>, String>),
+    /// An endpoint was checked.
+    Checked(Outcome),
+    /// Another vantage point told what it finds; its name, and its report.
+    Reported(String, Box<Report>),
+    /// Clients are located by this database from now on.
+    Geography(Arc<Database>),
+    /// An operator's word on a cluster, or its end.
+    Forced(ClusterName, Option<health::Override>),
 }
 
 /// Everything known, and what of it must be compiled again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fleet {
     started: Moment,
     clusters: Clusters,
     federations: BTreeMap<FederationName, FederationState>,
     plain: Vec<Arc<Zone>>,
-    overrides: BTreeMap<Unit, Override>,
+    policies: Policies,
+    workshop: RefCell<Workshop>,
+    tracker: Tracker,
+    checking: Checking,
+    /// What operators said of clusters, also of those that are not configured now.
+    forced: BTreeMap<ClusterName, health::Override>,
     problems: Vec<String>,
     claims: Claims,
     /// The hosts that each object claims: [`Claims`] the other way round.
     claimed: HashMap<(ClusterName, ObjectKey), BTreeSet<Name>>,
     resolved: levels::Resolved,
     lookups_failing: BTreeMap<Name, String>,
+    /// What is wrong with other vantage points' reports.
+    deaf: BTreeMap<String, String>,
     /// In which federations a cluster counted as offline at the last tick.
     offline: BTreeMap<ClusterName, Vec<FederationName>>,
     views_due: BTreeSet<ClusterName>,
@@ -105,12 +136,17 @@ impl Fleet {
             clusters: Clusters::new(),
             federations: BTreeMap::new(),
             plain: Vec::new(),
-            overrides: BTreeMap::new(),
+            policies: Policies::default(),
+            workshop: RefCell::new(Workshop::new()),
+            tracker: Tracker::new(health::Settings::default()),
+            checking: Checking::default(),
+            forced: BTreeMap::new(),
             problems: Vec::new(),
             claims: Claims::new(),
             claimed: HashMap::new(),
             resolved: levels::Resolved::new(),
             lookups_failing: BTreeMap::new(),
+            deaf: BTreeMap::new(),
             offline: BTreeMap::new(),
             views_due: BTreeSet::new(),
             zones_due: true,
@@ -131,6 +167,10 @@ impl Fleet {
                 self.touch(&name, touched);
             }
             Event::Resolved(host, outcome) => self.resolve(host, outcome),
+            Event::Checked(outcome) => self.check(at, &outcome),
+            Event::Reported(vantage, report) => self.hear(at, &vantage, &report),
+            Event::Geography(database) => self.locate(database),
+            Event::Forced(cluster, word) => self.force(&cluster, word),
         }
     }
 
@@ -148,6 +188,7 @@ impl Fleet {
             self.views_due.insert(name.clone());
             self.touch(&name, touched);
         }
+        self.tick_checks(at);
     }
 
     /// Freezes what is known. The same snapshot as before when nothing that a reader could see
@@ -175,7 +216,9 @@ impl Fleet {
             clusters: &self.clusters,
             claims: &self.claims,
             resolved: &self.resolved,
-            overrides: &self.overrides,
+            policies: &self.policies,
+            tracker: &self.tracker,
+            workshop: &self.workshop,
             at,
             overdue: at.mono.saturating_duration_since(self.started.mono) >= START_GRACE,
         };
@@ -188,7 +231,9 @@ impl Fleet {
         }
         if changed {
             self.show_federations(next);
+            self.workshop.borrow_mut().tidy();
         }
+        changed |= self.retarget(at, next);
         changed
     }
 
@@ -205,10 +250,17 @@ impl Fleet {
         next.zones = zones;
         let wanted = self.federations.values().flat_map(|state| state.wanted.keys().cloned());
         next.unresolved = Arc::new(wanted.collect());
+        next.geography = self.workshop.borrow().located().cloned();
         let lookups = self.lookups_failing.iter().map(|(host, error)| {
             format!("load balancer {host} does not resolve ({error}); its last addresses stand")
         });
-        next.problems = self.problems.iter().cloned().chain(lookups).collect();
+        let deaf = self.deaf.iter().map(|(vantage, problem)| {
+            format!(
+                "vantage {vantage}: its report is left out ({problem}); what it said before \
+                 counts as long as it is fresh"
+            )
+        });
+        next.problems = self.problems.iter().cloned().chain(lookups).chain(deaf).collect();
     }
 
     fn refresh_views(&mut self, next: &mut Snapshot) -> Views {
@@ -317,103 +369,6 @@ impl Fleet {
         let offline = |state: &&FederationState| offers::is_offline(cluster, &state.federation, at);
         let states = self.federations.values().filter(offline);
         states.map(|state| state.federation.name.clone()).collect()
-    }
-
-    // === Configuration ===
-
-    fn configure(&mut self, at: Moment, config: FleetConfig) {
-        self.configure_members(at, config.members);
-        self.configure_federations(config.federations);
-        if self.overrides != config.overrides {
-            self.overrides = config.overrides;
-            self.federations.values_mut().for_each(FederationState::touch_all);
-        }
-        self.plain = config.zones;
-        self.problems = config.problems;
-        self.zones_due = true;
-    }
-
-    fn configure_members(&mut self, at: Moment, members: BTreeMap<ClusterName, Member>) {
-        let gone: Vec<_> =
-            self.clusters.keys().filter(|name| !members.contains_key(*name)).cloned().collect();
-        gone.iter().for_each(|name| self.remove_cluster(name));
-        for (name, member) in members {
-            self.views_due.insert(name.clone());
-            match self.clusters.get_mut(&name) {
-                Some(cluster) => {
-                    let touched = cluster.configure(member, at);
-                    self.touch(&name, touched);
-                }
-                None => self.add_cluster(at, &name, member),
-            }
-        }
-    }
-
-    fn add_cluster(&mut self, at: Moment, name: &ClusterName, member: Member) {
-        let mut cluster = Cluster::new(name.clone(), member, at);
-        let saved = self.saved_clusters.remove(name);
-        let restored = saved.map(|saved| cluster.restore(saved, at)).is_some();
-        let claiming = |(key, kind): (&ServiceKey, Kind)| ObjectKey { kind, key: key.clone() };
-        let services = cluster.services.keys().map(|key| (key, Kind::Service));
-        let objects = services.chain(cluster.ingresses.keys().map(|key| (key, Kind::Ingress)));
-        let objects: Vec<ObjectKey> = objects.map(claiming).collect();
-        self.clusters.insert(name.clone(), cluster);
-        if restored {
-            objects.into_iter().for_each(|object| self.touch_hosts(name, object));
-            self.touch_cluster(name);
-        }
-    }
-
-    /// The operator took the cluster out: what it offered is withdrawn.
-    fn remove_cluster(&mut self, name: &ClusterName) {
-        self.touch_cluster(name);
-        self.views_due.insert(name.clone());
-        self.clusters.remove(name);
-        let own: Vec<_> = self.claimed.keys().filter(|(own, _)| own == name).cloned().collect();
-        own.into_iter().for_each(|(_, object)| self.touch_hosts(name, object));
-    }
-
-    fn configure_federations(&mut self, federations: Vec<(Arc<Federation>, Arc<Zone>)>) {
-        let names: BTreeSet<_> =
-            federations.iter().map(|(federation, _)| federation.name.clone()).collect();
-        self.federations.retain(|name, _| names.contains(name));
-        self.forget_units(&names);
-        for (federation, base) in federations {
-            let name = federation.name.clone();
-            let moved = |state: &FederationState| state.federation.zone != federation.zone;
-            if self.federations.get(&name).is_some_and(moved) {
-                self.federations.remove(&name);
-            }
-            if let Some(state) = self.federations.get_mut(&name) {
-                state.configure(federation, base);
-                continue;
-            }
-            let state = self.new_federation(federation, base);
-            self.federations.insert(name, state);
-        }
-    }
-
-    fn new_federation(&mut self, federation: Arc<Federation>, base: Arc<Zone>) -> FederationState {
-        let saved = self.saved.remove(&federation.name);
-        let saved = saved.filter(|saved| saved.zone == federation.zone);
-        let serial: Option<Serial> = saved.as_ref().map(|saved| saved.serial);
-        let mut state = FederationState::new(federation, base, serial);
-        if let Some(saved) = saved {
-            state.last_known = saved.last_known.into_iter().collect();
-            state.completed = saved.completed;
-        }
-        state
-    }
-
-    fn forget_units(&mut self, federations: &BTreeSet<FederationName>) {
-        let gone = self.published.units.keys().filter(|(name, _)| !federations.contains(name));
-        let gone: Vec<_> = gone.cloned().collect();
-        if gone.is_empty() {
-            return;
-        }
-        let mut next = Snapshot::clone(&self.published);
-        gone.iter().for_each(|id| drop(next.units.remove(id)));
-        self.published = Arc::new(next);
     }
 }
 

@@ -8,24 +8,46 @@
 
 use super::{
     cluster::{Cluster, is_federated},
-    view::{EndpointState, EndpointView, Serving},
+    view::{AddressHealth, EndpointState, EndpointView, Serving},
 };
-use crate::model::{
-    Address, AllDown, Annotations, ClusterName, Federation, IngressObject, IngressRule, Kind,
-    Moment, Name, ObjectKey, ServiceKey, ServiceObject, Ttl,
+use crate::{
+    health,
+    model::{
+        Address, AllDown, Annotations, ClusterName, Federation, IngressObject, IngressRule, Kind,
+        Moment, Name, ObjectKey, ServiceKey, ServiceObject, Ttl, Weight,
+    },
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 /// What one object of one cluster offers.
 #[derive(Clone, Debug)]
 pub(super) struct Offer {
-    cluster: ClusterName,
-    object: ObjectKey,
+    pub(super) cluster: ClusterName,
+    pub(super) object: ObjectKey,
     addresses: Vec<Address>,
     held: bool,
-    ready: Option<(u32, u32)>,
+    pub(super) ready: Option<(u32, u32)>,
     ttl: Option<Ttl>,
+    /// Where checks connect to unless a policy says otherwise.
+    pub(super) port: Option<u16>,
+    /// The TrafficPolicy that its annotation names.
+    pub(super) policy: Option<Arc<str>>,
+    pub(super) weight: Option<Weight>,
     problems: Vec<String>,
+}
+
+/// What is known of one address beyond what its cluster says: the verdict of its check, `None`
+/// when there is no check of it.
+pub(super) type Checked<'c> = &'c dyn Fn(IpAddr) -> Option<AddressHealth>;
+
+/// All that judges an endpoint beside its own cluster.
+#[derive(Clone, Copy)]
+pub(super) struct Judging<'j> {
+    pub(super) federation: &'j Federation,
+    /// The addresses of a host name.
+    pub(super) resolved: &'j dyn Fn(&Address) -> Vec<IpAddr>,
+    pub(super) checked: Checked<'j>,
+    pub(super) at: Moment,
 }
 
 /// Addresses by the cluster that offers them.
@@ -82,7 +104,9 @@ pub(super) fn created(cluster: &Cluster, object: &ObjectKey) -> i64 {
 fn service_offer(cluster: &Cluster, service: &ServiceObject) -> Offer {
     let object = ObjectKey { kind: Kind::Service, key: service.key.clone() };
     let own = &service.ingress;
-    offer(cluster, object, own, service.annotations.as_deref(), cluster.readiness(&service.key))
+    let ready = cluster.readiness(&service.key);
+    let offer = offer(cluster, object, own, service.annotations.as_deref(), ready);
+    Offer { port: service.port, ..offer }
 }
 
 fn ingress_offer(cluster: &Cluster, ingress: &IngressObject, host: &Name) -> Offer {
@@ -95,6 +119,7 @@ fn ingress_offer(cluster: &Cluster, ingress: &IngressObject, host: &Name) -> Off
         offer.addresses = cluster.node_addresses().into_iter().collect();
         offer.held = false;
     }
+    offer.port = Some(if ingress.tls { 443 } else { 80 });
     offer
 }
 
@@ -115,6 +140,9 @@ fn offer(
         held: held.is_some(),
         ready,
         ttl: annotations.and_then(|annotations| annotations.ttl),
+        port: None,
+        policy: annotations.and_then(|annotations| annotations.policy.clone()),
+        weight: annotations.and_then(|annotations| annotations.weight),
         problems: annotations.iter().flat_map(|a| &a.problems).map(problem).collect(),
         object,
     }
@@ -145,13 +173,12 @@ fn ingress_readiness(
 /// Chooses among the offers; `last` is what was chosen when one was last healthy.
 pub(super) fn choose(
     offers: &[(&Cluster, Offer)],
-    federation: &Federation,
     all_down: &AllDown,
     last: Option<&Chosen>,
-    at: Moment,
+    judging: Judging<'_>,
 ) -> Selection {
     let mut endpoints: Vec<EndpointView> =
-        offers.iter().flat_map(|(cluster, offer)| judge(cluster, offer, federation, at)).collect();
+        offers.iter().flat_map(|(cluster, offer)| judge(cluster, offer, judging)).collect();
     let wanted = |states: &[EndpointState]| by_cluster(&endpoints, states);
     let healthy = wanted(&[EndpointState::Ready, EndpointState::Held]);
     let reluctant = wanted(&[EndpointState::Draining, EndpointState::Offline]);
@@ -161,8 +188,11 @@ pub(super) fn choose(
     } else if !reluctant.is_empty() {
         (Serving::Reluctant, reluctant)
     } else {
-        let all = wanted(&[EndpointState::NotReady]);
-        when_all_are_down(offers, all_down, last, all, &mut fallback)
+        let all = wanted(&[EndpointState::NotReady, EndpointState::Failing]);
+        // Their own clusters call these ready; that every check of them fails says as much about
+        // the checks.
+        let doubtful = wanted(&[EndpointState::Failing]);
+        when_all_are_down(offers, all_down, last, (all, doubtful), &mut fallback)
     };
     for endpoint in &mut endpoints {
         let own = chosen.get(&endpoint.cluster);
@@ -185,11 +215,11 @@ fn when_all_are_down(
     offers: &[(&Cluster, Offer)],
     all_down: &AllDown,
     last: Option<&Chosen>,
-    all: Chosen,
+    (all, doubtful): (Chosen, Chosen),
     fallback: &mut Vec<Address>,
 ) -> (Serving, Chosen) {
     let (serving, chosen) = match all_down {
-        AllDown::LastKnown => match still_offered(offers, last) {
+        AllDown::LastKnown => match joined(still_offered(offers, last), doubtful) {
             // Those that were known are deleted; what is left is better than nothing.
             kept if kept.is_empty() && last.is_some() => (Serving::AllConfigured, all),
             kept => (Serving::LastKnown, kept),
@@ -212,6 +242,18 @@ fn still_offered(offers: &[(&Cluster, Offer)], last: Option<&Chosen>) -> Chosen 
     kept.map(|(name, addresses)| (name.clone(), addresses.clone())).collect()
 }
 
+fn joined(mut one: Chosen, other: Chosen) -> Chosen {
+    for (cluster, addresses) in other {
+        let own = one.entry(cluster).or_default();
+        addresses.into_iter().for_each(|address| {
+            if !own.contains(&address) {
+                own.push(address);
+            }
+        });
+    }
+    one
+}
+
 fn by_cluster(endpoints: &[EndpointView], states: &[EndpointState]) -> Chosen {
     let mut chosen = Chosen::new();
     for endpoint in endpoints.iter().filter(|endpoint| states.contains(&endpoint.state)) {
@@ -223,59 +265,90 @@ fn by_cluster(endpoints: &[EndpointView], states: &[EndpointState]) -> Chosen {
 }
 
 /// One view per address of an offer, or one that says there is none.
-fn judge(
-    cluster: &Cluster,
-    offer: &Offer,
-    federation: &Federation,
-    at: Moment,
-) -> Vec<EndpointView> {
-    let view = |address: Option<Address>, (state, reason): (EndpointState, String)| EndpointView {
+fn judge(cluster: &Cluster, offer: &Offer, judging: Judging<'_>) -> Vec<EndpointView> {
+    let view = |address: Option<Address>| EndpointView {
         cluster: offer.cluster.clone(),
         object: offer.object.clone(),
         address,
         resolved: Vec::new(),
         ready: offer.ready,
-        state,
+        state: EndpointState::NoAddress,
         serving: false,
-        reason,
+        health: Vec::new(),
+        reason: String::new(),
     };
     if offer.addresses.is_empty() {
         let reason = format!("{} has no load-balancer address yet", offer.object);
-        return vec![view(None, (EndpointState::NoAddress, reason))];
+        return vec![EndpointView { reason, ..view(None) }];
     }
-    let whole = state(cluster, offer, federation, at);
-    let one = |address: &Address| match address {
-        Address::Ip(ip) => match federation.targets.check(*ip) {
-            Err(error) => view(Some(address.clone()), (EndpointState::Refused, error.to_string())),
-            Ok(()) => view(Some(address.clone()), whole.clone()),
-        },
-        Address::Host(_) => view(Some(address.clone()), whole.clone()),
+    let one = |address: &Address| {
+        let mut endpoint = view(Some(address.clone()));
+        (endpoint.state, endpoint.reason) = match address {
+            Address::Ip(ip) if let Err(error) = judging.federation.targets.check(*ip) => {
+                (EndpointState::Refused, error.to_string())
+            }
+            Address::Ip(_) | Address::Host(_) => {
+                let ips = (judging.resolved)(address);
+                // What an operator said of the cluster stands over checks, whatever they find.
+                let health = ips.into_iter().filter_map(judging.checked);
+                endpoint.health = health.filter(|_| !is_forced(cluster, judging.at)).collect();
+                state(cluster, offer, &endpoint.health, judging)
+            }
+        };
+        endpoint
     };
     offer.addresses.iter().map(one).collect()
 }
 
+/// What is held against an endpoint: what an operator forced, then what its cluster says, then
+/// what checks found. An operator's word stands over both.
 fn state(
     cluster: &Cluster,
     offer: &Offer,
-    federation: &Federation,
-    at: Moment,
+    health: &[AddressHealth],
+    judging: Judging<'_>,
 ) -> (EndpointState, String) {
+    let forced = cluster.forced.as_ref().filter(|own| !own.expired(judging.at.wall));
+    match forced.map(|own| own.kind) {
+        Some(health::Forced::Up) => return (EndpointState::Ready, told(forced)),
+        Some(health::Forced::Down) => return (EndpointState::Failing, told(forced)),
+        Some(health::Forced::Drain) | None => {}
+    }
     if let Some((0, total)) = offer.ready {
         let reason = format!("none of {total} backends is ready");
         return (EndpointState::NotReady, reason);
     }
-    if let Some(drain) = cluster.member.drain.as_ref().filter(|drain| drain.holds(at)) {
+    if !health.is_empty() && health.iter().all(AddressHealth::is_down) {
+        let reasons: Vec<&str> = health.iter().map(|one| one.reason.as_str()).collect();
+        return (EndpointState::Failing, reasons.join("; "));
+    }
+    if forced.is_some() {
+        return (EndpointState::Draining, told(forced));
+    }
+    if let Some(drain) = cluster.member.drain.as_ref().filter(|drain| drain.holds(judging.at)) {
         return (EndpointState::Draining, format!("cluster is drained: {}", drain.reason));
     }
-    if is_offline(cluster, federation, at) {
-        let silent = cluster.stale_for(at).as_secs();
+    // Checks that find it well outweigh the silence of its cluster's API.
+    let well = health.iter().any(|one| one.state == health::State::Up);
+    if !well && is_offline(cluster, judging.federation, judging.at) {
+        let silent = cluster.stale_for(judging.at).as_secs();
         return (EndpointState::Offline, format!("cluster has not been fresh for {silent} s"));
     }
     if offer.held {
         let reason = "status.loadBalancer went empty; its last addresses are held";
         return (EndpointState::Held, reason.to_owned());
     }
-    (EndpointState::Ready, String::new())
+    let doubts = health.iter().map(|one| one.reason.as_str()).filter(|reason| !reason.is_empty());
+    (EndpointState::Ready, doubts.collect::<Vec<_>>().join("; "))
+}
+
+fn is_forced(cluster: &Cluster, at: Moment) -> bool {
+    let forced = cluster.forced.as_ref().filter(|own| !own.expired(at.wall));
+    forced.is_some_and(|own| own.kind != health::Forced::Drain)
+}
+
+fn told(forced: Option<&health::Override>) -> String {
+    forced.map(ToString::to_string).unwrap_or_default()
 }
 
 /// Whether the federation no longer bears with a cluster that is not fresh.

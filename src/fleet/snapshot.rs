@@ -5,6 +5,8 @@ use super::{
     view::{ClusterView, Unit, UnitView},
 };
 use crate::{
+    geo::Database,
+    health::Target,
     model::{ClusterName, FederationName, Generation, Name, ServiceKey},
     records::ZoneSet,
 };
@@ -29,6 +31,10 @@ pub struct Snapshot {
     pub clusters: OrdMap<ClusterName, Arc<ClusterView>>,
     /// The services and hosts of each federation.
     pub units: OrdMap<(FederationName, Unit), Arc<UnitView>>,
+    /// What is to be checked.
+    pub targets: Arc<BTreeSet<Target>>,
+    /// Where clients are; `None` where no policy asks for it.
+    pub geography: Option<Arc<Database>>,
     /// Host names that must be resolved for an answer.
     pub unresolved: Arc<BTreeSet<Name>>,
     /// Objects that could not be taken up, for people.
@@ -57,6 +63,8 @@ impl Snapshot {
             federations: Arc::new([]),
             clusters: OrdMap::new(),
             units: OrdMap::new(),
+            targets: Arc::default(),
+            geography: None,
             unresolved: Arc::default(),
             problems: Arc::new([]),
         }

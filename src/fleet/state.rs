@@ -2,7 +2,10 @@
 //! before: the clusters' last views and the last known addresses, not the records made of them.
 
 use super::{Fleet, cluster::SavedCluster, offers::Chosen, snapshot::Snapshot, view::Unit};
-use crate::model::{FederationName, Generation, Moment, Name, Serial};
+use crate::{
+    health,
+    model::{ClusterName, FederationName, Generation, Moment, Name, Serial},
+};
 use serde::{Deserialize, Serialize};
 use std::{net::IpAddr, sync::Arc};
 
@@ -18,6 +21,12 @@ pub struct Saved {
     pub federations: Vec<SavedFederation>,
     /// The last good addresses of host names.
     pub resolved: Vec<(Name, Vec<IpAddr>)>,
+    /// The verdicts on what was checked.
+    #[serde(default)]
+    pub health: Option<health::Saved>,
+    /// What operators said of clusters at run time.
+    #[serde(default)]
+    pub forced: Vec<(ClusterName, health::Override)>,
 }
 
 /// What one federation remembers.
@@ -39,7 +48,7 @@ pub struct SavedFederation {
 impl Fleet {
     /// What to keep on disk. Cheap for the caller: objects are shared, not copied.
     #[must_use]
-    pub fn save(&self) -> Saved {
+    pub fn save(&self, at: Moment) -> Saved {
         let federations = self.federations.values().map(|state| SavedFederation {
             name: state.federation.name.clone(),
             zone: state.federation.zone.clone(),
@@ -53,6 +62,8 @@ impl Fleet {
             clusters: settled.map(super::cluster::Cluster::save).collect(),
             federations: federations.collect(),
             resolved: self.resolved.iter().map(|(host, ips)| (host.clone(), ips.clone())).collect(),
+            health: Some(self.tracker.save(at)),
+            forced: self.forced.clone().into_iter().collect(),
         }
     }
 
@@ -62,6 +73,10 @@ impl Fleet {
     pub fn restore(saved: Saved, at: Moment) -> Self {
         let mut fleet = Self::new(at);
         fleet.resolved = saved.resolved.into_iter().collect();
+        fleet.forced = saved.forced.into_iter().collect();
+        if let Some(health) = saved.health {
+            fleet.tracker.restore(at, health);
+        }
         fleet.saved = saved.federations.into_iter().map(|fed| (fed.name.clone(), fed)).collect();
         fleet.saved_clusters =
             saved.clusters.into_iter().map(|cluster| (cluster.name.clone(), cluster)).collect();

@@ -1,8 +1,11 @@
 //! What a snapshot shows of the inventory: for people, the API and `explain`. Decides nothing.
 
-use crate::model::{
-    Address, ClusterName, Drain, FederationName, Freshness, Kind, KindState, Locality, Name,
-    ObjectKey, ServiceKey,
+use crate::{
+    health,
+    model::{
+        Address, ClusterName, Drain, FederationName, Freshness, Kind, KindState, Locality, Name,
+        ObjectKey, ServiceKey,
+    },
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -28,8 +31,11 @@ pub struct ClusterView {
     pub kinds: BTreeMap<Kind, KindState>,
     /// Services of type LoadBalancer, Ingresses and nodes that are known.
     pub counts: Counts,
-    /// Set while it is being drained.
+    /// Set while its configuration drains it.
     pub drain: Option<Drain>,
+    /// What an operator said of it at run time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forced: Option<health::Override>,
     /// What is wrong with it or its objects.
     pub problems: Vec<String>,
 }
@@ -125,6 +131,12 @@ pub struct UnitView {
     pub serving: Serving,
     /// Every endpoint, used or not, by cluster.
     pub endpoints: Vec<EndpointView>,
+    /// The TrafficPolicy in force for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<ServiceKey>,
+    /// Seconds until checks have noticed a failure at the latest; `None` where nothing is checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detection: Option<u64>,
     /// What is wrong with its objects.
     pub problems: Vec<String>,
 }
@@ -178,9 +190,44 @@ pub struct EndpointView {
     pub state: EndpointState,
     /// Whether it is in the answer of at least the global name or host.
     pub serving: bool,
+    /// What checks found at its addresses; empty when nothing is checked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health: Vec<AddressHealth>,
     /// The state in a sentence.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+}
+
+/// What checks found at one address.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AddressHealth {
+    /// The address: the endpoint's own, or one that its host name resolves to.
+    pub address: IpAddr,
+    /// The verdict.
+    pub state: health::State,
+    /// Its slow start: which part of its share it gets, above 0 and at most 1.
+    pub ramp: f64,
+    /// Seconds until the verdict could be another at the soonest; `None` when checks cannot turn it.
+    pub flips_in: Option<u64>,
+    /// The verdict in a sentence; empty when simply up.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+impl AddressHealth {
+    /// Whether checks found that it does not work.
+    #[must_use]
+    pub fn is_down(&self) -> bool {
+        self.state == health::State::Down
+    }
+}
+
+impl EndpointView {
+    /// Addresses that checks found not to work.
+    pub fn failed(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.health.iter().filter(|one| one.is_down()).map(|one| one.address)
+    }
 }
 
 /// What is held against an endpoint.
@@ -196,6 +243,8 @@ pub enum EndpointState {
     Offline,
     /// No backend behind it is ready.
     NotReady,
+    /// Checks of its address fail, or an operator forced it down.
+    Failing,
     /// It may not be a target.
     Refused,
     /// The object has no load-balancer address yet.
@@ -210,6 +259,7 @@ impl fmt::Display for EndpointState {
             Self::Draining => "Draining",
             Self::Offline => "Offline",
             Self::NotReady => "NotReady",
+            Self::Failing => "Failing",
             Self::Refused => "Refused",
             Self::NoAddress => "NoAddress",
         })

@@ -24,6 +24,8 @@ pub struct Federation {
     pub zone: Name,
     /// For every record it makes, unless an annotation says otherwise.
     pub ttl: Ttl,
+    /// TTLs are shortened to no less than this while health may turn.
+    pub min_ttl: Ttl,
     /// Its member clusters; all there are when `None`.
     pub clusters: Option<BTreeSet<ClusterName>>,
     /// Which Services are federated.

@@ -60,6 +60,9 @@ pub struct ServiceObject {
     /// `status.loadBalancer.ingress`, in its order: `ip` if set, else `hostname`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ingress: Vec<Address>,
+    /// The first of `spec.ports[]` that speaks TCP: where it is checked unless a policy says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
     /// `metadata.labels`, for federations that select by label.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<(Arc<str>, Arc<str>)>,
@@ -95,6 +98,9 @@ pub struct IngressObject {
     /// `status.loadBalancer.ingress`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ingress: Vec<Address>,
+    /// Whether `spec.tls` holds anything: then it is checked on 443, else on 80.
+    #[serde(default)]
+    pub tls: bool,
     /// `metadata.creationTimestamp` in seconds since 1970; 0 where there is none.
     #[serde(default)]
     pub created: i64,

@@ -16,6 +16,9 @@ impl Ttl {
     pub const SERVED: Self = Self(30);
     /// For records written to a provider: what Kubernetes federation v1 used (`minDNSTTL`).
     pub const WRITTEN: Self = Self(180);
+    /// The least that answers are shortened to while health may turn, when nobody says otherwise:
+    /// resolvers that ask every second gain nothing, and every failover costs them.
+    pub const LEAST: Self = Self(5);
 
     /// A TTL of that many seconds; anything above [`Ttl::MAX`] is cut to it.
     #[must_use]

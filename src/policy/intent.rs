@@ -5,7 +5,7 @@ use crate::{
     model::{Address, AllDown, ClusterName, Location, Name, ServiceKey, Ttl},
 };
 use ipnet::IpNet;
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 /// A TrafficPolicy in force.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,15 @@ pub enum PolicyTarget {
     Service(ServiceKey),
     /// A host.
     Host(Name),
+}
+
+impl fmt::Display for PolicyTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Service(key) => write!(f, "service {key}"),
+            Self::Host(name) => write!(f, "host {name}"),
+        }
+    }
 }
 
 /// How clients are spread over clusters. The default spreads nothing: all are answered.

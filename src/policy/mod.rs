@@ -33,6 +33,6 @@ pub use intent::{
 };
 pub use rank::{Because, Ranked, Site, distance_km, rank};
 pub use shape::Shape;
-pub use steering::{Decision, Steering, Subject, Variant};
+pub use steering::{Decision, Steering, Subject, Ttls, Variant};
 pub use table::{Candidate, Member, Plan, Standing, Table, Tier};
 pub use trace::{Trace, TraceCluster, TraceTier};

@@ -197,6 +197,6 @@ fn indices(sites: &[Site]) -> impl Iterator<Item = u16> + use<> {
 /// So many clusters are told apart by their distance from the client.
 const NEAREST: usize = 3;
 /// Mean radius of the earth (IUGG).
-const EARTH_KM: f64 = 6_371.0088;
+const EARTH_KM: f64 = 6_371.008_8;
 /// Distances that differ by less than a metre are equal.
 const EQUAL_KM: f64 = 0.001;

@@ -178,10 +178,11 @@ impl Node {
         self.rrsets.iter()
     }
 
-    /// Whether it has no rrset.
+    /// Whether it has no rrset and is not steered: a steered name is there for all clients, also
+    /// where it has no address for most.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.rrsets.is_empty()
+        self.rrsets.is_empty() && self.steered.is_none()
     }
 }
 

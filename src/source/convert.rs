@@ -2,7 +2,10 @@
 
 use super::{
     annotations,
-    objects::{Backend, EndpointSlice, Endpoints, Ingress, Node, Rule, Service, WithLoadBalancer},
+    objects::{
+        Backend, EndpointSlice, Endpoints, Ingress, Node, Rule, Service, ServicePort, ServiceSpec,
+        WithLoadBalancer,
+    },
 };
 use crate::model::{
     Address, IngressObject, IngressRule, Kind, Name, NodeObject, Object, ObjectKey, ServiceKey,
@@ -20,17 +23,26 @@ pub(super) trait Convert {
 impl Convert for Service {
     fn convert(self, problems: &mut Vec<String>) -> Option<Object> {
         let key = key(&self.metadata)?;
+        let port = self.spec.as_ref().and_then(first_port);
         let type_ = self.spec.and_then(|spec| spec.type_);
         let labels = self.metadata.labels.unwrap_or_default();
         Some(Object::Service(ServiceObject {
             load_balancer: type_.as_deref() == Some("LoadBalancer"),
             ingress: ingress_addresses("Service", &key, self.status.as_ref(), problems),
+            port,
             labels: labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect(),
             created: created(self.metadata.creation_timestamp.as_ref()),
             annotations: annotations::read(self.metadata.annotations.as_ref()),
             key,
         }))
     }
+}
+
+/// The first port that speaks TCP, which is what `protocol` means when it is left out.
+fn first_port(spec: &ServiceSpec) -> Option<u16> {
+    let tcp = |port: &&ServicePort| port.protocol.as_deref().unwrap_or("TCP") == "TCP";
+    let first = spec.ports.as_ref()?.iter().find(tcp)?;
+    u16::try_from(first.port?).ok().filter(|port| *port > 0)
 }
 
 impl Convert for EndpointSlice {
@@ -75,6 +87,8 @@ impl Convert for Ingress {
         let key = key(&self.metadata)?;
         let spec = self.spec;
         let default = spec.as_ref().and_then(|spec| spec.default_backend.clone());
+        let tls = spec.as_ref().and_then(|spec| spec.tls.as_ref());
+        let tls = tls.is_some_and(|tls| !tls.is_empty());
         let rules = spec.and_then(|spec| spec.rules).unwrap_or_default();
         let mut rules: Vec<IngressRule> =
             rules.iter().filter_map(|one| rule(one, default.as_ref(), &key, problems)).collect();
@@ -85,6 +99,7 @@ impl Convert for Ingress {
         Some(Object::Ingress(IngressObject {
             ingress: ingress_addresses("Ingress", &key, self.status.as_ref(), problems),
             rules,
+            tls,
             created: created(self.metadata.creation_timestamp.as_ref()),
             annotations: annotations::read(self.metadata.annotations.as_ref()),
             key,

@@ -23,6 +23,16 @@ pub(super) struct Service {
 pub(super) struct ServiceSpec {
     #[serde(default, rename = "type")]
     pub(super) type_: Option<String>,
+    #[serde(default)]
+    pub(super) ports: Option<Vec<ServicePort>>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct ServicePort {
+    #[serde(default)]
+    pub(super) port: Option<i32>,
+    #[serde(default)]
+    pub(super) protocol: Option<String>,
 }
 
 /// The `status` of a Service or an Ingress.
@@ -109,7 +119,13 @@ pub(super) struct IngressSpec {
     pub(super) default_backend: Option<Backend>,
     #[serde(default)]
     pub(super) rules: Option<Vec<Rule>>,
+    #[serde(default)]
+    pub(super) tls: Option<Vec<IngressTls>>,
 }
+
+/// Only whether there is any counts.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct IngressTls {}
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Rule {

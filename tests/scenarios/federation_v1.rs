@@ -3,7 +3,7 @@
 
 use crate::world::World;
 use meridian::{
-    fleet::{Override, STATUS_HOLD, Unit},
+    fleet::STATUS_HOLD,
     model::{AllDown, Offline},
 };
 use std::time::Duration;
@@ -151,8 +151,7 @@ fn state_4_with_all_down_no_data_is_as_v1() {
 fn state_4_with_a_fallback_answers_it_at_the_top() {
     let mut world = state_1_all_healthy();
     let sorry = AllDown::Fallback(vec![crate::world::address("198.51.100.99")]);
-    let own = Override { all_down: Some(sorry), ttl: None };
-    world.override_(Unit::Service(crate::world::key(WEB)), own);
+    world.policy(WEB, |policy| policy.all_down = Some(sorry));
     for cluster in ["c1", "c2", "c3"] {
         world.ready(cluster, WEB, 0);
     }

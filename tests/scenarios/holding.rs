@@ -59,6 +59,7 @@ fn a_service_that_stops_being_a_load_balancer_is_withdrawn_at_once() {
         key: key(BOT),
         load_balancer: false,
         ingress: vec![],
+        port: None,
         labels: vec![],
         created: 0,
         annotations: None,
@@ -168,7 +169,7 @@ fn a_restart_with_every_cluster_out_of_reach_answers_as_before_with_higher_numbe
     world.resolves("lb.example.net", &["192.0.2.9"]);
     let before = world.records();
     let (serial, generation) = (world.zone().serial(), world.snapshot().generation);
-    let saved = serde_json::to_string(&world.fleet.save()).unwrap();
+    let saved = serde_json::to_string(&world.fleet.save(world.now)).unwrap();
 
     world.now = world.now.after(Duration::from_secs(3600));
     world.fleet = Fleet::restore(serde_json::from_str(&saved).unwrap(), world.now);

@@ -87,6 +87,7 @@ fn an_ingress_without_load_balancer_may_stand_on_its_nodes() {
         key: key("default/juju"),
         rules: vec![IngressRule { host: Some(name("juju.example.org")), backends: vec![] }],
         ingress: vec![],
+        tls: false,
         created: 0,
         annotations: Some(Box::new(Annotations { nodes: true, ..Annotations::default() })),
     };

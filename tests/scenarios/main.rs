@@ -7,4 +7,5 @@ mod federation_v1;
 mod holding;
 mod hosts;
 mod random;
+mod steering;
 mod world;

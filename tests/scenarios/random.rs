@@ -62,7 +62,7 @@ fn take(world: &mut World, step: &Step) {
         }),
         Step::Pass(seconds) => world.pass(Duration::from_secs(seconds)),
         Step::Restart => {
-            let saved = serde_json::to_string(&world.fleet.save()).unwrap();
+            let saved = serde_json::to_string(&world.fleet.save(world.now)).unwrap();
             world.fleet = Fleet::restore(serde_json::from_str(&saved).unwrap(), world.now);
             world.configure();
         }
@@ -139,7 +139,7 @@ proptest! {
             world.snapshot();
         }
         let piecewise = world.records();
-        let saved = world.fleet.save();
+        let saved = world.fleet.save(world.now);
         world.fleet = Fleet::restore(saved, world.now);
         world.configure();
         prop_assert_eq!(world.records(), piecewise);

@@ -2,12 +2,13 @@
 
 use jiff::Timestamp;
 use meridian::{
-    fleet::{Event, Fleet, FleetConfig, Override, Snapshot, Unit},
+    fleet::{Event, Fleet, FleetConfig, Snapshot},
     model::{
         Address, AllDown, Annotations, ClusterEvent, ClusterName, Federation, FederationName,
         IngressObject, IngressRule, Kind, KindState, Member, Moment, Name, NodeObject, Object,
         ObjectKey, Offline, ServiceKey, ServiceObject, ServiceSelector, SliceCounts, Ttl,
     },
+    policy::{PolicyTarget, TrafficPolicy},
     records::{Node, RecordType, Rrset, Zone},
 };
 use std::{
@@ -31,6 +32,7 @@ impl World {
             name: FederationName(fed.into()),
             zone: name(zone),
             ttl: Ttl::WRITTEN,
+            min_ttl: Ttl::LEAST,
             clusters: None,
             services: ServiceSelector::All,
             targets: Default::default(),
@@ -59,9 +61,19 @@ impl World {
         self.configure();
     }
 
-    /// What a TrafficPolicy would change.
-    pub(crate) fn override_(&mut self, unit: Unit, change: Override) {
-        self.config.overrides.insert(unit, change);
+    /// A TrafficPolicy for one service, of the service's own name.
+    pub(crate) fn policy(&mut self, service: &str, change: impl FnOnce(&mut TrafficPolicy)) {
+        let mut policy = TrafficPolicy {
+            key: key(service),
+            targets: vec![PolicyTarget::Service(key(service))],
+            steer: Arc::default(),
+            ttl: None,
+            all_down: None,
+            health: None,
+        };
+        change(&mut policy);
+        self.config.policies.retain(|own| own.key != policy.key);
+        self.config.policies.push(Arc::new(policy));
         self.configure();
     }
 
@@ -116,6 +128,7 @@ impl World {
             key: key(service),
             load_balancer: true,
             ingress: addresses.iter().map(|text| address(text)).collect(),
+            port: None,
             labels: vec![],
             created: 0,
             annotations: annotations.map(Box::new),
@@ -161,6 +174,7 @@ impl World {
             key: key(ingress),
             rules: vec![rule],
             ingress: addresses.iter().map(|text| address(text)).collect(),
+            tls: false,
             created: 0,
             annotations: None,
         };

@@ -6,9 +6,12 @@ mod freshness;
 pub use disk::SavedCluster;
 
 use super::view::{ClusterStatus, ClusterView, Counts};
-use crate::model::{
-    Address, ClusterEvent, ClusterName, Freshness, IngressObject, Kind, KindState, Locality,
-    Member, Moment, NodeObject, Object, ObjectKey, ServiceKey, ServiceObject, SliceCounts,
+use crate::{
+    health,
+    model::{
+        Address, ClusterEvent, ClusterName, Freshness, IngressObject, Kind, KindState, Locality,
+        Member, Moment, NodeObject, Object, ObjectKey, ServiceKey, ServiceObject, SliceCounts,
+    },
 };
 use imbl::{HashMap, OrdMap};
 use jiff::Timestamp;
@@ -42,6 +45,10 @@ pub(in crate::fleet) enum Touched {
 pub(in crate::fleet) struct Cluster {
     pub(in crate::fleet) name: ClusterName,
     pub(in crate::fleet) member: Member,
+    /// An operator's word on it, beside its configuration.
+    pub(in crate::fleet) forced: Option<health::Override>,
+    /// In place of every weight, in a supposition.
+    pub(in crate::fleet) supposed_weight: Option<u32>,
     joined: Timestamp,
     pub(in crate::fleet) services: OrdMap<ServiceKey, Arc<ServiceObject>>,
     slices: HashMap<ServiceKey, SliceCounts>,
@@ -83,6 +90,8 @@ impl Cluster {
         let mut cluster = Self {
             name,
             member,
+            forced: None,
+            supposed_weight: None,
             joined: at.wall,
             services: OrdMap::new(),
             slices: HashMap::new(),
@@ -213,6 +222,7 @@ impl Cluster {
             kinds: self.kinds.iter().map(|(kind, watch)| (*kind, watch.state.clone())).collect(),
             counts: self.counts(),
             drain: self.member.drain.clone(),
+            forced: self.forced.clone(),
             problems,
         }
     }

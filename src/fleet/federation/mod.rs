@@ -1,23 +1,30 @@
 //! One federation's zone, kept in step with the clusters: which names changed, and to what.
 
 mod names;
+mod steer;
 
 use super::{
     cluster::{Cluster, is_federated},
     levels::Resolved,
-    offers::{self, Chosen, Offer, Selection},
+    offers::{self, Chosen, Judging, Offer, Selection},
+    policies::Policies,
     view::{Serving, Unit, UnitView},
+    workshop::Workshop,
 };
 use crate::{
+    health::{self, Target},
     model::{
-        AllDown, ClusterName, Federation, FederationName, Key, Locality, Moment, Name, ObjectKey,
-        Serial, ServiceKey, Ttl,
+        Address, ClusterName, Federation, FederationName, Key, Locality, Moment, Name, ObjectKey,
+        Serial, ServiceKey,
     },
+    policy::{Site, TrafficPolicy},
     records::{Completeness, Node, RecordType, Zone},
 };
 use imbl::OrdMap;
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -26,28 +33,21 @@ pub(in crate::fleet) type Clusters = BTreeMap<ClusterName, Cluster>;
 pub(in crate::fleet) type Claims = HashMap<Name, BTreeSet<(ClusterName, ObjectKey)>>;
 pub(in crate::fleet) type Units = OrdMap<(FederationName, Unit), Arc<UnitView>>;
 
-/// What a TrafficPolicy changes for one service or host.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Override {
-    /// In place of the federation's TTL.
-    pub ttl: Option<Ttl>,
-    /// In place of what the federation does when all is down.
-    pub all_down: Option<AllDown>,
-}
-
 /// All that a compilation reads beside the federation itself.
 pub(in crate::fleet) struct Inventory<'i> {
     pub(in crate::fleet) clusters: &'i Clusters,
     pub(in crate::fleet) claims: &'i Claims,
     pub(in crate::fleet) resolved: &'i Resolved,
-    pub(in crate::fleet) overrides: &'i BTreeMap<Unit, Override>,
+    pub(in crate::fleet) policies: &'i Policies,
+    pub(in crate::fleet) tracker: &'i health::Tracker,
+    pub(in crate::fleet) workshop: &'i RefCell<Workshop>,
     pub(in crate::fleet) at: Moment,
     /// Whether the clusters have had their time to show themselves since the start.
     pub(in crate::fleet) overdue: bool,
 }
 
 /// A federation, its zone as published last, and what must be compiled again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in crate::fleet) struct FederationState {
     pub(in crate::fleet) federation: Arc<Federation>,
     pub(in crate::fleet) base: Arc<Zone>,
@@ -56,7 +56,13 @@ pub(in crate::fleet) struct FederationState {
     /// Which units need a host name resolved, and which host names a unit needs.
     pub(in crate::fleet) wanted: BTreeMap<Name, BTreeSet<Unit>>,
     wants: HashMap<Unit, BTreeSet<Name>>,
+    /// What is checked for each unit; units without checks are left out.
+    pub(in crate::fleet) targets: BTreeMap<Unit, BTreeSet<Target>>,
+    /// Units whose checks are others since the last look.
+    pub(in crate::fleet) retargeted: BTreeSet<Unit>,
     localities: BTreeSet<Locality>,
+    /// All member clusters with their places, in order of names.
+    sites: Arc<[Site]>,
     dirty: HashSet<Unit>,
     /// Set when all names must be compiled again.
     rebuild: bool,
@@ -79,7 +85,10 @@ impl FederationState {
             last_known: BTreeMap::new(),
             wanted: BTreeMap::new(),
             wants: HashMap::new(),
+            targets: BTreeMap::new(),
+            retargeted: BTreeSet::new(),
             localities: BTreeSet::new(),
+            sites: Arc::new([]),
             dirty: HashSet::new(),
             rebuild: true,
             completed: false,
@@ -129,6 +138,11 @@ impl FederationState {
         let localities = self.localities_of(inventory.clusters);
         if self.localities != localities {
             self.localities = localities;
+            self.rebuild = true;
+        }
+        let sites = self.sites_of(inventory.clusters);
+        if *self.sites != *sites {
+            self.sites = sites.into();
             self.rebuild = true;
         }
         let mut zone = BTreeMap::new();
@@ -224,14 +238,23 @@ impl FederationState {
         self.forget_wanted(&unit);
         let Some(name) = self.name_of(&unit, &mut problems).filter(|_| !offers.is_empty()) else {
             self.last_known.remove(&unit);
+            self.aim(&unit, BTreeSet::new());
             self.remove_names(&unit, zone);
             return self.show_refusal(id, offers.is_empty(), problems, units);
         };
-        let selection = self.select(&unit, &offers, inventory);
+        let own = offers.iter().map(|(_, offer)| offer);
+        let policy = inventory.policies.of(&unit, &own, &mut problems);
+        let checks = self.checks(&name, policy.as_deref(), &offers);
+        let selection = self.select(&unit, &offers, policy.as_deref(), &checks, inventory);
         self.remember(&unit, &selection);
         problems.extend(selection.problems.iter().cloned());
-        self.write_names(&unit, &name, &selection, inventory, zone, &mut problems);
+        let writing = Writing { unit: &unit, name: &name, policy: policy.as_deref(), inventory };
+        self.write_names(&writing, &offers, &selection, zone, &mut problems);
+        self.watch(&unit, &checks, &selection, inventory);
+        let policy = policy.map(|policy| policy.key.clone());
+        let detection = checks.map(|check| check.detection().as_secs());
         let view = self.view(unit, name, selection, inventory, problems);
+        let view = UnitView { policy, detection, ..view };
         let changed = units.get(&id).map(|old| &**old) != Some(&view);
         if changed {
             units.insert(id, Arc::new(view));
@@ -315,14 +338,24 @@ impl FederationState {
         &self,
         unit: &Unit,
         offers: &[(&Cluster, Offer)],
+        policy: Option<&TrafficPolicy>,
+        checks: &Checks,
         inventory: &Inventory<'_>,
     ) -> Selection {
-        let override_ = inventory.overrides.get(unit);
-        let all_down = override_.and_then(|own| own.all_down.as_ref());
+        let all_down = policy.and_then(|own| own.all_down.as_ref());
         let all_down = all_down.unwrap_or(&self.federation.all_down);
         let last = self.last_known.get(unit);
-        let mut selection = offers::choose(offers, &self.federation, all_down, last, inventory.at);
-        selection.ttl = selection.ttl.or(override_.and_then(|own| own.ttl));
+        let judging = |checked: offers::Checked<'_>| {
+            let (federation, at) = (&*self.federation, inventory.at);
+            let resolved = |address: &Address| addresses(address, inventory.resolved);
+            let judging = Judging { federation, resolved: &resolved, checked, at };
+            offers::choose(offers, all_down, last, judging)
+        };
+        let mut selection = match checks {
+            None => judging(&|_| None),
+            Some(check) => judging(&|ip| Some(steer::found(ip, check, inventory))),
+        };
+        selection.ttl = selection.ttl.or(policy.and_then(|own| own.ttl));
         selection
     }
 
@@ -364,6 +397,8 @@ impl FederationState {
             name: self.federation.zone.clone(),
             serving: Serving::Nothing,
             endpoints: Vec::new(),
+            policy: None,
+            detection: None,
             problems,
         };
         let changed = units.get(&id).map(|old| &**old) != Some(&view);
@@ -391,8 +426,30 @@ impl FederationState {
             name,
             serving: selection.serving,
             endpoints,
+            policy: None,
+            detection: None,
             problems,
         }
+    }
+}
+
+/// What one unit's endpoints are checked by; `None` when they are not.
+type Checks = Option<Arc<health::Check>>;
+
+/// The names of one unit, on their way into the zone.
+struct Writing<'w> {
+    unit: &'w Unit,
+    /// The global name or the host.
+    name: &'w Name,
+    policy: Option<&'w TrafficPolicy>,
+    inventory: &'w Inventory<'w>,
+}
+
+/// An address, or those of a host name.
+fn addresses(address: &Address, resolved: &Resolved) -> Vec<IpAddr> {
+    match address {
+        Address::Ip(ip) => vec![*ip],
+        Address::Host(host) => resolved.get(host).cloned().unwrap_or_default(),
     }
 }
 

@@ -1,75 +1,79 @@
 //! The names of one service or host: written into the zone's changes, or taken out of it.
 
-use super::{FederationState, Inventory};
+use super::{FederationState, Writing};
 use crate::{
     fleet::{
+        cluster::Cluster,
         levels::{Names, Targets},
-        offers::Selection,
+        offers::{Offer, Selection},
         view::{Serving, Unit},
     },
     model::{ClusterName, Key, Locality, Name, ServiceKey},
     records::{Node, RecordType},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 impl FederationState {
     pub(super) fn write_names(
         &mut self,
-        unit: &Unit,
-        name: &Name,
+        writing: &Writing<'_>,
+        offers: &[(&Cluster, Offer)],
         selection: &Selection,
-        inventory: &Inventory<'_>,
         zone: &mut BTreeMap<Key, Option<Node>>,
         problems: &mut Vec<String>,
     ) {
-        let ttl = selection.ttl.unwrap_or(self.federation.ttl);
-        let mut top = targets(selection, |_| true);
-        top.extend(&selection.fallback);
-        let mut levels = vec![(name.clone(), top, None)];
+        let Writing { unit, name, policy, inventory } = writing;
+        let ttl = self.plain_ttl(selection);
+        let mut levels = vec![Level { name: (*name).clone(), within: Within::All, up: None }];
         if let Unit::Service(key) = unit {
-            levels.extend(self.lower_levels(key, name, selection, inventory));
+            levels.extend(self.lower_levels(key, name, selection));
         }
-        for (name, targets, up) in levels {
+        if policy.is_some_and(|policy| !policy.steer.is_plain()) {
+            self.want_all(unit, selection);
+        }
+        for Level { name, within, up } in levels {
+            let of = |cluster: &ClusterName| within.has(inventory.clusters.get(cluster));
+            let mut targets = targets(selection, of);
+            if up.is_none() {
+                targets.extend(&selection.fallback);
+            }
             for host in targets.to_resolve() {
                 self.want(unit, host);
             }
+            let steered = self.steered(writing, offers, selection, &of);
+            let steered = steered.filter(|_| !targets.is_empty());
             // A CNAME cannot stand beside the apex's SOA, so there it is addresses or nothing.
             let node = if name == *self.zone.apex() {
-                Some(self.apex_with(&targets.address_node(ttl, inventory.resolved)))
+                let plain = || targets.address_node(ttl, inventory.resolved);
+                Some(self.apex_with(&steered.unwrap_or_else(plain)))
             } else {
-                targets.node(ttl, up.as_ref(), inventory.resolved)
+                steered.or_else(|| targets.node(ttl, up.as_ref(), inventory.resolved))
             };
             self.write(&name, node, zone, problems);
         }
     }
 
-    /// Region and zone names, each with its targets and the name above it.
-    fn lower_levels(
-        &self,
-        key: &ServiceKey,
-        global: &Name,
-        selection: &Selection,
-        inventory: &Inventory<'_>,
-    ) -> Vec<(Name, Targets, Option<Name>)> {
+    /// Region and zone names, each with its clusters and the name above it.
+    fn lower_levels(&self, key: &ServiceKey, global: &Name, selection: &Selection) -> Vec<Level> {
         let names = self.names(key);
         let healthy = matches!(selection.serving, Serving::Healthy | Serving::Reluctant);
-        let within = |test: &dyn Fn(&Locality) -> bool| {
-            targets(selection, |cluster| {
-                let cluster = inventory.clusters.get(cluster);
-                healthy && cluster.is_some_and(|cluster| cluster.localities().any(test))
-            })
-        };
+        let or_none = |within: Within| if healthy { within } else { Within::None };
         let mut levels = Vec::new();
         let regions: BTreeSet<_> = self.localities.iter().map(|l| l.region.clone()).collect();
         for region in regions {
             let Ok(name) = names.region(&region) else { continue };
-            levels.push((name, within(&|own| own.region == region), Some(global.clone())));
+            let within = or_none(Within::Region(region));
+            levels.push(Level { name, within, up: Some(global.clone()) });
         }
         for locality in self.localities.iter() {
             let Some(zone) = &locality.zone else { continue };
             let name = names.zone(zone, &locality.region);
             let (Ok(name), Ok(up)) = (name, names.region(&locality.region)) else { continue };
-            levels.push((name, within(&|own| own == locality), Some(up)));
+            let within = or_none(Within::Locality(locality.clone()));
+            levels.push(Level { name, within, up: Some(up) });
         }
         levels
     }
@@ -99,10 +103,11 @@ impl FederationState {
     fn apex_with(&self, addresses: &Node) -> Node {
         let mut apex = self.base.node(self.zone.key().as_bytes()).cloned().unwrap_or_default();
         let own = [RecordType::A, RecordType::AAAA].iter().any(|rtype| apex.get(*rtype).is_some());
-        if !own {
-            addresses.iter().for_each(|rrset| apex.put(rrset.clone()));
+        if own {
+            return apex;
         }
-        apex
+        addresses.iter().for_each(|rrset| apex.put(rrset.clone()));
+        apex.with_steering_of(addresses)
     }
 
     pub(super) fn remove_names(&self, unit: &Unit, zone: &mut BTreeMap<Key, Option<Node>>) {
@@ -129,6 +134,36 @@ impl FederationState {
 
     pub(super) fn names(&self, key: &ServiceKey) -> Names {
         Names::new(key, &self.federation.name, &self.federation.zone)
+    }
+}
+
+/// One name of a unit.
+struct Level {
+    name: Name,
+    within: Within,
+    /// The name above it; `None` at the top.
+    up: Option<Name>,
+}
+
+/// Which clusters a level is made of.
+enum Within {
+    All,
+    Region(Arc<str>),
+    Locality(Locality),
+    None,
+}
+
+impl Within {
+    fn has(&self, cluster: Option<&Cluster>) -> bool {
+        let any = |test: &dyn Fn(&Locality) -> bool| {
+            cluster.is_some_and(|cluster| cluster.localities().any(test))
+        };
+        match self {
+            Self::All => true,
+            Self::Region(region) => any(&|own| own.region == *region),
+            Self::Locality(locality) => any(&|own| own == locality),
+            Self::None => false,
+        }
     }
 }
 
