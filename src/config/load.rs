@@ -106,7 +106,8 @@ impl Loader {
             }
         }
         let file = |kind: &str, name: &str| {
-            let id = (kind.to_owned(), String::new(), name.to_owned());
+            let (namespace, name) = name.split_once('/').unwrap_or(("", name));
+            let id = (kind.to_owned(), namespace.to_owned(), name.to_owned());
             self.good.get(&id).map(|good| self.shown(&good.file)).unwrap_or_default()
         };
         check::together(loaded, &file);
@@ -602,19 +603,52 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_says_what_has_no_effect_yet() {
+    fn a_policy_comes_into_force_with_all_its_fields() {
         let policy = "apiVersion: meridian.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {name: p, namespace: \
-                      shop}\nspec: {targets: [{kind: Service, name: web}], ttl: 20, order: {failover: [a]}}\n";
+                      shop}\nspec: {targets: [{kind: Service, name: web}], ttl: 20, order: {failover: [a]}, \
+                      health: {protocol: http}}\n";
         let mut place = place(&[("p.yaml", policy)]);
         let loaded = place.loader.load();
-        assert_eq!(loaded.errors, []);
-        assert!(
-            loaded
-                .warnings
-                .iter()
-                .any(|own| own.text.contains("spec.order: accepted, but without effect"))
-        );
+        assert_eq!((loaded.errors, loaded.warnings), (vec![], vec![]));
         let own = loaded.config.policies.values().next().unwrap();
         assert_eq!(own.ttl.map(crate::model::Ttl::as_secs), Some(20));
+        assert_eq!(own.steer.order, crate::policy::Order::Failover(vec!["a".into()]));
+        assert!(own.health.is_some());
+    }
+
+    fn policy(name: &str, spec: &str) -> String {
+        format!(
+            "apiVersion: meridian.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {{name: {name}, \
+             namespace: shop}}\nspec: {{targets: [{{kind: Service, name: web}}], {spec}}}\n"
+        )
+    }
+
+    #[test]
+    fn a_policy_that_names_an_unknown_cluster_is_said_and_in_force_for_the_others() {
+        let member = "apiVersion: meridian.dev/v1alpha1\nkind: MemberCluster\nmetadata: {name: azure}\nspec: \
+                      {access: {directory: azure}}\n";
+        let own = policy("p", "order: {failover: [azrue, azure]}");
+        let mut place = place(&[("p.yaml", &own), ("azure.yaml", member)]);
+        let loaded = place.loader.load();
+        let text = &loaded.errors[0].to_string();
+        assert!(text.contains("p.yaml: TrafficPolicy shop/p: spec.order.failover"), "{text}");
+        assert!(text.contains("did you mean \"azure\"?"), "{text}");
+        assert_eq!((loaded.errors.len(), loaded.config.policies.len()), (1, 1));
+    }
+
+    #[test]
+    fn without_any_member_cluster_the_clusters_come_from_elsewhere_and_may_be_named() {
+        let own = policy("p", "order: {failover: [azure]}");
+        assert_eq!(place(&[("p.yaml", &own)]).errors(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn two_policies_for_one_service_are_said_with_both_names() {
+        let (one, two) = (policy("one", "ttl: 5"), policy("two", "ttl: 6"));
+        let mut place = place(&[("1.yaml", &one), ("2.yaml", &two)]);
+        let errors = place.errors();
+        let expected = "2.yaml: TrafficPolicy shop/two: spec.targets: service shop/web has \
+                        TrafficPolicy shop/one already";
+        assert!(errors.len() == 1 && errors[0].starts_with(expected), "{errors:?}");
     }
 }

@@ -16,9 +16,9 @@ pub use load::{Loaded, Loader};
 pub use watch::Watch;
 
 use crate::{
-    fleet::{FleetConfig, Override, Unit},
+    fleet::FleetConfig,
     model::{ClusterName, Federation, FederationName, Member, Name, ServiceKey},
-    policy::{PolicyTarget, TrafficPolicy},
+    policy::TrafficPolicy,
     records::Zone,
     source::Access,
 };
@@ -91,20 +91,8 @@ impl Config {
                 .map(|(name, own)| (name.clone(), own.member.clone()))
                 .collect(),
             zones: self.zones.values().cloned().collect(),
-            overrides: self.overrides(),
+            policies: self.policies.values().cloned().map(Arc::new).collect(),
             problems: problems.iter().map(ToString::to_string).collect(),
         }
-    }
-
-    fn overrides(&self) -> BTreeMap<Unit, Override> {
-        let of = |policy: &TrafficPolicy| {
-            let own = Override { ttl: policy.ttl, all_down: policy.all_down.clone() };
-            let unit = |target: &PolicyTarget| match target {
-                PolicyTarget::Service(key) => Unit::Service(key.clone()),
-                PolicyTarget::Host(name) => Unit::Host(name.clone()),
-            };
-            policy.targets.iter().map(|target| (unit(target), own.clone())).collect::<Vec<_>>()
-        };
-        self.policies.values().flat_map(of).collect()
     }
 }

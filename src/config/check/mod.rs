@@ -7,7 +7,7 @@ mod probe;
 
 pub(super) use federation::federation;
 pub(super) use member::member;
-pub(super) use policy::{named_clusters, policy};
+pub(super) use policy::policy;
 
 use super::{
     Config, Loaded, MemberConfig, Problem,
@@ -15,11 +15,16 @@ use super::{
     spec::{AllDownPolicy, AllDownSpec, FederationSpec},
 };
 use crate::{
-    model::{Address, AllDown, ClusterName, FederationName, Member, Name, Ttl},
+    model::{Address, AllDown, ClusterName, FederationName, Member, Name, ServiceKey, Ttl},
+    policy::PolicyTarget,
     source::Access,
 };
 use ipnet::IpNet;
-use std::path::{Path, PathBuf};
+use policy::named_clusters;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// An object, or everything that is wrong with it.
 pub(in crate::config) struct Checked<T> {
@@ -133,6 +138,8 @@ pub(super) fn together(loaded: &mut Loaded, file: &dyn Fn(&str, &str) -> String)
             }
         }
     }
+    known_clusters(loaded, file, &names);
+    one_policy_per_target(loaded, file);
     if !loaded.config.federations.is_empty() && names.is_empty() {
         loaded.warnings.push(Problem {
             file: String::new(),
@@ -140,6 +147,50 @@ pub(super) fn together(loaded: &mut Loaded, file: &dyn Fn(&str, &str) -> String)
             text: "there is no MemberCluster, so no federation will have any service".to_owned(),
         });
     }
+}
+
+/// Policies name clusters of this directory; others they name are left out of every decision.
+fn known_clusters(loaded: &mut Loaded, file: &dyn Fn(&str, &str) -> String, names: &[String]) {
+    let known = |cluster: &ClusterName| loaded.config.members.contains_key(cluster);
+    let mut errors = Vec::new();
+    for policy in loaded.config.policies.values().filter(|_| !names.is_empty()) {
+        for (field, cluster) in named_clusters(policy).into_iter().filter(|own| !known(&own.1)) {
+            errors.push(Problem {
+                file: file("TrafficPolicy", &policy.key.to_string()),
+                object: format!("TrafficPolicy {}", policy.key),
+                text: format!(
+                    "{field}: there is no MemberCluster {:?}{}; it is left out, the rest of the \
+                     policy is in force",
+                    cluster.0,
+                    did_you_mean(&cluster.0, names.iter().map(String::as_str))
+                ),
+            });
+        }
+    }
+    loaded.errors.append(&mut errors);
+}
+
+/// Of several policies for one Service or host, the first by name is in force there.
+fn one_policy_per_target(loaded: &mut Loaded, file: &dyn Fn(&str, &str) -> String) {
+    let mut owners: BTreeMap<&PolicyTarget, &ServiceKey> = BTreeMap::new();
+    let mut errors = Vec::new();
+    for policy in loaded.config.policies.values() {
+        for target in &policy.targets {
+            let Some(first) = owners.get(target).filter(|first| **first != &policy.key) else {
+                owners.insert(target, &policy.key);
+                continue;
+            };
+            errors.push(Problem {
+                file: file("TrafficPolicy", &policy.key.to_string()),
+                object: format!("TrafficPolicy {}", policy.key),
+                text: format!(
+                    "spec.targets: {target} has TrafficPolicy {first} already, which is in force \
+                     there; expected one policy for each"
+                ),
+            });
+        }
+    }
+    loaded.errors.append(&mut errors);
 }
 
 /// Of several that claim one zone, the first by name has it.
