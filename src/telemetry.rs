@@ -3,10 +3,11 @@
 use crate::{
     fleet::{EndpointState, Serving, Snapshot},
     model::Freshness,
+    probe,
     server::StatsView,
 };
 use prometheus::{
-    Encoder, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::Collector,
 };
 use tracing_subscriber::EnvFilter;
@@ -36,6 +37,11 @@ pub struct Metrics {
     truncated: IntCounter,
     dropped: IntCounterVec,
     tcp_open: IntGauge,
+    checks: IntCounterVec,
+    targets: IntGauge,
+    checking: IntGauge,
+    lag: Gauge,
+    geography: IntGauge,
 }
 
 impl Default for Metrics {
@@ -89,15 +95,39 @@ impl Metrics {
             ),
             dropped: counters("meridian_dns_dropped_total", "Packets not answered.", &["reason"]),
             tcp_open: gauge("meridian_dns_tcp_connections", "TCP connections that are open."),
+            checks: counters(
+                "meridian_checks_total",
+                "Endpoint checks that ended.",
+                &["protocol", "result"],
+            ),
+            targets: gauge("meridian_check_targets", "Addresses that are checked."),
+            checking: gauge("meridian_checks_running", "Endpoint checks under way."),
+            lag: register(
+                &registry,
+                Gauge::new(
+                    "meridian_check_lag_seconds",
+                    "By how much checks start late; 0 unless there are too many.",
+                ),
+            ),
+            geography: gauge(
+                "meridian_geo_database_built_seconds",
+                "When the database that locates clients was built, in seconds since 1970.",
+            ),
             registry,
         }
     }
 
     /// What they say now, in Prometheus's text form.
     #[must_use]
-    pub fn text(&self, snapshot: &Snapshot, stats: &StatsView) -> String {
+    pub fn text(
+        &self,
+        snapshot: &Snapshot,
+        stats: &StatsView,
+        checks: &probe::StatsView,
+    ) -> String {
         self.read_snapshot(snapshot);
         self.read_stats(stats);
+        self.read_checks(checks);
         let mut text = Vec::new();
         // Writing to memory fails only for a metric without a name, which these have.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
@@ -112,6 +142,8 @@ impl Metrics {
         }
         self.generation.set(signed(snapshot.generation.0));
         self.problems.set(signed(snapshot.problems.len() as u64));
+        let built = snapshot.geography.as_ref().and_then(|database| database.info().built);
+        self.geography.set(built.map_or(0, |built| built.as_second()));
         for zone in snapshot.zones.iter() {
             let name = zone.apex().to_string();
             self.serial.with_label_values(&[&name]).set(i64::from(zone.serial().0));
@@ -162,6 +194,16 @@ impl Metrics {
         reasons.into_iter().for_each(|(reason, count)| raise(&self.dropped, reason, count));
         self.tcp_open.set(signed(stats.open));
     }
+
+    fn read_checks(&self, checks: &probe::StatsView) {
+        for own in checks.checks.iter().filter(|own| own.count > 0) {
+            let counter = self.checks.with_label_values(&[own.protocol, own.result]);
+            counter.inc_by(own.count.saturating_sub(counter.get()));
+        }
+        self.targets.set(signed(checks.targets));
+        self.checking.set(signed(checks.running));
+        self.lag.set(checks.lag);
+    }
 }
 
 /// A counter that is kept elsewhere only rises, so the difference is what is new.
@@ -189,8 +231,8 @@ mod tests {
         let snapshot = Snapshot::empty(jiff::Timestamp::UNIX_EPOCH);
         let stats = StatsView { udp: 3, rcodes: vec![3], ..StatsView::default() };
         let metrics = Metrics::new();
-        let _ = metrics.text(&snapshot, &stats);
-        let text = metrics.text(&snapshot, &stats);
+        let _ = metrics.text(&snapshot, &stats, &probe::StatsView::default());
+        let text = metrics.text(&snapshot, &stats, &probe::StatsView::default());
         assert!(text.contains("meridian_dns_queries_total{transport=\"udp\"} 3"), "{text}");
         assert!(text.contains("meridian_dns_responses_total{rcode=\"NOERROR\"} 3"), "{text}");
     }

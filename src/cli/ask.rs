@@ -2,10 +2,33 @@
 
 use super::Server;
 use anyhow::{Context, bail};
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 
 /// The answer as text.
 pub(super) fn text(server: &Server, path: &str, query: &[(&str, &str)]) -> anyhow::Result<String> {
+    send(server, path, query, |client, url| client.get(url))
+}
+
+/// Has something done; the outcome as a value.
+pub(super) fn post<T: DeserializeOwned>(
+    server: &Server,
+    path: &str,
+    body: &impl Serialize,
+) -> anyhow::Result<T> {
+    value(&send(server, path, &[], |client, url| client.post(url).json(body))?)
+}
+
+/// Has something ended; the outcome as a value.
+pub(super) fn delete<T: DeserializeOwned>(server: &Server, path: &str) -> anyhow::Result<T> {
+    value(&send(server, path, &[], |client, url| client.delete(url))?)
+}
+
+fn send(
+    server: &Server,
+    path: &str,
+    query: &[(&str, &str)],
+    request: impl FnOnce(&reqwest::Client, reqwest::Url) -> reqwest::RequestBuilder,
+) -> anyhow::Result<String> {
     super::runtime()?.block_on(async {
         let base = server.server.trim_end_matches('/');
         let client = reqwest::Client::builder().no_proxy().build()?;
@@ -14,7 +37,7 @@ pub(super) fn text(server: &Server, path: &str, query: &[(&str, &str)]) -> anyho
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let answer = client.get(url).send().await.with_context(|| {
+        let answer = request(&client, url).send().await.with_context(|| {
             format!(
                 "no process answers at {base}; is `meridian run` or `meridian demo` running, and \
                  is --server (MERIDIAN_SERVER) its --web-listen address?"
@@ -34,6 +57,9 @@ pub(super) fn json<T: DeserializeOwned>(
     path: &str,
     query: &[(&str, &str)],
 ) -> anyhow::Result<T> {
-    let text = text(server, path, query)?;
-    serde_json::from_str(&text).context("the process speaks another version of the API")
+    value(&text(server, path, query)?)
+}
+
+fn value<T: DeserializeOwned>(text: &str) -> anyhow::Result<T> {
+    serde_json::from_str(text).context("the process speaks another version of the API")
 }

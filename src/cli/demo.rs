@@ -2,13 +2,23 @@
 
 use super::run;
 use crate::{
-    controller::{self, Configured, Options},
+    controller::{self, Configured, Options, Probing},
     telemetry,
 };
 use anyhow::Context;
-use axum::Router;
+use axum::{Router, http::StatusCode, routing::get};
 use clap::Args;
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use ipnet::Ipv4Net;
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 #[derive(Args, Debug)]
 pub(super) struct DemoArgs {
@@ -21,8 +31,9 @@ pub(super) struct DemoArgs {
 }
 
 /// The files that the demo begins with, and where.
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("federation.yaml", include_str!("../../deploy/demo/federation.yaml")),
+    ("policy.yaml", include_str!("../../deploy/demo/policy.yaml")),
     ("clusters/aws/manifests.yaml", include_str!("../../deploy/demo/clusters/aws/manifests.yaml")),
     (
         "clusters/azure/manifests.yaml",
@@ -34,6 +45,9 @@ const FILES: [(&str, &str); 4] = [
 /// What stands for each cluster's load balancer.
 const BACKENDS: [(&str, &str); 3] =
     [("aws", "127.1.0.1:8081"), ("azure", "127.2.0.1:8081"), ("gke", "127.3.0.1:8081")];
+
+/// Where all of the demo's backends are.
+const LOOPBACK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
 
 pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     telemetry::log(false, "warn");
@@ -47,6 +61,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         state: None,
         settle: Duration::from_millis(20),
         resolvers: Vec::new(),
+        probing: Probing { allow: vec![LOOPBACK.into()], vantages: Vec::new() },
     };
     super::runtime()?.block_on(async {
         let ready = controller::prepare(options).await?;
@@ -75,8 +90,7 @@ async fn start_backends() -> usize {
     for (cluster, address) in BACKENDS {
         match tokio::net::TcpListener::bind(address).await {
             Ok(listener) => {
-                let text = format!("Hello from {cluster} ({address})\n");
-                let app = Router::new().fallback(move || async move { text });
+                let app = backend(format!("Hello from {cluster} ({address})\n"));
                 // Ends with the runtime, at the end of the demo.
                 #[allow(clippy::disallowed_methods)] // nothing has to wait for a demo's backend
                 tokio::spawn(async move { axum::serve(listener, app).await });
@@ -90,6 +104,26 @@ async fn start_backends() -> usize {
     started
 }
 
+/// A page, which `/stop` makes an error and `/start` a page again.
+fn backend(text: String) -> Router {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let set = |to: bool, stopped: &Arc<AtomicBool>| {
+        let stopped = stopped.clone();
+        get(move || async move {
+            stopped.store(to, Ordering::Relaxed);
+            if to { "stopped\n" } else { "started\n" }
+        })
+    };
+    let router = Router::new().route("/stop", set(true, &stopped));
+    let router = router.route("/start", set(false, &stopped));
+    router.fallback(move || async move {
+        match stopped.load(Ordering::Relaxed) {
+            true => (StatusCode::SERVICE_UNAVAILABLE, "stopped\n".to_owned()),
+            false => (StatusCode::OK, text),
+        }
+    })
+}
+
 fn guide(place: &Path, dns: SocketAddr, web: Option<SocketAddr>, backends: usize) -> String {
     let (ip, port) = (dns.ip(), dns.port());
     let dig = format!("dig @{ip} -p {port} +short");
@@ -100,6 +134,13 @@ fn guide(place: &Path, dns: SocketAddr, web: Option<SocketAddr>, backends: usize
         String::new()
     } else {
         format!(" --server {server}")
+    };
+    let shop = "shop.default.magicring.svc.demo.example.org";
+    let stop = if backends > 0 {
+        "\n  curl http://127.2.0.1:8081/stop                # azure's load balancer fails: ask again in 3 \
+         seconds"
+    } else {
+        ""
     };
     let curl = if backends > 0 {
         "\n  curl http://127.1.0.1:8081/                    # what stands for aws's load balancer"
@@ -113,6 +154,12 @@ fn guide(place: &Path, dns: SocketAddr, web: Option<SocketAddr>, backends: usize
          {dig} microbot.default.magicring.svc.us-west-2.demo.example.org   # one region\n  \
          {dig} microbot.default.magicring.svc.us-west-2a.us-west-2.demo.example.org\n  \
          {dig} whoami.demo.example.org                                # an Ingress host{curl}\n\n\
+         Ask it from elsewhere; the service shop is steered (policy.yaml):\n  \
+         {dig} +subnet=2.160.0.0/24 {shop}   # Germany: azure\n  \
+         {dig} +subnet=3.80.0.0/24 {shop}    # United States: aws\n  \
+         {dig} +subnet=133.0.0.0/24 {shop}   # Japan: gke\n  \
+         meridian explain {shop} --client 2.160.0.0/24{option}\n  \
+         meridian drill --down azure {shop}{option}{stop}\n\n\
          See why:\n  \
          meridian get clusters{option}\n  \
          meridian get endpoints{option}\n  \

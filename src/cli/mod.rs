@@ -3,7 +3,10 @@
 mod ask;
 mod check;
 mod demo;
+mod drain;
+mod drill;
 mod explain;
+mod geoip;
 mod get;
 mod run;
 mod table;
@@ -44,8 +47,18 @@ enum Command {
     Zone(zone::ZoneArgs),
     /// List clusters, services, endpoints, hosts or zones of a running process
     Get(get::GetArgs),
-    /// Say why a name answers what it does
+    /// Say why a name answers what it does, to a client, or if clusters were otherwise
     Explain(explain::ExplainArgs),
+    /// Show who would be sent where if clusters failed, were drained or weighed otherwise
+    Drill(drill::DrillArgs),
+    /// Say where clients are taken to be, or put another database in force
+    Geoip(geoip::GeoipArgs),
+    /// Send a cluster no new clients for a while
+    Drain(drain::DrainArgs),
+    /// End a drain, or what was forced
+    Undrain(drain::UndrainArgs),
+    /// Take a cluster for up or down, whatever its objects and checks say
+    Force(drain::ForceArgs),
 }
 
 /// How to reach the running process.
@@ -80,6 +93,11 @@ impl Cli {
             Command::Zone(args) => zone::run(&args),
             Command::Get(args) => get::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Drill(args) => drill::run(&args),
+            Command::Geoip(args) => geoip::run(&args),
+            Command::Drain(args) => drain::drain(&args),
+            Command::Undrain(args) => drain::undrain(&args),
+            Command::Force(args) => drain::force(&args),
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,7 @@
 
 use crate::{
     config::Flags,
-    controller::{self, Configured, Options, Ready},
+    controller::{self, Configured, Options, Probing, Ready},
     server::{Limits, Listen},
     telemetry,
 };
@@ -52,6 +52,14 @@ pub(super) struct RunArgs {
     /// Name server that looks up load balancers' host names; the system's when not given
     #[arg(long, value_name = "ADDR:PORT")]
     resolver: Vec<SocketAddr>,
+    /// Private range that endpoint checks may connect to, beside what each Federation allows as
+    /// targets; once for each
+    #[arg(long, value_name = "CIDR")]
+    probe_allow: Vec<ipnet::IpNet>,
+    /// Web listener of another meridian whose checks count too, as in http://10.0.0.2:8080; once
+    /// for each
+    #[arg(long, value_name = "URL")]
+    vantage: Vec<String>,
     /// How long news is gathered before it is published, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 20)]
     settle: u64,
@@ -78,6 +86,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         state: (!args.no_state).then(|| args.state_dir.clone()),
         settle: Duration::from_millis(args.settle),
         resolvers: args.resolver.clone(),
+        probing: Probing { allow: args.probe_allow.clone(), vantages: args.vantage.clone() },
     };
     super::runtime()?.block_on(async {
         let ready = controller::prepare(options).await?;

@@ -8,11 +8,15 @@
 //! ```
 //! One task owns the fleet. A storm of events is settled into one publication.
 
+mod checks;
 mod clock;
+pub mod geography;
+mod orders;
 mod publish;
 mod resolve;
 mod sources;
 mod state;
+mod vantages;
 
 pub use clock::now;
 pub use publish::Published;
@@ -21,12 +25,15 @@ pub use state::{Read, Store};
 use crate::{
     config::{Config, Flags, Loaded, Loader, Problem, Watch},
     fleet::{Event, Fleet, Snapshot},
+    health::{Outcome, Report},
     model::{ClusterEvent, ClusterName},
     server::{self, Listen, Stats},
     telemetry::Metrics,
     web,
 };
 use anyhow::Context;
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -49,6 +56,18 @@ pub struct Options {
     pub settle: Duration,
     /// Name servers that look up load balancers' host names; the system's when empty.
     pub resolvers: Vec<SocketAddr>,
+    /// How endpoints are checked.
+    pub probing: Probing,
+}
+
+/// How endpoints are checked, beside what policies say.
+#[derive(Clone, Debug, Default)]
+pub struct Probing {
+    /// Private ranges that may be checked, beside those that a Federation publishes. Loopback ones
+    /// open all of loopback, for demos and tests.
+    pub allow: Vec<IpNet>,
+    /// Web listeners of other processes whose findings count too, as in `http://10.0.0.2:8080`.
+    pub vantages: Vec<String>,
 }
 
 /// Where the configuration comes from.
@@ -70,6 +89,8 @@ pub struct Ready {
 
 /// News that waits to be folded in; more than this and the sources wait.
 const EVENTS: usize = 4_096;
+/// Orders that wait; more than this and operators wait.
+const ORDERS: usize = 64;
 const TICK: Duration = Duration::from_secs(1);
 /// How often the state is written, when it has changed.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
@@ -111,17 +132,15 @@ impl Ready {
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
         let (tasks, published) = (TaskTracker::new(), Arc::new(Published::new(now())));
         let stats = Arc::new(Stats::default());
-        let mut controller = Controller::new(&self.options, published.clone(), &tasks, &shutdown)?;
+        let (dns, web) = (self.dns(), self.web());
+        let listeners = dns.iter().copied().chain(web).collect();
+        let mut controller =
+            Controller::new(&self.options, listeners, published.clone(), &tasks, &shutdown)?;
         controller.configure()?;
         server::serve(self.dns, &published, &stats, &tasks, &shutdown)?;
         if let Some(listener) = self.web {
-            let metrics = Metrics::new();
-            let (readers, snapshots) = (published.clone(), published.clone());
-            let state = web::State::new(
-                move || readers.load(),
-                move || metrics.text(&snapshots.load(), &stats.view()),
-            );
-            tasks.spawn(web::serve(listener, state, shutdown.clone()));
+            let state = controller.readers(dns, stats);
+            tasks.spawn(web::serve(listener, web::State::new(state), shutdown.clone()));
         }
         controller.run().await;
         shutdown.cancel();
@@ -143,6 +162,14 @@ struct Controller {
     lookups: resolve::Lookups,
     events: mpsc::Receiver<(ClusterName, ClusterEvent)>,
     resolved: mpsc::Receiver<resolve::Lookup>,
+    checks: checks::Checks,
+    checked: mpsc::Receiver<Outcome>,
+    /// What this process finds, for other vantage points.
+    report: Arc<ArcSwap<Report>>,
+    heard: mpsc::Receiver<vantages::Heard>,
+    geography: mpsc::Receiver<geography::Found>,
+    orders: mpsc::Receiver<web::Order>,
+    order: mpsc::Sender<web::Order>,
     store: Option<Store>,
     saved: Option<crate::model::Generation>,
     told: BTreeSet<Problem>,
@@ -159,6 +186,7 @@ enum Origin {
 impl Controller {
     fn new(
         options: &Options,
+        listeners: Vec<SocketAddr>,
         published: Arc<Published>,
         tasks: &TaskTracker,
         shutdown: &CancellationToken,
@@ -166,6 +194,8 @@ impl Controller {
         let store = options.state.clone().map(Store::new);
         let (send_events, events) = mpsc::channel(EVENTS);
         let (send_resolved, resolved) = mpsc::channel(EVENTS);
+        let (send_checked, checked) = mpsc::channel(EVENTS);
+        let (order, orders) = mpsc::channel(ORDERS);
         let origin = match &options.configured {
             Configured::Directory(path) => {
                 let edits = watch_edits(path.clone(), tasks, shutdown);
@@ -175,8 +205,19 @@ impl Controller {
         };
         let lookups =
             resolve::Lookups::new(&options.resolvers, send_resolved, tasks.clone(), shutdown)?;
+        let probing = &options.probing;
+        let checks = checks::Checks::start(probing, listeners, send_checked, tasks, shutdown);
+        let fleet = restore(store.as_ref());
+        let report = Arc::new(ArcSwap::from_pointee(fleet.report(now())));
         Ok(Self {
-            fleet: restore(store.as_ref()),
+            checks,
+            checked,
+            report,
+            heard: vantages::listen(&probing.vantages, tasks, shutdown)?,
+            geography: geography::watch(options.state.clone(), tasks, shutdown),
+            orders,
+            order,
+            fleet,
             published,
             settle: options.settle,
             origin,
@@ -212,11 +253,20 @@ impl Controller {
                     self.fleet.apply(now(), Event::Resolved(lookup.host, lookup.outcome));
                     self.publish();
                 }
-                () = edited(&mut self.origin) => self.reload(),
-                _ = ticks.tick() => {
-                    self.fleet.tick(now());
+                Some(outcome) = self.checked.recv() => self.take_outcomes(outcome),
+                Some(heard) = self.heard.recv() => {
+                    let event = Event::Reported(heard.vantage, Box::new(heard.report));
+                    self.fleet.apply(now(), event);
                     self.publish();
                 }
+                Some(order) = self.orders.recv() => self.carry_out(order),
+                Some(found) = self.geography.recv() => {
+                    tracing::info!("clients are located by {} from now on", found.database.info());
+                    self.fleet.apply(now(), Event::Geography(found.database));
+                    self.publish();
+                }
+                () = edited(&mut self.origin) => self.reload(),
+                _ = ticks.tick() => self.tick(),
                 _ = saves.tick() => self.save(),
             }
         }
@@ -231,10 +281,28 @@ impl Controller {
         }
     }
 
+    /// All outcomes that wait are one publication.
+    fn take_outcomes(&mut self, first: Outcome) {
+        let at = now();
+        self.fleet.apply(at, Event::Checked(first));
+        while let Ok(outcome) = self.checked.try_recv() {
+            self.fleet.apply(at, Event::Checked(outcome));
+        }
+        self.publish();
+    }
+
+    fn tick(&mut self) {
+        let at = now();
+        self.fleet.tick(at);
+        self.publish();
+        self.report.store(Arc::new(self.fleet.report(at)));
+    }
+
     fn publish(&mut self) {
         // A cold compile of a large fleet takes a while: other tasks of this thread move over.
         let snapshot = tokio::task::block_in_place(|| self.fleet.snapshot(now()));
         self.lookups.want(&snapshot.unresolved);
+        self.checks.want(&snapshot.targets);
         self.published.store(snapshot);
     }
 
@@ -265,7 +333,22 @@ impl Controller {
         self.tell(errors, warnings);
         self.fleet.apply(now(), Event::Configured(config.fleet(errors)));
         self.sources.run(&config.members);
+        self.checks.allow(config.federations.values().map(|own| &own.federation.targets));
         self.publish();
+    }
+
+    /// What the web listener reads.
+    fn readers(&self, dns: Vec<SocketAddr>, stats: Arc<Stats>) -> web::Readers {
+        let metrics = Metrics::new();
+        let (snapshots, counted) = (self.published.clone(), self.published.clone());
+        let (checks, report) = (self.checks.stats(), self.report.clone());
+        web::Readers {
+            snapshot: Box::new(move || snapshots.load()),
+            metrics: Box::new(move || metrics.text(&counted.load(), &stats.view(), &checks.view())),
+            report: Box::new(move || report.load_full()),
+            orders: self.order.clone(),
+            dns,
+        }
     }
 
     /// Logs each problem once, not at every look.
@@ -287,7 +370,7 @@ impl Controller {
         if self.saved == Some(generation) {
             return;
         }
-        let saved = self.fleet.save();
+        let saved = self.fleet.save(now());
         match tokio::task::block_in_place(|| store.write(&saved)) {
             Ok(()) => self.saved = Some(generation),
             Err(error) => tracing::warn!(

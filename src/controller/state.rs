@@ -126,7 +126,10 @@ mod tests {
     use crate::{fleet::Fleet, model::Generation};
 
     fn saved(generation: u64) -> Saved {
-        Saved { generation: Generation(generation), ..Fleet::new(super::super::now()).save() }
+        Saved {
+            generation: Generation(generation),
+            ..Fleet::new(super::super::now()).save(super::super::now())
+        }
     }
 
     fn generation(store: &Store) -> (Option<u64>, usize) {

@@ -1,7 +1,13 @@
-//! The web listener: readiness, metrics and the JSON API that the CLI asks. Reads snapshots only.
+//! The web listener: readiness, metrics and the JSON API that the CLI asks. It reads snapshots;
+//! what an operator orders is handed on ([`Order`]).
+
+mod orders;
+
+pub use orders::{Forcing, Order};
 
 use crate::{
-    fleet::{self, ClusterView, Explanation, Snapshot, Unit, UnitView},
+    fleet::{self, ClusterView, Drill, Explanation, Snapshot, Supposed, Unit, UnitView},
+    health,
     model::Name,
     records::{self, MasterFile, Row, Zone},
 };
@@ -10,29 +16,41 @@ use axum::{
     extract::{Path, Query, State as Extract},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::{fmt, net::IpAddr, sync::Arc};
-use tokio::net::TcpListener;
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 
-/// What the listener reads.
+/// What the listener reads, and where orders go.
 #[derive(Clone)]
 pub struct State(Arc<Readers>);
 
-struct Readers {
-    snapshot: Box<dyn Fn() -> Arc<Snapshot> + Send + Sync>,
-    metrics: Box<dyn Fn() -> String + Send + Sync>,
+/// What is asked for while a request is answered; none of it waits.
+pub struct Readers {
+    /// The snapshot in force.
+    pub snapshot: Box<dyn Fn() -> Arc<Snapshot> + Send + Sync>,
+    /// The metrics, as Prometheus reads them.
+    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// What this process's own checks find.
+    pub report: Box<dyn Fn() -> Arc<health::Report> + Send + Sync>,
+    /// Where orders go.
+    pub orders: mpsc::Sender<Order>,
+    /// Where DNS is served.
+    pub dns: Vec<SocketAddr>,
 }
 
 impl State {
-    /// Reads the snapshot in force and the metrics through these.
-    pub fn new(
-        snapshot: impl Fn() -> Arc<Snapshot> + Send + Sync + 'static,
-        metrics: impl Fn() -> String + Send + Sync + 'static,
-    ) -> Self {
-        Self(Arc::new(Readers { snapshot: Box::new(snapshot), metrics: Box::new(metrics) }))
+    /// Reads through these.
+    #[must_use]
+    pub fn new(readers: Readers) -> Self {
+        Self(Arc::new(readers))
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
@@ -82,6 +100,9 @@ fn router(state: State) -> Router {
         .route("/api/v1/zones/{zone}", get(zone))
         .route("/api/v1/zones/{zone}/master", get(master))
         .route("/api/v1/explain", get(explain))
+        .route("/api/v1/drill", get(drill))
+        .route("/api/v1/health/report", get(report))
+        .route("/api/v1/clusters/{cluster}/force", post(orders::force).delete(orders::release))
         .with_state(state)
 }
 
@@ -157,28 +178,75 @@ fn find(state: &State, zone: &str) -> Result<Arc<Zone>, Refused> {
     })
 }
 
+async fn report(Extract(state): Extract<State>) -> Json<health::Report> {
+    Json(health::Report::clone(&(state.0.report)()))
+}
+
 #[derive(Deserialize)]
 struct Asked {
     name: String,
+    /// An address, or a network.
     client: Option<String>,
+    /// As in `aws=down,azure=50`.
+    at: Option<String>,
 }
 
 async fn explain(
     Extract(state): Extract<State>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Explanation>, Refused> {
-    let bad = |text: String| Refused(StatusCode::BAD_REQUEST, text);
-    let name: Name = asked
-        .name
-        .parse()
-        .map_err(|error| bad(format!("{:?} is not a domain name: {error}", asked.name)))?;
-    let client: Option<IpAddr> = match asked.client {
-        None => None,
-        Some(text) => {
-            Some(text.parse().map_err(|_| bad(format!("{text:?} is not an IP address")))?)
-        }
+    let name = name(&asked.name)?;
+    let client = asked.client.as_deref().map(network).transpose()?;
+    let supposed = supposed(asked.at.as_deref())?;
+    let snapshot = match supposed.is_empty() {
+        true => state.snapshot(),
+        false => orders::suppose(&state, &supposed).await?,
     };
-    Ok(Json(fleet::explain(&state.snapshot(), &name, client)))
+    let mut own = fleet::explain(&snapshot, &name, client);
+    own.supposed = supposed.iter().map(ToString::to_string).collect();
+    own.dns = state.0.dns.first().copied();
+    Ok(Json(own))
+}
+
+#[derive(Deserialize)]
+struct Drilled {
+    at: String,
+    name: Option<String>,
+}
+
+async fn drill(
+    Extract(state): Extract<State>,
+    Query(asked): Query<Drilled>,
+) -> Result<Json<Drill>, Refused> {
+    let only = asked.name.as_deref().map(name).transpose()?;
+    let supposed = supposed(Some(&asked.at))?;
+    let before = state.snapshot();
+    let after = orders::suppose(&state, &supposed).await?;
+    let texts = supposed.iter().map(ToString::to_string).collect();
+    // Counting the world's networks takes a while: other tasks of this thread move over.
+    let drill = tokio::task::block_in_place(|| fleet::drill(&before, &after, texts, only.as_ref()));
+    drill.map(Json).map_err(|text| Refused(StatusCode::NOT_FOUND, text))
+}
+
+fn name(text: &str) -> Result<Name, Refused> {
+    text.parse().map_err(|error| bad(format!("{text:?} is not a domain name: {error}")))
+}
+
+/// An address stands for the network of that address alone.
+fn network(text: &str) -> Result<IpNet, Refused> {
+    let address = text.parse::<IpAddr>().map(IpNet::from);
+    address.or_else(|_| text.parse::<IpNet>()).map_err(|_| {
+        bad(format!("{text:?} is neither an IP address nor a network as in 192.0.2.0/24"))
+    })
+}
+
+fn supposed(text: Option<&str>) -> Result<Vec<Supposed>, Refused> {
+    let words = text.into_iter().flat_map(|text| text.split(',')).filter(|word| !word.is_empty());
+    words.map(|word| word.parse().map_err(bad)).collect()
+}
+
+fn bad(text: String) -> Refused {
+    Refused(StatusCode::BAD_REQUEST, text)
 }
 
 /// An error as text, since its reader is a person.

@@ -1,0 +1,94 @@
+//! What operators order, carried out: each word is checked against what is served now.
+
+use super::{Controller, now};
+use crate::{
+    fleet::{Event, served_by_alone},
+    health::{Forced, Override},
+    model::ClusterName,
+    web::{Forcing, Order},
+};
+use std::time::Duration;
+
+impl Controller {
+    pub(super) fn carry_out(&mut self, order: Order) {
+        // Whoever asked may have gone; the order stands all the same.
+        match order {
+            Order::Force { cluster, forcing, lasting, reply } => {
+                drop(reply.send(self.force(&cluster, forcing, lasting)));
+            }
+            Order::Release { cluster, reply } => drop(reply.send(self.release(&cluster))),
+            Order::Suppose { all, reply } => {
+                let at = now();
+                drop(reply.send(tokio::task::block_in_place(|| self.fleet.suppose(at, &all))));
+            }
+        }
+    }
+
+    fn force(
+        &mut self,
+        cluster: &ClusterName,
+        forcing: Forcing,
+        lasting: Option<Duration>,
+    ) -> Result<Override, String> {
+        self.is_member(cluster)?;
+        if forcing.kind != Forced::Up && !forcing.anyway {
+            self.leaves_targets(cluster)?;
+        }
+        let since = now().wall;
+        let until = lasting.map(|lasting| since.checked_add(lasting));
+        let until = until.transpose().map_err(|_| "that is too long a time".to_owned())?;
+        let Forcing { kind, reason, by, .. } = forcing;
+        let word = Override { kind, reason, by, since, until };
+        tracing::warn!("cluster {cluster}: {word}");
+        self.fleet.apply(now(), Event::Forced(cluster.clone(), Some(word.clone())));
+        self.publish();
+        self.save();
+        Ok(word)
+    }
+
+    fn release(&mut self, cluster: &ClusterName) -> Result<Override, String> {
+        self.is_member(cluster)?;
+        let snapshot = self.published.load();
+        let word = snapshot.clusters.get(cluster).and_then(|view| view.forced.clone());
+        let word = word.ok_or_else(|| {
+            let drained = snapshot.clusters.get(cluster).is_some_and(|view| view.drain.is_some());
+            match drained {
+                true => format!("cluster {cluster} is drained by its MemberCluster's spec.drain"),
+                false => format!("cluster {cluster} is neither drained nor forced"),
+            }
+        })?;
+        tracing::warn!("cluster {cluster}: no longer {word}");
+        self.fleet.apply(now(), Event::Forced(cluster.clone(), None));
+        self.publish();
+        self.save();
+        Ok(word)
+    }
+
+    fn is_member(&self, cluster: &ClusterName) -> Result<(), String> {
+        let snapshot = self.published.load();
+        if snapshot.clusters.contains_key(cluster) {
+            return Ok(());
+        }
+        let members: Vec<_> = snapshot.clusters.keys().map(ToString::to_string).collect();
+        Err(format!("there is no cluster {cluster}; members are {}", members.join(", ")))
+    }
+
+    /// A drain or an outage on purpose must not take a name's last healthy endpoints.
+    fn leaves_targets(&self, cluster: &ClusterName) -> Result<(), String> {
+        let names = served_by_alone(&self.published.load(), cluster);
+        if names.is_empty() {
+            return Ok(());
+        }
+        let shown: Vec<_> = names.iter().take(SHOWN).map(ToString::to_string).collect();
+        let more = names.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        Err(format!(
+            "cluster {cluster} alone is healthy for {}{more}; nothing was changed. Bring another \
+             cluster up first, or say --force: they would then be answered as a last resort",
+            shown.join(", ")
+        ))
+    }
+}
+
+/// Names that a refusal lists.
+const SHOWN: usize = 5;
