@@ -108,6 +108,8 @@ fn percent(part: f64) -> String {
     let percent = part * 100.0;
     if percent == 0.0 {
         "0 %".to_owned()
+    } else if percent < 0.05 {
+        "<0.1 %".to_owned()
     } else if percent < 0.95 {
         format!("{percent:.1} %")
     } else {

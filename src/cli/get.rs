@@ -4,6 +4,7 @@ use super::{Output, Server, ask, show, table};
 use crate::{
     controller,
     fleet::{ClusterView, EndpointView, Unit, UnitView},
+    health::Forced,
     model::{KindState, Locality},
     web::ZoneSummary,
 };
@@ -88,7 +89,7 @@ fn clusters(all: &[ClusterView], now: Timestamp) -> String {
             |set: BTreeSet<String>| table::or_dash(set.into_iter().collect::<Vec<_>>().join(","));
         vec![
             view.name.to_string(),
-            view.status.to_string(),
+            status(view),
             table::age(view.joined, now),
             joined(regions),
             joined(zones),
@@ -101,6 +102,19 @@ fn clusters(all: &[ClusterView], now: Timestamp) -> String {
     let headings =
         ["NAME", "STATUS", "AGE", "REGION", "ZONES", "FRESH", "SERVICES", "INGRESSES", "PROBLEMS"];
     table::table(&headings, &all.iter().map(row).collect::<Vec<_>>())
+}
+
+/// With what takes clients away, as kubectl shows a cordoned node.
+fn status(view: &ClusterView) -> String {
+    let forced = view.forced.as_ref().map(|own| match own.kind {
+        Forced::Up => "ForcedUp",
+        Forced::Down => "ForcedDown",
+        Forced::Drain => "Drained",
+    });
+    match forced.or(view.drain.as_ref().map(|_| "Drained")) {
+        Some(word) => format!("{},{word}", view.status),
+        None => view.status.to_string(),
+    }
 }
 
 fn cluster_problems(view: &ClusterView) -> Vec<String> {

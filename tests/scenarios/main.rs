@@ -6,6 +6,7 @@
 mod federation_v1;
 mod holding;
 mod hosts;
+mod live;
 mod random;
 mod steering;
 mod world;

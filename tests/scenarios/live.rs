@@ -1,0 +1,336 @@
+//! The classic case with everything real: a process as a user starts it, backends that listen and
+//! stop listening, dig with client subnets, and the commands that operators type.
+
+use serde_json::Value;
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+const NAME: &str = "shop.default.fed.svc.example.com";
+const DE: &str = "2.160.0.0/24";
+const US: &str = "3.80.0.0/24";
+const JP: &str = "133.11.0.0/24";
+const BR: &str = "200.160.0.0/24";
+const NOWHERE: &str = "192.0.2.0/24";
+
+/// An HTTP server that can be stopped and started again at its address.
+struct Backend {
+    address: SocketAddr,
+    running: Option<(Arc<AtomicBool>, JoinHandle<()>)>,
+}
+
+impl Backend {
+    fn start(&mut self) {
+        let listener = TcpListener::bind(self.address).unwrap();
+        self.serve(listener);
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        listener.set_nonblocking(true).unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    Ok((mut stream, _)) => {
+                        stream.set_nonblocking(false).unwrap();
+                        stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+                        let _ = stream.read(&mut [0; 1024]);
+                        let _ = stream.write_all(
+                            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                        );
+                    }
+                    Err(_) => thread::sleep(Duration::from_millis(2)),
+                }
+            }
+        });
+        self.running = Some((stop, thread));
+    }
+
+    fn stop(&mut self) {
+        if let Some((stop, thread)) = self.running.take() {
+            stop.store(true, Ordering::Relaxed);
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Backends of aws, azure and gke, on one port.
+fn backends(third: u8) -> [Backend; 3] {
+    loop {
+        let ip = |cluster: u8| Ipv4Addr::new(127, 41, third, cluster);
+        let first = TcpListener::bind((ip(1), 0)).unwrap();
+        let port = first.local_addr().unwrap().port();
+        // Ports below are not checked unless an operator says so; nor are some above.
+        let others = [2, 3].map(|cluster| TcpListener::bind((ip(cluster), port)));
+        let [Ok(second), Ok(third)] = others else { continue };
+        return [first, second, third].map(|listener| {
+            let mut own = Backend { address: listener.local_addr().unwrap(), running: None };
+            own.serve(listener);
+            own
+        });
+    }
+}
+
+/// A configuration directory with the classic policy.
+fn directory(backends: &[Backend; 3]) -> tempfile::TempDir {
+    let place = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        let path = place.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let head = "apiVersion: meridian.dev/v1alpha1\n";
+    let federation = "kind: Federation\nmetadata: {name: fed}\nspec: {zone: example.com, nameServers: \
+                      [{name: ns1.example.com, addresses: [127.0.0.1]}], allowTargets: [127.0.0.0/8]}\n";
+    write("federation.yaml", format!("{head}{federation}"));
+    let port = backends[0].address.port();
+    for ((cluster, region), backend) in
+        [("aws", "us-west-2"), ("azure", "westeurope"), ("gke", "asia-east1")].iter().zip(backends)
+    {
+        let member = format!(
+            "{head}kind: MemberCluster\nmetadata: {{name: {cluster}}}\nspec: {{access: {{directory: {cluster}}}}}\n"
+        );
+        write(&format!("{cluster}.yaml"), member);
+        let ip = backend.address.ip();
+        write(
+            &format!("{cluster}/objects.yaml"),
+            format!(
+                "apiVersion: v1\nkind: Node\nmetadata: {{name: n, labels: {{topology.kubernetes.io/region: \
+                 {region}, topology.kubernetes.io/zone: {region}-a}}}}\n---\napiVersion: v1\nkind: \
+                 Service\nmetadata: {{name: shop, namespace: default}}\nspec: {{type: LoadBalancer, ports: \
+                 [{{port: {port}}}]}}\nstatus: {{loadBalancer: {{ingress: [{{ip: {ip}}}]}}}}\n"
+            ),
+        );
+    }
+    write(
+        "policy.yaml",
+        format!(
+            "{head}kind: TrafficPolicy\nmetadata: {{name: shop, namespace: default}}\nspec:\n  targets: \
+             [{{kind: Service, name: shop}}]\n  order:\n    geo:\n      map:\n        - {{continents: [EU], \
+             clusters: [azure, aws, gke]}}\n        - {{continents: [NA], clusters: [aws, azure, gke]}}\n        \
+             - {{continents: [AS], clusters: [gke, aws, azure]}}\n      default: [aws, azure, gke]\n  health: \
+             {{protocol: http, interval: 1s, timeout: 500ms, fall: 2, rise: 2}}\n"
+        ),
+    );
+    place
+}
+
+/// A process at work.
+struct Meridian {
+    child: Child,
+    port: u16,
+    server: String,
+}
+
+impl Meridian {
+    /// Ready, and every backend checked.
+    fn start(config: &Path, more: &[&str]) -> Self {
+        let own = Self::begin(config, more);
+        own.until(DE, 2);
+        own
+    }
+
+    fn begin(config: &Path, more: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_meridian"))
+            .args(["run", "--config", config.to_str().unwrap()])
+            .args(["--dns-listen", "127.0.0.1:0", "--web-listen", "127.0.0.1:0"])
+            .args(["--probe-allow", "127.0.0.0/8"])
+            .args(more)
+            .env("RUST_LOG", "info")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let (mut port, mut server) = (None, None);
+        while port.is_none() || server.is_none() {
+            let line = lines.next().expect("it says where it listens");
+            let after = |words: &str| line.split(words).nth(1).map(str::to_owned);
+            port = port
+                .or_else(|| after("serving DNS on 127.0.0.1:")?.split(' ').next()?.parse().ok());
+            server = server.or_else(|| after("web listener on "));
+        }
+        thread::spawn(move || lines.for_each(drop));
+        Self { child, port: port.unwrap(), server: server.unwrap() }
+    }
+
+    fn dig(&self, net: &str, options: &[&str]) -> String {
+        let output = Command::new("dig")
+            .args(["@127.0.0.1", "-p", &self.port.to_string(), "+timeout=2", "+tries=3"])
+            .args(options)
+            .args([&format!("+subnet={net}"), NAME])
+            .output()
+            .expect("dig is installed by tests/setup.sh");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Which cluster's address is answered: its last octet; aws, azure, gke from 1.
+    fn gets(&self, net: &str) -> Option<u8> {
+        self.dig(net, &["+short"]).trim().rsplit('.').next()?.parse().ok()
+    }
+
+    /// Waits until those clients get that cluster; how long that took.
+    fn until(&self, net: &str, cluster: u8) -> Duration {
+        let from = Instant::now();
+        loop {
+            let got = self.gets(net);
+            if got == Some(cluster) {
+                return from.elapsed();
+            }
+            assert!(from.elapsed() < Duration::from_secs(30), "{net} gets {got:?}, not {cluster}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn cli(&self, args: &[&str]) -> (bool, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_meridian"))
+            .args(args)
+            .args(["--server", &self.server])
+            .output()
+            .unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(text).unwrap())
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        let (well, text) = self.cli(&[args, &["-o", "json"]].concat());
+        assert!(well, "{text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn end(mut self) {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-INT", &pid]).status().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Meridian {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn each_part_of_the_world_gets_its_cluster_and_the_next_when_that_stops() {
+    let mut backends = backends(1);
+    let config = directory(&backends);
+    let meridian = Meridian::start(config.path(), &["--no-state"]);
+    assert_eq!([DE, US, JP, BR, NOWHERE].map(|net| meridian.gets(net)), [2, 1, 3, 1, 1].map(Some));
+    let whole = meridian.dig(DE, &[]);
+    assert!(whole.contains("CLIENT-SUBNET: 2.160.0.0/24/12"), "{whole}");
+
+    // azure's backend stops: Europe moves to aws, in the time that is stated.
+    let stated = meridian.json(&["drill", NAME, "--down", "azure"]);
+    let detection = Duration::from_secs(stated["names"][0]["detection"].as_u64().unwrap() + 1);
+    backends[1].stop();
+    let took = meridian.until(DE, 1);
+    assert!(took <= detection, "{took:?}, where {detection:?} is stated");
+    assert_eq!([US, JP, BR].map(|net| meridian.gets(net)), [1, 3, 1].map(Some));
+    let (_, text) = meridian.cli(&["explain", NAME, "--client", DE]);
+    assert!(text.contains("refused") && text.contains("aws*"), "{text}");
+
+    // aws's too: Europe moves to gke; then all are down, and the answers stay.
+    backends[0].stop();
+    meridian.until(DE, 3);
+    backends[2].stop();
+    meridian.until(DE, 2);
+    assert_eq!([US, JP, BR].map(|net| meridian.gets(net)), [1, 3, 1].map(Some));
+    let (_, text) = meridian.cli(&["explain", NAME, "--client", DE]);
+    assert!(text.contains("fail open"), "{text}");
+
+    // One comes back and gets everybody.
+    backends[2].start();
+    meridian.until(DE, 3);
+    meridian.until(BR, 3);
+    meridian.end();
+}
+
+#[test]
+fn operators_ask_what_if_and_drain_and_are_stopped_from_draining_the_last() {
+    let backends = backends(2);
+    let config = directory(&backends);
+    let meridian = Meridian::start(config.path(), &["--no-state"]);
+
+    let supposed = meridian.json(&["explain", NAME, "--client", DE, "--at", "azure=down"]);
+    assert_eq!(supposed["steering"]["ipv4"]["chosen"][0], "aws");
+    assert_eq!(meridian.gets(DE), Some(2), "nothing was changed");
+
+    // The line that it prints asks the same.
+    let shown = meridian.json(&["explain", NAME, "--client", "2.160.0.77"]);
+    assert_eq!(shown["place"]["location"]["country"], "DE");
+    let line: Vec<&str> =
+        shown["dig"].as_array().unwrap().iter().map(|own| own.as_str().unwrap()).collect();
+    let port = meridian.port.to_string();
+    let output =
+        Command::new("dig").args(["@127.0.0.1", "-p", &port, "+short"]).args(line).output();
+    let got = String::from_utf8(output.unwrap().stdout).unwrap();
+    assert_eq!(got.trim(), shown["ipv4"]["answer"][0]["data"][0].as_str().unwrap());
+
+    let drill = meridian.json(&["drill", "--down", "azure"]);
+    let germany = drill["countries"].as_array().unwrap().iter().find(|own| own["country"] == "DE");
+    let germany = germany.unwrap();
+    assert!(germany["before"]["azure"].as_f64().unwrap() > 0.999, "{germany}");
+    assert!(germany["after"]["aws"].as_f64().unwrap() > 0.999, "{germany}");
+
+    let (well, text) = meridian.cli(&["drain", "azure", "--for", "2h", "--reason", "upgrade"]);
+    assert!(well && text.contains("drained"), "{text}");
+    meridian.until(DE, 1);
+    let (_, clusters) = meridian.cli(&["get", "clusters"]);
+    assert!(clusters.contains("Ready,Drained"), "{clusters}");
+    assert!(meridian.cli(&["drain", "gke", "--reason", "upgrade"]).0);
+    let (well, text) = meridian.cli(&["drain", "aws", "--reason", "upgrade"]);
+    assert!(!well && text.contains("nothing was changed") && text.contains(NAME), "{text}");
+    assert_eq!(meridian.gets(DE), Some(1));
+    let (well, _) = meridian.cli(&["drain", "aws", "--reason", "upgrade", "--force"]);
+    assert!(well);
+    meridian.until(DE, 2);
+    for cluster in ["aws", "azure", "gke"] {
+        assert!(meridian.cli(&["undrain", cluster]).0);
+    }
+    assert_eq!([DE, US, JP].map(|net| meridian.gets(net)), [2, 1, 3].map(Some));
+    let (well, text) = meridian.cli(&["undrain", "aws"]);
+    assert!(!well && text.contains("neither drained nor forced"), "{text}");
+    let (well, text) = meridian.cli(&["drain", "aws", "--reason", ""]);
+    assert!(!well && text.contains("reason"), "{text}");
+    let (well, text) = meridian.cli(&["drain", "asw", "--reason", "x"]);
+    assert!(!well && text.contains("members are aws, azure, gke"), "{text}");
+    meridian.end();
+}
+
+#[test]
+fn drains_and_verdicts_are_there_after_a_restart() {
+    let mut backends = backends(3);
+    let (config, state) = (directory(&backends), tempfile::tempdir().unwrap());
+    let state = ["--state-dir", state.path().to_str().unwrap()];
+    let meridian = Meridian::start(config.path(), &state);
+    assert!(meridian.cli(&["drain", "azure", "--reason", "upgrade"]).0);
+    meridian.until(DE, 1);
+    backends[0].stop();
+    meridian.until(DE, 3);
+    meridian.end();
+    let meridian = Meridian::begin(config.path(), &state);
+    // The first answer that there is: nothing has been learnt anew.
+    let first = std::iter::repeat_with(|| meridian.gets(DE)).flatten().next();
+    assert_eq!(first, Some(3));
+    assert!(meridian.cli(&["undrain", "azure"]).0);
+    meridian.until(DE, 2);
+    meridian.end();
+}
