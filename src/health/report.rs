@@ -28,6 +28,9 @@ pub struct ReportedVote {
     pub up: bool,
     /// Milliseconds since the check that it rests on.
     pub age: u64,
+    /// Milliseconds from that check until it could be another.
+    #[serde(default)]
+    pub flips_in: u64,
 }
 
 /// Why a report is not taken in.
@@ -58,12 +61,18 @@ pub enum ReportError {
 }
 
 impl Report {
-    pub(super) fn vote(target: Arc<str>, up: bool, age: Duration) -> ReportedVote {
-        ReportedVote { target, up, age: u64::try_from(age.as_millis()).unwrap_or(u64::MAX) }
+    pub(super) fn vote(
+        target: Arc<str>,
+        up: bool,
+        age: Duration,
+        flips_in: Duration,
+    ) -> ReportedVote {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        ReportedVote { target, up, age: millis(age), flips_in: millis(flips_in) }
     }
 
     /// Its votes, when they can be taken in.
-    pub(super) fn check(&self) -> Result<Vec<(Arc<str>, bool, Duration)>, ReportError> {
+    pub(super) fn check(&self) -> Result<&[ReportedVote], ReportError> {
         if self.votes.len() > VOTES {
             return Err(ReportError::TooLong { count: self.votes.len(), most: VOTES });
         }
@@ -71,9 +80,7 @@ impl Report {
         if let Some(octets) = long {
             return Err(ReportError::LongTarget { octets, most: OCTETS });
         }
-        let vote =
-            |own: &ReportedVote| (own.target.clone(), own.up, Duration::from_millis(own.age));
-        Ok(self.votes.iter().map(vote).collect())
+        Ok(&self.votes)
     }
 }
 
@@ -81,14 +88,17 @@ impl Report {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heard {
     pub(super) up: bool,
+    /// From its check until it could be another.
+    pub(super) flips_in: Duration,
     /// When its check ended, by our clock.
     at: Instant,
 }
 
 impl Heard {
     /// `None` for one that is older than anything that counts.
-    pub(super) fn new(up: bool, age: Duration, now: Instant) -> Option<Self> {
-        Some(Self { up, at: now.checked_sub(age)? })
+    pub(super) fn new(vote: &ReportedVote, now: Instant) -> Option<Self> {
+        let at = now.checked_sub(Duration::from_millis(vote.age))?;
+        Some(Self { up: vote.up, flips_in: Duration::from_millis(vote.flips_in), at })
     }
 
     pub(super) fn is_fresh(&self, at: Instant, interval: Duration) -> bool {

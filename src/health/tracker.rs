@@ -10,7 +10,7 @@
 
 use super::{
     Outcome, Target,
-    report::{Heard, Report, ReportError},
+    report::{Heard, Report, ReportError, ReportedVote},
     saved::{Saved, SavedVerdict},
     vote::Vote,
 };
@@ -205,7 +205,8 @@ impl Tracker {
             let heard =
                 entry.vote.heard.filter(|_| entry.vote.is_fresh(at.mono, target.check.interval))?;
             let age = at.mono.saturating_duration_since(heard);
-            Some(Report::vote(entry.id.clone(), entry.vote.up?, age))
+            let flips_in = entry.vote.flips_in(&target.check);
+            Some(Report::vote(entry.id.clone(), entry.vote.up?, age, flips_in))
         };
         Report { isolated: self.isolated, votes: self.entries.iter().filter_map(fresh).collect() }
     }
@@ -222,17 +223,17 @@ impl Tracker {
     ) -> Result<Vec<Target>, ReportError> {
         let votes = report.check()?;
         let name: Arc<str> = vantage.into();
-        let isolated = report.isolated || finds_all_down(&votes);
+        let isolated = report.isolated || finds_all_down(votes);
         if self.vantages.len() >= VANTAGES && !self.vantages.contains_key(&name) {
             return Err(ReportError::TooManyVantages { most: VANTAGES });
         }
         self.vantages.insert(name.clone(), Vantage { heard: at.mono, isolated });
         self.isolated = self.is_isolated(at);
         let mut touched = Vec::new();
-        for (id, up, age) in votes {
-            let Some(target) = self.by_id.get(&*id) else { continue };
+        for vote in votes {
+            let Some(target) = self.by_id.get(&*vote.target) else { continue };
             let Some(entry) = self.entries.get_mut(target) else { continue };
-            if let Some(heard) = Heard::new(up, age, at.mono) {
+            if let Some(heard) = Heard::new(vote, at.mono) {
                 entry.others.insert(name.clone(), heard);
             }
             if entry.settle(at, target, &self.settings, &self.vantages, self.isolated) {
@@ -359,15 +360,27 @@ impl Entry {
         vantages: &BTreeMap<Arc<str>, Vantage>,
         isolated: bool,
     ) -> Count {
-        let fresh = self.vote.is_fresh(at.mono, target.check.interval) && !isolated;
-        let own = self.vote.up.filter(|_| fresh);
-        let counted = |name: &Arc<str>| vantages.get(name).is_some_and(|own| !own.isolated);
-        let others = self.others.iter().filter(|(name, _)| counted(name)).map(|(_, own)| own.up);
         let mut count = Count::default();
-        for up in own.into_iter().chain(others) {
+        for (up, _) in self.votes(at, target, vantages, isolated) {
             *(if up { &mut count.up } else { &mut count.down }) += 1;
         }
         count
+    }
+
+    /// The votes that count, each with the time from its check until it could be another.
+    fn votes(
+        &self,
+        at: Moment,
+        target: &Target,
+        vantages: &BTreeMap<Arc<str>, Vantage>,
+        isolated: bool,
+    ) -> impl Iterator<Item = (bool, Duration)> {
+        let fresh = self.vote.is_fresh(at.mono, target.check.interval) && !isolated;
+        let own = self.vote.up.filter(|_| fresh);
+        let own = own.map(|up| (up, self.vote.flips_in(&target.check)));
+        let counted = |name: &Arc<str>| vantages.get(name).is_some_and(|own| !own.isolated);
+        let others = self.others.iter().filter(move |(name, _)| counted(name));
+        own.into_iter().chain(others.map(|(_, own)| (own.up, own.flips_in)))
     }
 
     fn fall(&mut self, at: Moment, settings: &Settings) {
@@ -405,16 +418,29 @@ impl Entry {
             state: self.state,
             since: self.since.wall,
             ramp,
-            flips_in: self.flips_in(at, target),
+            flips_in: self.flips_in(at, target, tracker),
             reason: self.reason(at, target, tracker, ramp),
         }
     }
 
-    fn flips_in(&self, at: Moment, target: &Target) -> Option<Duration> {
+    /// As soon as so many votes could turn that the verdict would, and a hold-down is over.
+    fn flips_in(&self, at: Moment, target: &Target, tracker: &Tracker) -> Option<Duration> {
         if self.vote.unmade.is_some() && self.others.is_empty() {
             return None;
         }
-        let soonest = self.vote.flips_in(&target.check);
+        let up = self.state != State::Down;
+        let votes = self.votes(at, target, &tracker.vantages, tracker.isolated);
+        let (mut with, against): (Vec<_>, Vec<_>) = votes.partition(|(own, _)| *own == up);
+        let all = with.len() + against.len();
+        let quorum = tracker.settings.quorum.unwrap_or(all / 2 + 1);
+        let needed = match self.state {
+            State::Unknown => 0,
+            State::Up => quorum.saturating_sub(against.len()),
+            State::Down => (with.len() + 1).saturating_sub(quorum),
+        };
+        with.sort_by_key(|(_, time)| *time);
+        let last = needed.checked_sub(1).and_then(|at| with.get(at));
+        let soonest = last.map_or(Duration::ZERO, |(_, time)| *time);
         let held = self.held_until.filter(|_| self.state == State::Down);
         let held = held.map(|until| until.saturating_duration_since(at.mono));
         Some(soonest.max(held.unwrap_or_default()))
@@ -464,8 +490,8 @@ impl Entry {
 }
 
 /// Whether a vantage finds nothing up among enough to tell.
-fn finds_all_down(votes: &[(Arc<str>, bool, Duration)]) -> bool {
-    votes.len() >= ISOLATION && votes.iter().all(|(_, up, _)| !up)
+fn finds_all_down(votes: &[ReportedVote]) -> bool {
+    votes.len() >= ISOLATION && votes.iter().all(|vote| !vote.up)
 }
 
 /// How far a slow start is, in steps.
