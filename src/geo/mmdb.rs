@@ -6,6 +6,7 @@ use super::{
     RecordId, continent_of,
     database::{Database, DatabaseError, Info, completed},
     ranges::Ranges,
+    tree,
 };
 use crate::model::Location;
 use ipnet::IpNet;
@@ -15,6 +16,9 @@ use serde::de::DeserializeOwned;
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 pub(super) fn read(bytes: Vec<u8>, name: &str) -> Result<Database, DatabaseError> {
+    let metadata = Reader::from_source(bytes.as_slice()).map_err(|error| unreadable(&error))?;
+    let metadata = metadata.metadata();
+    tree::check(&bytes, metadata.node_count, metadata.record_size)?;
     let reader = Reader::from_source(bytes).map_err(|error| unreadable(&error))?;
     let metadata = reader.metadata();
     let seconds = i64::try_from(metadata.build_epoch).ok();
@@ -52,14 +56,7 @@ type Key = (Option<Arc<str>>, Option<Arc<str>>, Option<Arc<str>>, Option<(u64, u
 impl Walk {
     fn all(&mut self, reader: &Reader<Vec<u8>>) -> Result<(), DatabaseError> {
         let networks = reader.networks(WithinOptions::default()).map_err(|error| broken(&error))?;
-        // A tree has at most one network more than nodes; what has more is no tree, and walking
-        // it may never end.
-        let most = usize::try_from(reader.metadata().node_count).unwrap_or(usize::MAX);
-        for (count, found) in networks.enumerate() {
-            if count > most {
-                let text = format!("its {most} nodes lead to more than {most} networks");
-                return Err(DatabaseError::Broken(text));
-            }
+        for found in networks {
             let found = found.map_err(|error| broken(&error))?;
             let network = found.network().map_err(|error| broken(&error))?;
             let network = IpNet::new(network.ip(), network.prefix());

@@ -10,6 +10,7 @@ mod ranges;
 mod region;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 pub use compact::pack;
 pub use country::{continent_of, countries, point_of};
