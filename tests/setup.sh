@@ -19,12 +19,21 @@ if [ "${1:-}" = cargo-deny ]; then
 fi
 
 missing=()
-for need in dig:bind9-dnsutils kdig:knot-dnsutils named-checkzone:bind9-utils; do
+for need in dig:bind9-dnsutils kdig:knot-dnsutils named-checkzone:bind9-utils \
+  /usr/sbin/gdnsd:gdnsd /usr/sbin/knotd:knot mmdblookup:mmdb-bin; do
   command -v "${need%%:*}" >/dev/null || missing+=("${need##*:}")
 done
+if ! ls /usr/lib/*/knot/modules-*/geoip.so >/dev/null 2>&1; then missing+=(knot-module-geoip); fi
 if [ ${#missing[@]} -gt 0 ]; then
   if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     apt-get update -qq
+    # The tests start servers themselves; Debian's packages must not start one on port 53.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+      printf '#!/bin/sh\nexit 101\n' >"$policy"
+      chmod 755 "$policy"
+      trap 'rm -f "$policy"' EXIT
+    fi
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
   else
     echo "install ${missing[*]} (Debian's names) to run the tests that use them" >&2

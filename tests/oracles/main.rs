@@ -4,5 +4,9 @@
     clippy::unwrap_used,
     reason = "clippy lets only functions marked #[test] unwrap, not their helpers"
 )]
+#![allow(missing_docs, unreachable_pub)] // a test binary has no public side
 
 mod ecs;
+mod geoip;
+#[path = "../support/mmdb.rs"]
+mod mmdb;
