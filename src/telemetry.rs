@@ -143,7 +143,7 @@ impl Metrics {
         self.generation.set(signed(snapshot.generation.0));
         self.problems.set(signed(snapshot.problems.len() as u64));
         let built = snapshot.geography.as_ref().and_then(|database| database.info().built);
-        self.geography.set(built.map_or(0, |built| built.as_second()));
+        self.geography.set(built.map_or(0, jiff::Timestamp::as_second));
         for zone in snapshot.zones.iter() {
             let name = zone.apex().to_string();
             self.serial.with_label_values(&[&name]).set(i64::from(zone.serial().0));

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// The answer as text.
 pub(super) fn text(server: &Server, path: &str, query: &[(&str, &str)]) -> anyhow::Result<String> {
-    send(server, path, query, |client, url| client.get(url))
+    send(server, path, query, reqwest::Client::get)
 }
 
 /// Has something done; the outcome as a value.
@@ -20,7 +20,7 @@ pub(super) fn post<T: DeserializeOwned>(
 
 /// Has something ended; the outcome as a value.
 pub(super) fn delete<T: DeserializeOwned>(server: &Server, path: &str) -> anyhow::Result<T> {
-    value(&send(server, path, &[], |client, url| client.delete(url))?)
+    value(&send(server, path, &[], reqwest::Client::delete)?)
 }
 
 fn send(

@@ -97,7 +97,7 @@ fn location(place: &Place) -> String {
     let own = &place.location;
     let known = [&own.continent, &own.country, &own.subdivision];
     let mut words: Vec<String> =
-        known.iter().filter_map(|word| word.as_ref()).map(|word| word.to_string()).collect();
+        known.iter().filter_map(|word| word.as_ref()).map(ToString::to_string).collect();
     if let Some((north, east)) = own.coordinates {
         let about = if own.approximate { "about " } else { "" };
         words.push(format!("{about}{north:.1},{east:.1}"));

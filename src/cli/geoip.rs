@@ -186,7 +186,7 @@ struct Updated {
 fn update(args: &UpdateArgs) -> anyhow::Result<()> {
     let files = match &args.source {
         Some(source) => vec![download(source)?],
-        None => args.file.iter().map(|path| file(path)).collect::<anyhow::Result<_>>()?,
+        None => args.file.iter().map(file).collect::<anyhow::Result<_>>()?,
     };
     let after = read(&files)?;
     // What is in force may itself be broken: then anything that can be read is better.

@@ -179,7 +179,7 @@ impl Worlds {
     fn new(database: Option<Arc<Database>>) -> Self {
         let database = database.or_else(|| Some(Database::embedded()));
         let mut sizes = BTreeMap::new();
-        for (first, last, country) in database.iter().flat_map(|own| ranges(own)) {
+        for (first, last, country) in database.iter().flat_map(ranges) {
             *sizes.entry(country).or_insert(0.0) += size(first, last);
         }
         Self { database, sizes, shapes: HashMap::new() }
@@ -242,7 +242,7 @@ impl Worlds {
             Some((first, last, class))
         });
         let mut leaf = leaves.next();
-        for (first, last, country) in self.database.iter().flat_map(|own| ranges(own)) {
+        for (first, last, country) in self.database.iter().flat_map(ranges) {
             let mut from = first;
             while from <= last {
                 while leaf.is_some_and(|(_, end, _)| end < from) {

@@ -2,6 +2,7 @@
 //! that may be believed. Pure: time is an argument.
 
 mod check;
+mod entry;
 mod report;
 mod saved;
 #[cfg(test)]

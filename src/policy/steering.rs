@@ -134,7 +134,7 @@ impl Steering {
                 let own = all.iter().filter(|ip| ip.is_ipv6() == v6).copied().collect();
                 Some(Variant::Addresses(own))
             }
-            alias => Some(alias.clone()),
+            alias @ Variant::Alias(_) => Some(alias.clone()),
         }
     }
 

@@ -270,7 +270,7 @@ fn a_fence_denies_by_network_and_a_place_that_is_not_known_is_not_allowed() {
     assert_eq!(answer(&steering, "10.2.1.0/24"), [v4(0)]);
     let without = steering.with(|own| {
         if own.candidate.site == 0 {
-            own.candidate.score = 0
+            own.candidate.score = 0;
         }
     });
     assert_eq!(answer(&without, "99.1.1.0/24"), [v4(2)]);
@@ -696,7 +696,7 @@ fn a_cluster_that_leaves_takes_only_its_own_clients_along() {
     let three = steering_of(sticky(), &SIX, four[..3].to_vec());
     let heavier = all.with(|own| {
         if own.candidate.site == 3 {
-            own.candidate.weight = 40
+            own.candidate.weight = 40;
         }
     });
     let of = |own: &Steering, at| own.addresses(false, &own.decide(false, &nth(at)).unwrap())[0];

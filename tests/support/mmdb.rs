@@ -1,5 +1,7 @@
 //! Writes MaxMind DB files for tests (MaxMind DB file format specification 2.0).
 
+#![allow(dead_code, reason = "each test that takes it in uses a part")]
+
 use std::{collections::BTreeMap, net::IpAddr};
 
 /// A value of the data section.
@@ -18,9 +20,9 @@ pub(crate) enum Value {
     /// 64 bits.
     Long(u64),
     /// In this order.
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// In this order.
-    Map(Vec<(String, Value)>),
+    Map(Vec<(String, Self)>),
 }
 
 /// A map from literal keys.
