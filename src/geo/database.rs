@@ -166,7 +166,8 @@ impl Database {
 }
 
 /// Adds what a country alone tells: its continent, and a point where there is none.
-pub(super) fn completed(mut location: Location) -> Location {
+#[must_use]
+pub fn completed(mut location: Location) -> Location {
     let country = location.country.as_deref();
     if location.continent.is_none() {
         location.continent = country.and_then(continent_of).map(Into::into);

@@ -14,6 +14,6 @@ mod tree;
 
 pub use compact::pack;
 pub use country::{continent_of, countries, point_of};
-pub use database::{Database, DatabaseError, Info, RecordId};
+pub use database::{Database, DatabaseError, Info, RecordId, completed};
 pub use map::{CAP_V4, CAP_V6, Class, GeoMap, Match};
 pub use region::{Region, region};

@@ -37,7 +37,7 @@ pub(in crate::config) fn federation(
     let federation = Federation {
         name: FederationName(name.into()),
         ttl: ttl.unwrap_or(if served { Ttl::SERVED } else { Ttl::WRITTEN }),
-        min_ttl: Ttl::LEAST,
+        min_ttl: findings.ttl("spec.minTtl", spec.min_ttl).unwrap_or(Ttl::LEAST),
         clusters: spec
             .clusters
             .as_ref()

@@ -283,6 +283,7 @@ fn empty_federation() -> FederationSpec {
         name_servers: Vec::new(),
         soa: None,
         ttl: None,
+        min_ttl: None,
         master_file: None,
         serve: None,
         publish: Vec::new(),

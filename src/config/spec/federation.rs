@@ -37,6 +37,10 @@ pub struct FederationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
     pub ttl: Option<u32>,
+    /// Seconds that answers are shortened to at least while health may turn; 5 when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
+    pub min_ttl: Option<u32>,
     /// A master file (RFC 1035) with static records of the zone, beside this file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub master_file: Option<String>,

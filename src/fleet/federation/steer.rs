@@ -183,5 +183,5 @@ fn place(cluster: &Cluster) -> Location {
         let mut regions = cluster.localities().filter_map(|own| geo::region(&own.region));
         regions.next().map(|region| region.location())
     };
-    cluster.member.location.clone().or_else(known).unwrap_or_default()
+    geo::completed(cluster.member.location.clone().or_else(known).unwrap_or_default())
 }
