@@ -102,10 +102,12 @@ impl Heard {
     }
 
     pub(super) fn is_fresh(&self, at: Instant, interval: Duration) -> bool {
-        at.saturating_duration_since(self.at) < interval * FRESH
+        at.saturating_duration_since(self.at) < interval * FRESH + ON_THE_WAY
     }
 }
 
+/// How long a vote may be under way: reports are asked for every other second.
+const ON_THE_WAY: Duration = Duration::from_secs(5);
 /// Targets of the largest fleets, several times over.
 const VOTES: usize = 200_000;
 /// Address, host, path and expected text at their longest.

@@ -1,6 +1,7 @@
 //! The classic case with everything real: a process as a user starts it, backends that listen and
 //! stop listening, dig with client subnets, and the commands that operators type.
 
+use crate::mmdb;
 use serde_json::Value;
 use std::{
     fs,
@@ -214,6 +215,16 @@ impl Meridian {
         serde_json::from_str(&text).unwrap()
     }
 
+    fn http(&self, path: &str) -> (bool, String) {
+        let address = self.server.trim_start_matches("http://");
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        let ask = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(ask.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        (text.starts_with("HTTP/1.1 200"), text)
+    }
+
     fn end(mut self) {
         let pid = self.child.id().to_string();
         Command::new("kill").args(["-INT", &pid]).status().unwrap();
@@ -333,4 +344,119 @@ fn drains_and_verdicts_are_there_after_a_restart() {
     assert!(meridian.cli(&["undrain", "azure"]).0);
     meridian.until(DE, 2);
     meridian.end();
+}
+
+#[test]
+fn another_database_is_taken_up_while_it_runs_and_a_broken_one_is_not() {
+    let backends = backends(4);
+    let (config, state) = (directory(&backends), tempfile::tempdir().unwrap());
+    let state = state.path().to_str().unwrap();
+    let meridian = Meridian::start(config.path(), &["--state-dir", state]);
+    let file = config.path().join("other.mmdb");
+    let country = |code| mmdb::map([("country_code", mmdb::text(code))]);
+    // The world upside down: what is in Germany elsewhere is in Japan here.
+    let networks = [
+        ("2.160.0.0".parse().unwrap(), 12, country("JP")),
+        ("133.11.0.0".parse().unwrap(), 16, country("DE")),
+    ];
+    fs::write(&file, mmdb::write("upside-down", 4, &networks)).unwrap();
+    let geoip = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_meridian"))
+            .arg("geoip")
+            .args(args)
+            .args(["--state-dir", state])
+            .output()
+            .unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.success(), text)
+    };
+    let update = ["update", "--file", file.to_str().unwrap()];
+    let (well, text) = geoip(&update);
+    assert!(!well && text.contains("less than half; nothing was changed"), "{text}");
+    assert_eq!(meridian.gets(DE), Some(2));
+    let (well, text) = geoip(&[&update[..], &["--force"]].concat());
+    assert!(well, "{text}");
+    meridian.until(DE, 3);
+    meridian.until(JP, 2);
+    let (_, text) = geoip(&["lookup", "2.160.0.1"]);
+    assert!(text.contains("JP") && text.contains("other.mmdb of 2026-06-17"), "{text}");
+    let (_, text) = meridian.cli(&["explain", NAME, "--client", DE]);
+    assert!(text.contains("AS JP") && text.contains("other.mmdb"), "{text}");
+
+    // One that is cut short is refused by the command, and by the process if somebody copies it.
+    let whole = fs::read(&file).unwrap();
+    fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let (well, text) = geoip(&[&update[..], &["--force"]].concat());
+    assert!(!well && text.contains("nothing was changed"), "{text}");
+    fs::write(Path::new(state).join("geoip/other.mmdb"), &whole[..whole.len() / 2]).unwrap();
+    let (_, metrics) = meridian.http("/metrics");
+    assert!(metrics.contains("meridian_geo_database_built_seconds 1781654400"), "{metrics}");
+    thread::sleep(Duration::from_secs(6));
+    assert_eq!([DE, JP].map(|net| meridian.gets(net)), [3, 2].map(Some));
+    meridian.end();
+}
+
+#[test]
+fn a_database_comes_over_http_and_a_server_without_it_changes_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let country = |code| mmdb::map([("country_code", mmdb::text(code))]);
+    let file = mmdb::write("small", 4, &[("192.0.2.0".parse().unwrap(), 24, country("DE"))]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = thread::spawn(move || {
+        for stream in listener.incoming().take(2) {
+            let mut stream = stream.unwrap();
+            let mut asked = [0; 1024];
+            let length = stream.read(&mut asked).unwrap();
+            let found = asked[..length].starts_with(b"GET /small.mmdb ");
+            let status = if found { "200 OK" } else { "404 Not Found" };
+            let body: &[u8] = if found { &file } else { b"<html>no</html>" };
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+        }
+    });
+    let update = |path: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_meridian"))
+            .args(["geoip", "update", "--force", "--source", &format!("http://{address}/{path}")])
+            .args(["--state-dir", state.path().to_str().unwrap()])
+            .env("no_proxy", "127.0.0.1")
+            .output()
+            .unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.success(), text)
+    };
+    let (well, text) = update("absent.mmdb");
+    assert!(!well && text.contains("404") && text.contains("nothing was changed"), "{text}");
+    assert!(!state.path().join("geoip").exists());
+    let (well, text) = update("small.mmdb");
+    assert!(well && text.contains("small.mmdb"), "{text}");
+    assert!(state.path().join("geoip/small.mmdb").exists());
+    server.join().unwrap();
+}
+
+#[test]
+fn two_vantage_points_tell_each_other_what_they_find() {
+    let mut backends = backends(5);
+    let config = directory(&backends);
+    let one = Meridian::start(config.path(), &["--no-state"]);
+    let other = Meridian::start(config.path(), &["--no-state", "--vantage", &one.server]);
+    backends[1].stop();
+    other.until(DE, 1);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (_, text) = other.cli(&["get", "endpoints"]);
+        if text.contains("2 of 2 vantage points find it down") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{text}");
+        thread::sleep(Duration::from_millis(100));
+    }
+    // Without the other, it goes on alone once what it heard is too old.
+    one.end();
+    backends[1].start();
+    other.until(DE, 2);
+    other.end();
 }

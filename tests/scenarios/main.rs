@@ -7,6 +7,8 @@ mod federation_v1;
 mod holding;
 mod hosts;
 mod live;
+#[path = "../support/mmdb.rs"]
+mod mmdb;
 mod random;
 mod steering;
 mod world;
