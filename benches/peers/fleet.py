@@ -1,6 +1,8 @@
 """Writes peers.py's fleet as manifests for Meridian, and a country database for the others.
 
-    fleet.py DIRECTORY SERVICES
+    fleet.py DIRECTORY SERVICES [steered]
+
+`steered` gives each service a TrafficPolicy of its own, with the map that the others have.
 """
 import os, sys
 from mmdb_writer import MMDBWriter
@@ -26,6 +28,16 @@ for name, region, zone, net in CLUSTERS:
         for i in range(services):
             f.write(f"---\nkind: Service\nmetadata: {{name: svc{i}, namespace: default}}\n"
                     f"spec: {{type: LoadBalancer}}\nstatus: {{loadBalancer: {{ingress: [{{ip: {net}{1 + i % 250}}}]}}}}\n")
+
+if sys.argv[3:] == ["steered"]:
+    with open(f"{place}/config/policies.yaml", "w") as f:
+        for i in range(services):
+            f.write(f"---\n{HEAD}kind: TrafficPolicy\nmetadata: {{name: svc{i}, namespace: default}}\n"
+                    f"spec:\n  targets: [{{kind: Service, name: svc{i}}}]\n  order:\n    geo:\n      map:\n"
+                    "        - {continents: [EU], clusters: [azure, aws, gke]}\n"
+                    "        - {continents: [NA], clusters: [aws, azure, gke]}\n"
+                    "        - {continents: [AS], clusters: [gke, aws, azure]}\n"
+                    "      default: [aws, azure, gke]\n")
 
 writer = MMDBWriter(ip_version=6, ipv4_compatible=True, database_type="GeoLite2-Country")
 for continent, country, nets in [("NA", "US", ["3.0.0.0/8", "12.0.0.0/8"]), ("EU", "DE", ["91.0.0.0/8", "10.0.0.0/8"]),

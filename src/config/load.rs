@@ -3,6 +3,7 @@
 use super::{
     Config, FederationConfig, MemberConfig, Problem,
     check::{self, Checked},
+    files::{self, ReadFile, beside, has_extension, real},
     spec::{Federation, MemberCluster, TrafficPolicy},
     zone,
 };
@@ -10,12 +11,12 @@ use crate::{
     model::{ClusterName, FederationName, Name, ServiceKey},
     policy,
     records::Zone,
+    source::Access,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -36,10 +37,11 @@ pub struct Loaded {
 pub struct Loader {
     directory: PathBuf,
     good: BTreeMap<Id, Good>,
+    /// Master files of federations at the last look.
+    taken: BTreeSet<PathBuf>,
+    /// The federations that were in force, each with the zone it had.
+    in_force: BTreeMap<FederationName, FederationConfig>,
 }
-
-/// A file's documents, or why it has none.
-type ReadFile = Result<(PathBuf, Vec<Value>), (PathBuf, String)>;
 
 /// Kind, namespace and name.
 type Id = (String, String, String);
@@ -58,8 +60,6 @@ enum Object {
     Zone(Arc<Zone>),
 }
 
-/// How deep directories may nest.
-const MAX_DEPTH: usize = 16;
 const API_VERSION: &str = "meridian.dev/v1alpha1";
 const KINDS: [&str; 3] = ["Federation", "MemberCluster", "TrafficPolicy"];
 
@@ -67,18 +67,20 @@ impl Loader {
     /// A loader that knows nothing yet.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, good: BTreeMap::new() }
+        let (good, taken, in_force) = Default::default();
+        Self { directory, good, taken, in_force }
     }
 
     /// Reads all files.
     pub fn load(&mut self) -> Loaded {
-        let mut pass = Pass::new(&self.good, &self.directory);
+        let mut pass = Pass::new(&self.good, &self.taken, &self.directory);
         pass.run();
-        let (good, mut loaded) = (pass.good, Loaded::default());
+        let (good, taken, mut loaded) = (pass.good, pass.taken, Loaded::default());
         loaded.errors = pass.errors;
         loaded.warnings = pass.warnings;
-        self.good = good;
+        (self.good, self.taken) = (good, taken);
         self.assemble(&mut loaded);
+        self.in_force = loaded.config.federations.clone();
         loaded.errors.sort();
         loaded.warnings.sort();
         loaded
@@ -110,7 +112,7 @@ impl Loader {
             let id = (kind.to_owned(), namespace.to_owned(), name.to_owned());
             self.good.get(&id).map(|good| self.shown(&good.file)).unwrap_or_default()
         };
-        check::together(loaded, &file);
+        check::together(loaded, &self.in_force, &file);
     }
 
     fn shown(&self, path: &Path) -> String {
@@ -126,7 +128,11 @@ fn shown(root: &Path, path: &Path) -> String {
 struct Pass<'p> {
     root: &'p Path,
     old: &'p BTreeMap<Id, Good>,
+    was_taken: &'p BTreeSet<PathBuf>,
     good: BTreeMap<Id, Good>,
+    /// Files, and names in them, whose objects could not even be told apart: what they held last
+    /// stays, unless it is found elsewhere.
+    lost: Vec<(PathBuf, String)>,
     errors: Vec<Problem>,
     warnings: Vec<Problem>,
     /// Master files that a federation takes its static records from.
@@ -134,10 +140,12 @@ struct Pass<'p> {
 }
 
 impl<'p> Pass<'p> {
-    fn new(old: &'p BTreeMap<Id, Good>, root: &'p Path) -> Self {
+    fn new(old: &'p BTreeMap<Id, Good>, was_taken: &'p BTreeSet<PathBuf>, root: &'p Path) -> Self {
         Self {
             root,
             old,
+            was_taken,
+            lost: Vec::new(),
             good: BTreeMap::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
@@ -146,36 +154,38 @@ impl<'p> Pass<'p> {
     }
 
     fn run(&mut self) {
-        let mut files = BTreeSet::new();
-        if let Err(error) = collect(self.root, 0, &mut files) {
-            let text = format!("the directory cannot be read ({error}); what was read last stands");
-            self.error(self.root, "", text);
-            self.good = self.old.clone();
-            return;
-        }
-        let mut documents = Vec::new();
-        for file in files.iter().filter(|file| has_extension(file, &["yaml", "yml", "json"])) {
-            documents.extend(
-                read_documents(file)
-                    .map(|all| (file.clone(), all))
-                    .map_err(|error| (file.clone(), error))
-                    .map_or_else(|broken| vec![Err(broken)], |read| vec![Ok(read)]),
-            );
-        }
+        let files = match files::files(self.root) {
+            Ok(files) => files,
+            Err(error) => {
+                let text =
+                    format!("the directory cannot be read ({error}); what was read last stands");
+                self.error(self.root, "", text);
+                self.good = self.old.clone();
+                self.taken = self.was_taken.clone();
+                return;
+            }
+        };
+        let documents = files::documents(&files);
         let manifests = self.manifest_directories(&documents);
-        let outside = |file: &Path| !manifests.iter().any(|directory| file.starts_with(directory));
+        let outside =
+            |file: &Path| !manifests.iter().any(|directory| real(file).starts_with(directory));
         for document in documents {
             match document {
                 Ok((file, values)) if outside(&file) => {
                     values.into_iter().for_each(|value| self.document(&file, value));
                 }
-                Err((file, error)) if outside(&file) => self.keep_file(&file, &error),
+                Err((file, error)) if outside(&file) => self.lose_file(&file, &error),
                 _ => {}
             }
         }
+        self.keep_lost();
+        if !self.errors.is_empty() {
+            // The federation that has a master file may be among what is wrong.
+            self.taken.extend(self.was_taken.iter().cloned());
+        }
         let zones = files.iter().filter(|file| has_extension(file, &["zone"]) && outside(file));
         for file in zones.filter(|file| !self.taken.contains(*file)).cloned().collect::<Vec<_>>() {
-            self.plain_zone(&file);
+            self.plain_zone(&file, &files);
         }
         if self.good.is_empty() && self.errors.is_empty() {
             let text = "no object found; expected .yaml files with Federation and MemberCluster \
@@ -184,27 +194,47 @@ impl<'p> Pass<'p> {
         }
     }
 
-    /// Directories that hold a cluster's manifests are no configuration, wherever they lie.
+    /// Directories that hold a cluster's manifests are no configuration, wherever they lie; those
+    /// of clusters whose file cannot be read now, neither.
     fn manifest_directories(&self, documents: &[ReadFile]) -> BTreeSet<PathBuf> {
         let of = |(file, value): (&PathBuf, &Value)| {
             let member = value.get("kind")?.as_str()? == "MemberCluster";
             let directory = value.pointer("/spec/access/directory")?.as_str()?;
-            member.then(|| beside(file, directory))
+            member.then(|| real(&beside(file, directory)))
         };
         let values = documents.iter().flatten();
-        let pairs = values.flat_map(|(file, values)| values.iter().map(move |value| (file, value)));
-        pairs.filter_map(of).collect()
+        let pairs = values.flat_map(|(file, values)| {
+            values.iter().flat_map(files::objects).map(move |value| (file, value))
+        });
+        let before = self.old.values().filter_map(|good| match &good.object {
+            Object::Member(MemberConfig { access: Access::Directory(directory), .. }) => {
+                Some(real(directory))
+            }
+            _ => None,
+        });
+        pairs.filter_map(of).chain(before).collect()
     }
 
     /// A file that cannot be read at all keeps every object that it held.
-    fn keep_file(&mut self, file: &Path, error: &str) {
-        let kept: Vec<_> = self.old.iter().filter(|(_, good)| good.file == file).collect();
-        let stays = match kept.len() {
+    fn lose_file(&mut self, file: &Path, error: &str) {
+        let stays = match self.old.values().filter(|good| good.file == file).count() {
             0 => String::new(),
             count => format!("; the {count} objects it held last stay in force"),
         };
-        self.good.extend(kept.into_iter().map(|(id, good)| (id.clone(), good.clone())));
+        self.lost.push((file.to_owned(), String::new()));
         self.error(file, "", format!("{error}{stays}"));
+    }
+
+    /// Whatever stood where nothing could be told apart, and stands nowhere else now.
+    fn keep_lost(&mut self) {
+        for (file, name) in std::mem::take(&mut self.lost) {
+            let held = self.old.iter().filter(|((_, _, own), good)| {
+                good.file == file && (name.is_empty() || *own == name)
+            });
+            for (id, good) in held {
+                self.good.entry(id.clone()).or_insert_with(|| good.clone());
+            }
+        }
     }
 
     fn document(&mut self, file: &Path, mut value: Value) {
@@ -224,7 +254,13 @@ impl<'p> Pass<'p> {
             (text("/metadata/namespace").to_owned(), text("/metadata/name").to_owned());
         let object = describe(&kind, &namespace, &name);
         if let Some(problem) = wrong_head(&kind, &version, &name, &value) {
-            return self.error(file, &object, problem);
+            let held = self
+                .old
+                .iter()
+                .any(|((_, _, own), good)| good.file == file && (name.is_empty() || *own == name));
+            let stays = if held { "; its last good version stays in force" } else { "" };
+            self.lost.push((file.to_owned(), name));
+            return self.error(file, &object, format!("{problem}{stays}"));
         }
         let policy = kind == "TrafficPolicy";
         let namespace = match (policy, namespace.is_empty()) {
@@ -271,14 +307,17 @@ impl<'p> Pass<'p> {
         value: Value,
     ) -> Checked<Object> {
         match kind {
-            "Federation" => match typed::<Federation>(value) {
-                Err(problem) => Checked::refused(problem),
-                Ok(written) => {
-                    let folder = file.parent().unwrap_or(self.root);
-                    self.taken.extend(written.spec.master_file.iter().map(|own| folder.join(own)));
-                    check::federation(name, &written.spec, folder).map(Object::Federation)
+            "Federation" => {
+                let master = value.pointer("/spec/masterFile").and_then(Value::as_str);
+                self.taken.extend(master.map(|own| beside(file, own)));
+                match typed::<Federation>(value) {
+                    Err(problem) => Checked::refused(problem),
+                    Ok(written) => {
+                        let folder = file.parent().unwrap_or(self.root);
+                        check::federation(name, &written.spec, folder).map(Object::Federation)
+                    }
                 }
-            },
+            }
             "MemberCluster" => match typed::<MemberCluster>(value) {
                 Err(problem) => Checked::refused(problem),
                 Ok(written) => {
@@ -295,9 +334,19 @@ impl<'p> Pass<'p> {
         }
     }
 
-    fn plain_zone(&mut self, file: &Path) {
+    fn plain_zone(&mut self, file: &Path, files: &BTreeSet<PathBuf>) {
         let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let id: Id = ("Zone".to_owned(), String::new(), stem.to_owned());
+        let id: Id = ("Zone".to_owned(), String::new(), stem.to_ascii_lowercase());
+        // Of two files for one zone, the one that is in force stays, else the first.
+        let before = self.old.get(&id).map(|old| &old.file).filter(|old| files.contains(*old));
+        let first = before.or_else(|| self.good.get(&id).map(|good| &good.file));
+        if let Some(first) = first.filter(|first| *first != file) {
+            let text = format!(
+                "zone {stem} has the file {} already, which is in force; expected one file for each",
+                shown(self.root, first)
+            );
+            return self.error(file, "", text);
+        }
         let apex: Name = match stem.parse() {
             Ok(apex) => apex,
             Err(error) => {
@@ -422,41 +471,10 @@ fn describe(kind: &str, namespace: &str, name: &str) -> String {
     }
 }
 
-fn read_documents(file: &Path) -> Result<Vec<Value>, String> {
-    let text = fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))?;
-    serde_saphyr::from_multiple(&text).map_err(|error| format!("is not YAML: {error}"))
-}
-
-fn beside(file: &Path, path: &str) -> PathBuf {
-    file.parent().unwrap_or(Path::new(".")).join(path)
-}
-
-fn has_extension(path: &Path, wanted: &[&str]) -> bool {
-    path.extension().and_then(|own| own.to_str()).is_some_and(|own| wanted.contains(&own))
-}
-
-fn collect(path: &Path, depth: usize, found: &mut BTreeSet<PathBuf>) -> io::Result<()> {
-    for entry in fs::read_dir(path)? {
-        let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        // A file that vanishes between two looks is gone, not an error.
-        let Ok(metadata) = fs::metadata(&path) else { continue };
-        if hidden {
-            continue;
-        }
-        if metadata.is_dir() && depth < MAX_DEPTH {
-            collect(&path, depth + 1, found)?;
-        } else if metadata.is_file() {
-            found.insert(path);
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Access;
+    use std::fs;
 
     const FEDERATION: &str = "apiVersion: meridian.dev/v1alpha1\nkind: Federation\nmetadata: {name: \
                               magicring}\nspec: {zone: demo.example.org}\n";
@@ -650,5 +668,159 @@ mod tests {
         let expected = "2.yaml: TrafficPolicy shop/two: spec.targets: service shop/web has \
                         TrafficPolicy shop/one already";
         assert!(errors.len() == 1 && errors[0].starts_with(expected), "{errors:?}");
+    }
+
+    #[test]
+    fn a_misspelt_kind_version_or_field_keeps_the_object_that_is_in_force() {
+        for (good, bad) in [
+            ("kind: Federation", "kind: Fedaration"),
+            ("meridian.dev/v1alpha1", "meridian.dev/v1alpah1"),
+            ("metadata:", "metadatta:"),
+            ("spec:", "sepc:"),
+        ] {
+            let mut place = place(&[("fed.yaml", FEDERATION)]);
+            assert_eq!(place.loader.load().config.federations.len(), 1);
+            place.write("fed.yaml", &FEDERATION.replacen(good, bad, 1));
+            let loaded = place.loader.load();
+            assert_eq!(loaded.config.federations.len(), 1, "{bad}");
+            let text = loaded.errors[0].to_string();
+            assert!(text.contains("its last good version stays in force"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_object_that_was_lost_and_stands_elsewhere_now_is_what_it_is_there() {
+        let mut place = place(&[("a.yaml", FEDERATION)]);
+        place.loader.load();
+        place.write("a.yaml", "kind: [broken");
+        place.write("b.yaml", &FEDERATION.replace("{zone", "{ttl: 77, zone"));
+        for _ in 0..2 {
+            let loaded = place.loader.load();
+            assert_eq!(loaded.errors.len(), 1, "{:?}", loaded.errors);
+            let fed = &loaded.config.federations[&FederationName("magicring".into())];
+            assert_eq!(fed.federation.ttl.as_secs(), 77);
+        }
+    }
+
+    fn federation(name: &str, zone: &str) -> String {
+        FEDERATION.replace("magicring", name).replace("demo.example.org", zone)
+    }
+
+    #[test]
+    fn a_zone_that_is_in_force_is_not_taken_over_by_a_newcomer() {
+        let mut place = place(&[("m.yaml", &federation("middle", "demo.example.org"))]);
+        place.loader.load();
+        place.write("a.yaml", &federation("aardvark", "demo.example.org"));
+        let loaded = place.loader.load();
+        assert!(loaded.config.federations.keys().eq([&FederationName("middle".into())]));
+        let text = loaded.errors[0].to_string();
+        assert!(text.starts_with("a.yaml: Federation aardvark: spec.zone"), "{text}");
+        assert!(text.contains("Federation middle") && text.contains("not in force"), "{text}");
+    }
+
+    #[test]
+    fn a_federation_that_is_moved_to_a_zone_that_is_taken_keeps_its_own() {
+        let (one, two) = (federation("one", "one.example"), federation("two", "two.example"));
+        let mut place = place(&[("1.yaml", &one), ("2.yaml", &two)]);
+        place.loader.load();
+        place.write("1.yaml", &federation("one", "two.example"));
+        for _ in 0..2 {
+            let loaded = place.loader.load();
+            let zones: Vec<String> = loaded
+                .config
+                .federations
+                .values()
+                .map(|own| own.federation.zone.to_string())
+                .collect();
+            assert_eq!(zones, ["one.example.", "two.example."]);
+            let text = loaded.errors[0].to_string();
+            assert!(text.contains("its last good version stays in force"), "{text}");
+        }
+    }
+
+    #[test]
+    fn two_federations_may_swap_their_zones() {
+        let (one, two) = (federation("one", "one.example"), federation("two", "two.example"));
+        let mut place = place(&[("1.yaml", &one), ("2.yaml", &two)]);
+        place.loader.load();
+        place.write("1.yaml", &federation("one", "two.example"));
+        place.write("2.yaml", &federation("two", "one.example"));
+        let loaded = place.loader.load();
+        assert_eq!((loaded.errors, loaded.config.federations.len()), (vec![], 2));
+    }
+
+    #[test]
+    fn a_master_file_stays_its_federations_when_that_breaks() {
+        let with = FEDERATION.replace("{zone", "{masterFile: static.zone, zone");
+        let mut place = place(&[("fed.yaml", &with), ("static.zone", "www 60 A 192.0.2.1\n")]);
+        place.loader.load();
+        for broken in [with.replace("zone: demo", "zoen: demo"), "kind: [broken".to_owned()] {
+            place.write("fed.yaml", &broken);
+            let loaded = place.loader.load();
+            assert!(loaded.config.zones.is_empty(), "{broken}");
+            assert_eq!(loaded.config.federations.len(), 1);
+        }
+    }
+
+    #[test]
+    fn of_two_files_for_one_plain_zone_the_one_in_force_stays_and_both_are_named() {
+        let zone =
+            |ttl: u32| format!("@ {ttl} SOA ns1 host 1 2 3 4 5\n@ {ttl} NS ns1.example.net.\n");
+        let mut place = place(&[("b/example.net.zone", &zone(60))]);
+        place.loader.load();
+        place.write("a/example.net.zone", &zone(70));
+        let loaded = place.loader.load();
+        let text = loaded.errors[0].to_string();
+        assert!(
+            text.contains("a/example.net.zone") && text.contains("b/example.net.zone"),
+            "{text}"
+        );
+        let own = loaded.config.zones.values().next().unwrap();
+        assert_eq!(own.soa().unwrap().ttl.as_secs(), 60);
+    }
+
+    #[test]
+    fn manifests_are_no_configuration_however_their_cluster_is_written() {
+        let list = format!(
+            "kind: List\nitems:\n- {}",
+            MEMBER.replace("clusters/aws", "x/../clusters/aws").trim().replace('\n', "\n  ")
+        );
+        let manifest = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n";
+        let mut place =
+            place(&[("aws.yaml", &list), ("clusters/aws/web.yaml", manifest), ("x/y.yaml", "")]);
+        let loaded = place.loader.load();
+        assert_eq!((loaded.errors, loaded.config.members.len()), (vec![], 1));
+        place.write("aws.yaml", "kind: [broken");
+        assert_eq!(place.errors().len(), 1, "the broken file alone");
+    }
+
+    #[test]
+    fn a_link_to_the_directory_itself_is_not_followed_around() {
+        let mut place = place(&[("bad.yaml", "kind: Federatoin\n")]);
+        std::os::unix::fs::symlink(".", place.directory.path().join("again")).unwrap();
+        assert_eq!(place.errors().len(), 1);
+    }
+
+    #[test]
+    fn a_zone_within_another_is_warned_of() {
+        let (one, two) = (federation("one", "example.org"), federation("two", "sub.example.org"));
+        let mut place = place(&[("1.yaml", &one), ("2.yaml", &two)]);
+        let loaded = place.loader.load();
+        assert_eq!(loaded.errors, []);
+        let warned =
+            loaded.warnings.iter().any(|own| own.text.contains("lies within example.org."));
+        assert!(warned, "{:?}", loaded.warnings);
+    }
+
+    #[test]
+    fn what_has_no_effect_in_this_version_is_said() {
+        let with = FEDERATION.replace("{zone", "{serve: false, zone");
+        let mut place = place(&[("fed.yaml", &with)]);
+        let texts: Vec<String> =
+            place.loader.load().warnings.iter().map(ToString::to_string).collect();
+        assert!(
+            texts.iter().any(|text| text.contains("spec.serve: false has no effect")),
+            "{texts:?}"
+        );
     }
 }

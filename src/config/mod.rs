@@ -5,6 +5,7 @@
 
 mod check;
 mod crds;
+mod files;
 mod load;
 pub mod spec;
 mod watch;

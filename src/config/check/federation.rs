@@ -57,6 +57,18 @@ pub(in crate::config) fn federation(
             own.provider
         ));
     }
+    if spec.serve == Some(false) {
+        findings.warnings.push(
+            "spec.serve: false has no effect in this version, which serves every zone itself"
+                .to_owned(),
+        );
+    }
+    if spec.guard.is_some() {
+        findings.warnings.push(
+            "spec.guard: has no effect in this version, which does not write to providers"
+                .to_owned(),
+        );
+    }
     let base = base.map(Arc::new);
     findings.finish(base.map(|base| FederationConfig { federation: Arc::new(federation), base }))
 }

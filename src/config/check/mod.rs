@@ -10,7 +10,7 @@ pub(super) use member::member;
 pub(super) use policy::policy;
 
 use super::{
-    Config, Loaded, MemberConfig, Problem,
+    Config, FederationConfig, Loaded, MemberConfig, Problem,
     load::did_you_mean,
     spec::{AllDownPolicy, AllDownSpec, FederationSpec},
 };
@@ -120,8 +120,13 @@ fn networks(findings: &mut Findings, field: &str, texts: &[String]) -> Vec<IpNet
 // === Several objects ===
 
 /// What concerns several objects at once; `file` finds where one stands.
-pub(super) fn together(loaded: &mut Loaded, file: &dyn Fn(&str, &str) -> String) {
-    one_owner_per_zone(loaded, file);
+pub(super) fn together(
+    loaded: &mut Loaded,
+    in_force: &BTreeMap<FederationName, FederationConfig>,
+    file: &dyn Fn(&str, &str) -> String,
+) {
+    one_owner_per_zone(loaded, in_force, file);
+    zones_within_zones(loaded, file);
     let names: Vec<String> = loaded.config.members.keys().map(ToString::to_string).collect();
     for (name, own) in &loaded.config.federations {
         for cluster in own.federation.clusters.iter().flatten() {
@@ -193,22 +198,47 @@ fn one_policy_per_target(loaded: &mut Loaded, file: &dyn Fn(&str, &str) -> Strin
     loaded.errors.append(&mut errors);
 }
 
-/// Of several that claim one zone, the first by name has it.
-fn one_owner_per_zone(loaded: &mut Loaded, file: &dyn Fn(&str, &str) -> String) {
+/// Of several that claim one zone, the one that had it keeps it, else the first by name has it.
+/// One that loses goes on with the zone it had.
+fn one_owner_per_zone(
+    loaded: &mut Loaded,
+    in_force: &BTreeMap<FederationName, FederationConfig>,
+    file: &dyn Fn(&str, &str) -> String,
+) {
+    let had = |name: &FederationName, zone: &Name| {
+        in_force.get(name).is_some_and(|own| own.federation.zone == *zone)
+    };
     let mut owners: Vec<(Name, FederationName)> = Vec::new();
     let mut refused = Vec::new();
-    for (name, own) in &loaded.config.federations {
+    let all = &loaded.config.federations;
+    let zone_of = |name: &FederationName| all.get(name).map(|own| own.federation.zone.clone());
+    let before = all.iter().filter(|(name, own)| had(name, &own.federation.zone));
+    let after = all.iter().filter(|(name, own)| !had(name, &own.federation.zone));
+    for (name, own) in before.chain(after) {
         let zone = &own.federation.zone;
         match owners.iter().find(|(owned, _)| owned == zone) {
             None => owners.push((zone.clone(), name.clone())),
-            Some((_, first)) => refused.push((name.clone(), format!(
-                "spec.zone: {zone} is claimed by Federation {first} too, which has it; this one is \
-                 not in force"
-            ))),
+            Some((_, first)) => {
+                let last = in_force.get(name).filter(|last| {
+                    let zone = &last.federation.zone;
+                    !all.keys().any(|other| zone_of(other).as_ref() == Some(zone))
+                });
+                let stays = match last {
+                    Some(_) => "its last good version stays in force",
+                    None => "this one is not in force",
+                };
+                refused.push((name.clone(), last.cloned(), format!(
+                    "spec.zone: {zone} is claimed by Federation {first} too, which has it; {stays}"
+                )));
+            }
         }
     }
-    for (name, text) in refused {
+    for (name, last, text) in refused {
         loaded.config.federations.remove(&name);
+        if let Some(last) = last {
+            owners.push((last.federation.zone.clone(), name.clone()));
+            loaded.config.federations.insert(name.clone(), last);
+        }
         let (file, object) = (file("Federation", &name.0), format!("Federation {name}"));
         loaded.errors.push(Problem { file, object, text });
     }
@@ -225,6 +255,30 @@ fn one_owner_per_zone(loaded: &mut Loaded, file: &dyn Fn(&str, &str) -> String) 
             });
         }
     }
+}
+
+/// A zone within another is served by itself, which hides what the other says below it.
+fn zones_within_zones(loaded: &mut Loaded, file: &dyn Fn(&str, &str) -> String) {
+    let all = &loaded.config.federations;
+    let mut warnings = Vec::new();
+    for (name, own) in all {
+        let zone = &own.federation.zone;
+        let above = all.iter().find(|(_, other)| {
+            other.federation.zone != *zone && zone.is_within(&other.federation.zone)
+        });
+        if let Some((other, above)) = above {
+            warnings.push(Problem {
+                file: file("Federation", &name.0),
+                object: format!("Federation {name}"),
+                text: format!(
+                    "spec.zone: {zone} lies within {}, the zone of Federation {other}; whatever \
+                     that has at or below {zone} is not answered",
+                    above.federation.zone
+                ),
+            });
+        }
+    }
+    loaded.warnings.append(&mut warnings);
 }
 
 /// What the command line alone says: a start without any file.
