@@ -288,7 +288,10 @@ impl Controller {
         while let Ok(outcome) = self.checked.try_recv() {
             self.fleet.apply(at, Event::Checked(outcome));
         }
-        self.publish();
+        // Most checks find what they found before.
+        if self.fleet.has_news() {
+            self.publish();
+        }
     }
 
     fn tick(&mut self) {

@@ -209,6 +209,13 @@ impl Fleet {
         self.published.clone()
     }
 
+    /// Whether anything has changed since the last snapshot that a new one could show.
+    #[must_use]
+    pub fn has_news(&self) -> bool {
+        let due = self.federations.values().any(FederationState::is_due);
+        due || self.zones_due || !self.views_due.is_empty()
+    }
+
     // === Compiling ===
 
     fn compile(&mut self, at: Moment, next: &mut Snapshot) -> bool {

@@ -138,6 +138,12 @@ impl Steering {
         }
     }
 
+    /// Whether that family is answered to nobody although some clusters have it.
+    #[must_use]
+    pub fn leaves_out(&self, v6: bool) -> bool {
+        self.families[usize::from(v6)].is_none() && self.subjects.iter().any(|one| has(one, v6))
+    }
+
     /// The shares of that family; `None` where it is left out.
     #[must_use]
     pub fn table(&self, v6: bool) -> Option<&Arc<Table>> {

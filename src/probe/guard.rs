@@ -60,10 +60,13 @@ pub enum GuardError {
         class: &'static str,
     },
     /// A loopback address outside of a demo.
-    #[error("{0} is a loopback address; only a demo may check those (probe.allowLoopback)")]
+    #[error("{0} is a loopback address, which is checked only with --probe-allow 127.0.0.0/8")]
     Loopback(IpAddr),
     /// A private address in no allowed range.
-    #[error("{0} is a private address; add its range to probe.allowedCIDRs to have it checked")]
+    #[error(
+        "{0} is a private address; add its range to the Federation's allowTargets, or to \
+         --probe-allow, to have it checked"
+    )]
     Private(IpAddr),
     /// In a denied range, or where we listen.
     #[error("{address} is {what}, and those are not checked")]
@@ -75,7 +78,8 @@ pub enum GuardError {
     },
     /// A port in no range.
     #[error(
-        "port {0} is not among the ports that may be checked; add it to probe.ports if it should be"
+        "port {0} is not checked; expected 80, 443, or one from 1024 that is no etcd's, API \
+         server's or kubelet's (2379, 2380, 6443, 10250)"
     )]
     Port(u16),
 }
@@ -426,10 +430,7 @@ mod tests {
     #[test]
     fn a_refusal_says_what_can_be_done() {
         let refused = Guard::default().check(ip("10.0.0.1"), 443).unwrap_err().to_string();
-        assert!(
-            refused.contains("10.0.0.1") && refused.contains("probe.allowedCIDRs"),
-            "{refused}"
-        );
+        assert!(refused.contains("10.0.0.1") && refused.contains("--probe-allow"), "{refused}");
     }
 
     proptest! {

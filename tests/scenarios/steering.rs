@@ -546,6 +546,28 @@ fn a_policy_of_another_namespace_does_not_take_a_host() {
     assert_eq!(world.ask("www.example.com", DE).addresses, [AZURE]);
 }
 
+#[test]
+fn a_family_that_only_some_clusters_have_is_left_out_and_said() {
+    let mut world = steered();
+    world.serve("azure", SHOP, &[AZURE, "2001:db8::2"]);
+    let snapshot = world.snapshot();
+    let (unit, _) = snapshot.owner(&name(NAME)).unwrap();
+    assert!(unit.problems[0].starts_with("AAAA is left out"), "{:?}", unit.problems);
+    let explained = fleet::explain(&snapshot, &name(NAME), Some(DE.parse().unwrap()));
+    assert!(explained.because.iter().any(|own| own.contains("family: independent")));
+    assert_eq!((explained.ipv6.rcode.as_str(), explained.ipv6.scope), ("NOERROR", 0));
+}
+
+#[test]
+fn a_check_that_finds_what_was_found_before_is_no_news() {
+    let mut world = steered();
+    world.snapshot();
+    world.round(&[]);
+    assert!(!world.fleet.has_news());
+    world.round(&[AZURE]);
+    assert!(world.fleet.has_news());
+}
+
 fn shares(world: &mut World) -> BTreeMap<String, u32> {
     let mut shares = BTreeMap::new();
     each(world).into_iter().for_each(|got| *shares.entry(got).or_default() += 1);

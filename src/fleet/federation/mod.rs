@@ -111,6 +111,11 @@ impl FederationState {
         }
     }
 
+    /// Whether something is to be compiled again.
+    pub(in crate::fleet) fn is_due(&self) -> bool {
+        self.rebuild || !self.dirty.is_empty()
+    }
+
     pub(in crate::fleet) fn touch_all(&mut self) {
         self.rebuild = true;
     }

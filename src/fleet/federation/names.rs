@@ -45,6 +45,9 @@ impl FederationState {
             }
             let steered = self.steered(writing, offers, selection, &of);
             let steered = steered.filter(|_| !targets.is_empty());
+            if up.is_none() {
+                problems.extend(steered.iter().flat_map(left_out));
+            }
             // A CNAME cannot stand beside the apex's SOA, so there it is addresses or nothing.
             let node = if name == *self.zone.apex() {
                 let plain = || targets.address_node(ttl, inventory.resolved);
@@ -135,6 +138,20 @@ impl FederationState {
     pub(super) fn names(&self, key: &ServiceKey) -> Names {
         Names::new(key, &self.federation.name, &self.federation.zone)
     }
+}
+
+/// Families that nobody is answered, for people.
+fn left_out(node: &Node) -> Vec<String> {
+    let Some(steered) = node.steering() else { return Vec::new() };
+    let says = |(v6, family): (bool, &str)| {
+        let text = format!(
+            "{family} is left out: not every cluster has such an address, and clients' choice of \
+             family would decide the cluster; `family: independent` in TrafficPolicy {} answers it",
+            steered.steering().policy
+        );
+        steered.steering().leaves_out(v6).then_some(text)
+    };
+    [(false, "A"), (true, "AAAA")].into_iter().filter_map(says).collect()
 }
 
 /// One name of a unit.
