@@ -92,9 +92,10 @@ fn asking_where_nobody_listens_says_so() {
 }
 
 /// The lines of one `dig`-like question, by our own packet.
-fn ask(port: u16, name: &str) -> Vec<String> {
+fn ask(port: u16, name: &str, options: &[&str]) -> Vec<String> {
     let output = Command::new("dig")
         .args(["@127.0.0.1", "-p", &port.to_string(), "+short", "+tries=1", "+time=2", name])
+        .args(options)
         .output()
         .expect("dig is installed by tests/setup.sh");
     let mut lines: Vec<String> =
@@ -104,9 +105,13 @@ fn ask(port: u16, name: &str) -> Vec<String> {
 }
 
 fn until(port: u16, name: &str, expected: &[&str]) {
+    until_for(port, name, &[], expected);
+}
+
+fn until_for(port: u16, name: &str, options: &[&str], expected: &[&str]) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
-        let found = ask(port, name);
+        let found = ask(port, name, options);
         if found == expected {
             return;
         }
@@ -138,6 +143,15 @@ fn the_demo_answers_follows_edits_and_leaves_nothing_behind() {
     until(port, &name(p), &["127.1.0.1", "127.2.0.1", "127.3.0.1"]);
     until(port, &name(&format!("{p}.us-west-2a.us-west-2")), &["127.1.0.1"]);
     until(port, &name("whoami"), &["127.1.0.1", "127.2.0.1", "127.3.0.1"]);
+    // The service that is steered, asked from Germany, the United States and Japan.
+    let shop = name("shop.default.magicring.svc");
+    for (net, cluster) in [
+        ("2.160.0.0/24", "127.2.0.1"),
+        ("3.80.0.0/24", "127.1.0.1"),
+        ("133.11.0.0/24", "127.3.0.1"),
+    ] {
+        until_for(port, &shop, &[&format!("+subnet={net}")], &[cluster]);
+    }
     // Asked over the web listener, as its guide says.
     let server = word("--server ");
     let shown = meridian(&["zone", "show", "--server", &server]);
