@@ -441,6 +441,65 @@ fn a_database_comes_over_http_and_a_server_without_it_changes_nothing() {
 }
 
 #[test]
+fn a_database_comes_over_https_from_a_server_that_is_trusted() {
+    let state = tempfile::tempdir().unwrap();
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let trusted = state.path().join("ca.pem");
+    fs::write(&trusted, own.cert.pem()).unwrap();
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![own.cert.der().clone()], key.into())
+        .unwrap();
+    let tls = Arc::new(tls);
+    let country = |code| mmdb::map([("country_code", mmdb::text(code))]);
+    let file = mmdb::write("small", 4, &[("192.0.2.0".parse().unwrap(), 24, country("DE"))]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = thread::spawn(move || {
+        for stream in listener.incoming().take(2) {
+            let connection = rustls::ServerConnection::new(tls.clone()).unwrap();
+            let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
+            // One who does not trust us says so instead of asking.
+            if stream.read(&mut [0; 1024]).is_err() {
+                continue;
+            }
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                file.len()
+            );
+            stream.write_all(&[head.as_bytes(), &file].concat()).unwrap();
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    });
+    let update = |trust: &Path| {
+        let output = Command::new(env!("CARGO_BIN_EXE_meridian"))
+            .args(["geoip", "update", "--force"])
+            .args(["--source", &format!("https://localhost:{port}/small.mmdb")])
+            .args(["--state-dir", state.path().to_str().unwrap()])
+            .env("no_proxy", "localhost")
+            .env("SSL_CERT_FILE", trust)
+            .env_remove("SSL_CERT_DIR")
+            .output()
+            .unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        (output.status.success(), text)
+    };
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let untrusted = state.path().join("other.pem");
+    fs::write(&untrusted, other.cert.pem()).unwrap();
+    let (well, text) = update(&untrusted);
+    assert!(!well && text.contains("nothing was changed"), "{text}");
+    let (well, text) = update(&trusted);
+    assert!(well && text.contains("small.mmdb"), "{text}");
+    server.join().unwrap();
+}
+
+#[test]
 fn two_vantage_points_tell_each_other_what_they_find() {
     let mut backends = backends(5);
     let config = directory(&backends);

@@ -152,7 +152,8 @@ impl FederationState {
 
     /// Host names that a steered unit needs the addresses of, whether alone or not.
     pub(super) fn want_all(&mut self, unit: &Unit, selection: &Selection) {
-        let targets = selection.chosen.values().flatten();
+        // Also of those that are down: a fence may leave some clients nothing else.
+        let targets = selection.endpoints.iter().filter_map(|one| one.address.as_ref());
         let hosts: Vec<Name> = targets.filter_map(host_of).cloned().collect();
         hosts.iter().for_each(|host| self.want(unit, host));
     }
