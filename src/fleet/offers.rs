@@ -46,7 +46,8 @@ pub(super) struct Judging<'j> {
     pub(super) federation: &'j Federation,
     /// The addresses of a host name.
     pub(super) resolved: &'j dyn Fn(&Address) -> Vec<IpAddr>,
-    pub(super) checked: Checked<'j>,
+    /// `None` where nothing is checked.
+    pub(super) checked: Option<Checked<'j>>,
     pub(super) at: Moment,
 }
 
@@ -288,10 +289,12 @@ fn judge(cluster: &Cluster, offer: &Offer, judging: Judging<'_>) -> Vec<Endpoint
                 (EndpointState::Refused, error.to_string())
             }
             Address::Ip(_) | Address::Host(_) => {
-                let ips = (judging.resolved)(address);
                 // What an operator said of the cluster stands over checks, whatever they find.
-                let health = ips.into_iter().filter_map(judging.checked);
-                endpoint.health = health.filter(|_| !is_forced(cluster, judging.at)).collect();
+                let checked = judging.checked.filter(|_| !is_forced(cluster, judging.at));
+                if let Some(checked) = checked {
+                    let ips = (judging.resolved)(address);
+                    endpoint.health = ips.into_iter().filter_map(checked).collect();
+                }
                 state(cluster, offer, &endpoint.health, judging)
             }
         };

@@ -7,10 +7,11 @@ pub use disk::SavedCluster;
 
 use super::view::{ClusterStatus, ClusterView, Counts};
 use crate::{
-    health,
+    geo, health,
     model::{
         Address, ClusterEvent, ClusterName, Freshness, IngressObject, Kind, KindState, Locality,
-        Member, Moment, NodeObject, Object, ObjectKey, ServiceKey, ServiceObject, SliceCounts,
+        Location, Member, Moment, NodeObject, Object, ObjectKey, ServiceKey, ServiceObject,
+        SliceCounts,
     },
 };
 use imbl::{HashMap, OrdMap};
@@ -58,6 +59,8 @@ pub(in crate::fleet) struct Cluster {
     /// Which Ingresses have a Service among their backends.
     behind: HashMap<ServiceKey, BTreeSet<ServiceKey>>,
     nodes: OrdMap<Arc<str>, NodeObject>,
+    /// Where it is: as configured, else as its region is known.
+    pub(in crate::fleet) place: Location,
     /// Regions and topology zones, each with the time since when no node is there.
     localities: BTreeMap<Locality, Option<Timestamp>>,
     /// Last addresses of objects whose load-balancer status went empty, and since when.
@@ -99,6 +102,7 @@ impl Cluster {
             ingresses: OrdMap::new(),
             behind: HashMap::new(),
             nodes: OrdMap::new(),
+            place: Location::default(),
             localities: BTreeMap::new(),
             held: OrdMap::new(),
             kinds: Kind::ALL.map(|kind| (kind, Watch::default())).into(),
@@ -425,7 +429,16 @@ impl Cluster {
         next.extend(now.into_iter().map(|locality| (locality, None)));
         let changed = !next.keys().eq(self.localities.keys());
         self.localities = next;
+        self.place = self.find_place();
         changed.then_some(Touched::Localities)
+    }
+
+    fn find_place(&self) -> Location {
+        let known = || {
+            let mut regions = self.localities.keys().filter_map(|own| geo::region(&own.region));
+            regions.next().map(|region| region.location())
+        };
+        geo::completed(self.member.location.clone().or_else(known).unwrap_or_default())
     }
 
     fn present_localities(&self) -> BTreeSet<Locality> {

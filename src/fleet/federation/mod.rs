@@ -350,15 +350,15 @@ impl FederationState {
         let all_down = policy.and_then(|own| own.all_down.as_ref());
         let all_down = all_down.unwrap_or(&self.federation.all_down);
         let last = self.last_known.get(unit);
-        let judging = |checked: offers::Checked<'_>| {
+        let judging = |checked: Option<offers::Checked<'_>>| {
             let (federation, at) = (&*self.federation, inventory.at);
             let resolved = |address: &Address| addresses(address, inventory.resolved);
             let judging = Judging { federation, resolved: &resolved, checked, at };
             offers::choose(offers, all_down, last, judging)
         };
         let mut selection = match checks {
-            None => judging(&|_| None),
-            Some(check) => judging(&|ip| Some(steer::found(ip, check, inventory))),
+            None => judging(None),
+            Some(check) => judging(Some(&|ip| Some(steer::found(ip, check, inventory)))),
         };
         selection.ttl = selection.ttl.or(policy.and_then(|own| own.ttl));
         selection

@@ -8,7 +8,7 @@ use crate::{
         offers::{Offer, Selection},
         view::{Serving, Unit},
     },
-    model::{ClusterName, Key, Locality, Name, ServiceKey},
+    model::{Address, ClusterName, Key, Locality, Name, ServiceKey},
     records::{Node, RecordType},
 };
 use std::{
@@ -34,9 +34,18 @@ impl FederationState {
         if policy.is_some_and(|policy| !policy.steer.is_plain()) {
             self.want_all(unit, selection);
         }
+        // Each cluster is looked up once, not once for each level.
+        let chosen: Vec<(Option<&Cluster>, &[Address])> = selection
+            .chosen
+            .iter()
+            .map(|(cluster, addresses)| (inventory.clusters.get(cluster), addresses.as_slice()))
+            .collect();
         for Level { name, within, up } in levels {
+            let mut targets = Targets::default();
+            for (_, addresses) in chosen.iter().filter(|(cluster, _)| within.has(*cluster)) {
+                targets.extend(*addresses);
+            }
             let of = |cluster: &ClusterName| within.has(inventory.clusters.get(cluster));
-            let mut targets = targets(selection, of);
             if up.is_none() {
                 targets.extend(&selection.fallback);
             }
@@ -182,12 +191,4 @@ impl Within {
             Self::None => false,
         }
     }
-}
-
-fn targets(selection: &Selection, of: impl Fn(&ClusterName) -> bool) -> Targets {
-    let mut targets = Targets::default();
-    for (_, addresses) in selection.chosen.iter().filter(|(cluster, _)| of(cluster)) {
-        targets.extend(addresses);
-    }
-    targets
 }

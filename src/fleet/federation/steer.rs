@@ -9,9 +9,8 @@ use crate::{
         subjects::{Subjects, subjects},
         view::{AddressHealth, Serving, Unit},
     },
-    geo,
     health::{Check, Target},
-    model::{Address, ClusterName, Location, Name, Ttl},
+    model::{Address, ClusterName, Name, Ttl},
     policy::{Site, Steering, Subject, TrafficPolicy, Ttls},
     records::{Node, Steered},
 };
@@ -22,8 +21,10 @@ impl FederationState {
     /// cloud regions knows their region.
     pub(super) fn sites_of(&self, clusters: &Clusters) -> Vec<Site> {
         let members = clusters.values().filter(|cluster| self.federation.has(&cluster.name));
-        let site =
-            |cluster: &Cluster| Site { cluster: cluster.name.clone(), location: place(cluster) };
+        let site = |cluster: &Cluster| Site {
+            cluster: cluster.name.clone(),
+            location: cluster.place.clone(),
+        };
         members.map(site).collect()
     }
 
@@ -177,12 +178,4 @@ fn host_of(address: &Address) -> Option<&Name> {
         Address::Host(host) => Some(host),
         Address::Ip(_) => None,
     }
-}
-
-fn place(cluster: &Cluster) -> Location {
-    let known = || {
-        let mut regions = cluster.localities().filter_map(|own| geo::region(&own.region));
-        regions.next().map(|region| region.location())
-    };
-    geo::completed(cluster.member.location.clone().or_else(known).unwrap_or_default())
 }
