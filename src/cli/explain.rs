@@ -142,6 +142,9 @@ fn tiers(trace: &Trace) -> String {
     let tiers = trace.tiers.iter().enumerate();
     let rows = tiers.flat_map(|(at, tier)| tier.clusters.iter().map(move |own| row(at + 1, own)));
     let rows: Vec<_> = rows.collect();
+    if rows.is_empty() {
+        return String::new();
+    }
     let headings =
         ["  TIER", "CLUSTER", "DISTANCE", "HEALTH", "SCORE", "WEIGHT", "SHARE", "REASON"];
     table::table(&headings, &rows)

@@ -5,6 +5,7 @@
 
 mod harness;
 mod lookups;
+mod steering;
 
 use harness::{Clusters, Meridian, wait_for};
 use std::{process::Command, time::Duration};
