@@ -356,9 +356,6 @@ fn shutdown_ends_every_task_and_frees_the_port() {
 
 #[test]
 fn a_port_that_udp_lacks_is_an_error_and_a_free_one_is_free_for_both() {
-    // Taken for UDP alone, without the option that would let us share it.
-    let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
     let bind = |address| {
         server::bind(&Listen {
             addresses: vec![address],
@@ -367,7 +364,16 @@ fn a_port_that_udp_lacks_is_an_error_and_a_free_one_is_free_for_both() {
             client_subnet: true,
         })
     };
-    let error = bind(address).unwrap_err().to_string();
+    // Taken for UDP alone, without the option that would let us share it. Another test may have
+    // the same port for TCP: then another one is tried.
+    let (address, error) = loop {
+        let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = bind(address).unwrap_err().to_string();
+        if !error.contains(&format!("{address} (TCP)")) {
+            break (address, error);
+        }
+    };
     assert!(error.contains(&format!("{address} (UDP)")) && error.contains("ss -lntup"), "{error}");
     let many: Vec<_> = (0..50).map(|_| bind("127.0.0.1:0".parse().unwrap()).unwrap()).collect();
     assert!(many.iter().all(|bound| bound.local_addrs()[0].port() > 0));
