@@ -68,24 +68,23 @@ impl fmt::Display for Supposed {
 }
 
 impl Fleet {
-    /// The snapshot as it would be. Costs a copy of the fleet's state and the compilation of what
-    /// those clusters offer; this fleet stays as it is.
+    /// The snapshot as it would be. Costs the compilation of what those clusters offer; a copy of
+    /// the fleet is used up for it.
     ///
     /// # Errors
     /// Names a cluster that is not a member, and those that are.
-    pub fn suppose(&self, at: Moment, all: &[Supposed]) -> Result<Arc<Snapshot>, String> {
-        let mut copy = self.clone();
+    pub fn suppose(mut self, at: Moment, all: &[Supposed]) -> Result<Arc<Snapshot>, String> {
         for Supposed { cluster, state } in all {
-            if !copy.clusters.contains_key(cluster) {
-                let members: Vec<_> = copy.clusters.keys().map(ToString::to_string).collect();
+            if !self.clusters.contains_key(cluster) {
+                let members: Vec<_> = self.clusters.keys().map(ToString::to_string).collect();
                 return Err(format!(
                     "there is no cluster {cluster}; members are {}",
                     members.join(", ")
                 ));
             }
-            copy.suppose_one(at, cluster, *state);
+            self.suppose_one(at, cluster, *state);
         }
-        Ok(copy.snapshot(at))
+        Ok(self.snapshot(at))
     }
 
     fn suppose_one(&mut self, at: Moment, cluster: &ClusterName, state: SupposedState) {

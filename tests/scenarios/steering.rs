@@ -439,7 +439,7 @@ fn what_is_supposed_is_what_would_be() {
     {
         let mut world = steered();
         let all: Vec<Supposed> = supposed.split(',').map(|one| one.parse().unwrap()).collect();
-        let then = world.fleet.suppose(world.now, &all).unwrap();
+        let then = world.fleet.clone().suppose(world.now, &all).unwrap();
         let before = world.snapshot();
         for one in &all {
             let kind = match one.state {
@@ -463,7 +463,7 @@ fn what_is_supposed_is_what_would_be() {
 #[test]
 fn a_drill_says_whose_clients_move_where_and_when_they_notice() {
     let mut world = steered();
-    let then = world.fleet.suppose(world.now, &["azure=down".parse().unwrap()]).unwrap();
+    let then = world.fleet.clone().suppose(world.now, &["azure=down".parse().unwrap()]).unwrap();
     let now = world.snapshot();
     let drill = fleet::drill(&now, &then, vec!["azure=down".into()], Some(&name(NAME))).unwrap();
     let share = |shares: &fleet::Shares, cluster: &str| {
