@@ -8,6 +8,7 @@ use crate::{
 };
 use anyhow::bail;
 use clap::{Args, ValueEnum};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -79,6 +80,7 @@ enum LogFormat {
 
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     telemetry::log(args.log_format == LogFormat::Json, "info");
+    raise_open_files();
     let options = Options {
         configured: configured(args)?,
         dns: Listen { client_subnet: !args.no_client_subnet, ..listen(args.dns_listen.clone()) },
@@ -93,6 +95,20 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         announce(&ready);
         serve(ready).await
     })
+}
+
+/// As many open files as we may have: thousands of checks and connections hold a socket each, and
+/// the usual limit is 1,024.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        let soft = limit.current.unwrap_or_default();
+        tracing::warn!(
+            "the limit on open files stays at {soft} ({error}); with many endpoints that time out, \
+             some checks may have to wait"
+        );
+    }
 }
 
 fn configured(args: &RunArgs) -> anyhow::Result<Configured> {

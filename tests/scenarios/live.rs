@@ -153,15 +153,18 @@ impl Meridian {
     }
 
     fn begin(config: &Path, more: &[&str]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_meridian"))
-            .args(["run", "--config", config.to_str().unwrap()])
-            .args(["--dns-listen", "127.0.0.1:0", "--web-listen", "127.0.0.1:0"])
-            .args(["--probe-allow", "127.0.0.0/8"])
-            .args(more)
-            .env("RUST_LOG", "info")
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::spawn(
+            Command::new(env!("CARGO_BIN_EXE_meridian"))
+                .args(["run", "--config", config.to_str().unwrap()])
+                .args(["--dns-listen", "127.0.0.1:0", "--web-listen", "127.0.0.1:0"])
+                .args(["--probe-allow", "127.0.0.0/8"])
+                .args(more),
+        )
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let command = command.env("RUST_LOG", "info").stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let (mut port, mut server) = (None, None);
         while port.is_none() || server.is_none() {
@@ -340,6 +343,25 @@ fn operators_ask_what_if_and_drain_and_are_stopped_from_draining_the_last() {
     assert!(!well && text.contains("reason"), "{text}");
     let (well, text) = meridian.cli(&["drain", "asw", "--reason", "x"]);
     assert!(!well && text.contains("members are aws, azure, gke"), "{text}");
+    meridian.end();
+}
+
+#[test]
+fn as_many_files_may_be_open_as_the_system_allows() {
+    let backends = backends(6);
+    let config = directory(&backends);
+    let binary = env!("CARGO_BIN_EXE_meridian");
+    let script = format!(
+        "ulimit -Sn 200 && exec {binary} run --no-state --config {} --dns-listen 127.0.0.1:0 \
+         --web-listen 127.0.0.1:0",
+        config.path().display()
+    );
+    let mut command = Command::new("sh");
+    let meridian = Meridian::spawn(command.args(["-c", &script]));
+    let limits = fs::read_to_string(format!("/proc/{}/limits", meridian.child.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[3], words[4], "{line}");
     meridian.end();
 }
 
