@@ -25,14 +25,13 @@ pub use state::{Read, Store};
 use crate::{
     config::{Config, Flags, Loaded, Loader, Problem, Watch},
     fleet::{Event, Fleet, Snapshot},
-    health::{Outcome, Report},
+    health::Outcome,
     model::{ClusterEvent, ClusterName},
     server::{self, Listen, Stats},
     telemetry::Metrics,
     web,
 };
 use anyhow::Context;
-use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -164,8 +163,6 @@ struct Controller {
     resolved: mpsc::Receiver<resolve::Lookup>,
     checks: checks::Checks,
     checked: mpsc::Receiver<Outcome>,
-    /// What this process finds, for other vantage points.
-    report: Arc<ArcSwap<Report>>,
     heard: mpsc::Receiver<vantages::Heard>,
     geography: mpsc::Receiver<geography::Found>,
     orders: mpsc::Receiver<web::Order>,
@@ -208,11 +205,9 @@ impl Controller {
         let probing = &options.probing;
         let checks = checks::Checks::start(probing, listeners, send_checked, tasks, shutdown);
         let fleet = restore(store.as_ref());
-        let report = Arc::new(ArcSwap::from_pointee(fleet.report(now())));
         Ok(Self {
             checks,
             checked,
-            report,
             heard: vantages::listen(&probing.vantages, tasks, shutdown)?,
             geography: geography::watch(options.state.clone(), tasks, shutdown),
             orders,
@@ -298,7 +293,6 @@ impl Controller {
         let at = now();
         self.fleet.tick(at);
         self.publish();
-        self.report.store(Arc::new(self.fleet.report(at)));
     }
 
     fn publish(&mut self) {
@@ -344,11 +338,10 @@ impl Controller {
     fn readers(&self, dns: Vec<SocketAddr>, stats: Arc<Stats>) -> web::Readers {
         let metrics = Metrics::new();
         let (snapshots, counted) = (self.published.clone(), self.published.clone());
-        let (checks, report) = (self.checks.stats(), self.report.clone());
+        let checks = self.checks.stats();
         web::Readers {
             snapshot: Box::new(move || snapshots.load()),
             metrics: Box::new(move || metrics.text(&counted.load(), &stats.view(), &checks.view())),
-            report: Box::new(move || report.load_full()),
             orders: self.order.clone(),
             dns,
         }

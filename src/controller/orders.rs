@@ -16,6 +16,7 @@ impl Controller {
             Order::Force { cluster, forcing, lasting, reply } => {
                 drop(reply.send(self.force(&cluster, forcing, lasting)));
             }
+            Order::Report { reply } => drop(reply.send(Ok(self.fleet.report(now())))),
             Order::Release { cluster, reply } => drop(reply.send(self.release(&cluster))),
             Order::Suppose { all, reply } => {
                 // Beside the fleet's own work: compiling a large one takes half a second.

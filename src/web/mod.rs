@@ -38,8 +38,6 @@ pub struct Readers {
     pub snapshot: Box<dyn Fn() -> Arc<Snapshot> + Send + Sync>,
     /// The metrics, as Prometheus reads them.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
-    /// What this process's own checks find.
-    pub report: Box<dyn Fn() -> Arc<health::Report> + Send + Sync>,
     /// Where orders go.
     pub orders: mpsc::Sender<Order>,
     /// Where DNS is served.
@@ -178,8 +176,8 @@ fn find(state: &State, zone: &str) -> Result<Arc<Zone>, Refused> {
     })
 }
 
-async fn report(Extract(state): Extract<State>) -> Json<health::Report> {
-    Json(health::Report::clone(&(state.0.report)()))
+async fn report(Extract(state): Extract<State>) -> Result<Json<health::Report>, Refused> {
+    orders::report(&state).await.map(Json)
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use super::{Refused, State, bad};
 use crate::{
     fleet::{Snapshot, Supposed},
-    health::{Forced, Override},
+    health::{Forced, Override, Report},
     model::{ClusterName, parse_duration},
 };
 use axum::{
@@ -35,6 +35,11 @@ pub enum Order {
         cluster: ClusterName,
         /// What ended, or why there is nothing to end.
         reply: oneshot::Sender<Result<Override, String>>,
+    },
+    /// What this process's own checks find.
+    Report {
+        /// The votes.
+        reply: oneshot::Sender<Result<Report, String>>,
     },
     /// What would be answered then.
     Suppose {
@@ -85,6 +90,12 @@ pub(super) async fn release(
     let (reply, outcome) = oneshot::channel();
     let order = Order::Release { cluster: cluster.as_str().into(), reply };
     carry_out(&state, order, outcome).await.map(Json)
+}
+
+/// What this process's own checks find.
+pub(super) async fn report(state: &State) -> Result<Report, Refused> {
+    let (reply, outcome) = oneshot::channel();
+    carry_out(state, Order::Report { reply }, outcome).await
 }
 
 /// The snapshot as it would be.
