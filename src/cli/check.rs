@@ -26,7 +26,7 @@ struct Report {
 }
 
 pub(super) fn run(args: &CheckArgs) -> ExitCode {
-    let Loaded { config, errors, warnings } = Loader::new(args.directory.clone()).load();
+    let Loaded { config, errors, warnings } = Loader::strict(args.directory.clone()).load();
     let valid = errors.is_empty();
     let report = Report {
         errors,

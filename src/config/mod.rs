@@ -4,10 +4,15 @@
 //! names file, object, field and value.
 
 mod check;
+mod claims;
 mod crds;
 mod files;
+mod head;
 mod load;
+mod pass;
 pub mod spec;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod zone;
 
@@ -24,7 +29,7 @@ use crate::{
     source::Access,
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 /// All that is configured, as it is in force.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +51,8 @@ pub struct FederationConfig {
     pub federation: Arc<Federation>,
     /// The static part of its zone: SOA, NS, glue, anything else.
     pub base: Arc<Zone>,
+    /// The file that this part was read from, when it has one.
+    pub master_file: Option<PathBuf>,
 }
 
 /// A member cluster in force.

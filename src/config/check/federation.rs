@@ -33,11 +33,13 @@ pub(in crate::config) fn federation(
         return findings.finish(None);
     }
     let served = spec.serve.unwrap_or(true);
-    let ttl = findings.ttl("spec.ttl", spec.ttl);
+    let default = if served { Ttl::SERVED } else { Ttl::WRITTEN };
+    let ttl = findings.ttl("spec.ttl", spec.ttl).unwrap_or(default);
+    let min_ttl = min_ttl(&mut findings, spec.min_ttl, ttl);
     let federation = Federation {
         name: FederationName(name.into()),
-        ttl: ttl.unwrap_or(if served { Ttl::SERVED } else { Ttl::WRITTEN }),
-        min_ttl: findings.ttl("spec.minTtl", spec.min_ttl).unwrap_or(Ttl::LEAST),
+        ttl,
+        min_ttl,
         clusters: spec
             .clusters
             .as_ref()
@@ -51,26 +53,45 @@ pub(in crate::config) fn federation(
         zone,
     };
     let base = base_zone(&mut findings, spec, &federation, folder);
+    without_effect(&mut findings, spec);
+    let base = base.map(Arc::new);
+    let master_file = spec.master_file.as_ref().map(|own| folder.join(own));
+    findings.finish(base.map(|base| FederationConfig {
+        federation: Arc::new(federation),
+        base,
+        master_file,
+    }))
+}
+
+/// The least that health may shorten a TTL to.
+fn min_ttl(findings: &mut Findings, seconds: Option<u32>, ttl: Ttl) -> Ttl {
+    let own = findings.ttl("spec.minTtl", seconds);
+    if let Some(own) = own.filter(|own| *own > ttl) {
+        findings.error(format!("spec.minTtl: \"{own}\" is not at most spec.ttl, which is {ttl}"));
+    }
+    own.unwrap_or(Ttl::LEAST.min(ttl))
+}
+
+fn without_effect(findings: &mut Findings, spec: &FederationSpec) {
+    if spec.serve == Some(false) {
+        findings.warnings.push(
+            "spec.serve: false is accepted, but without effect yet: this server answers for the \
+             zone"
+                .to_owned(),
+        );
+    }
+    let providers = "this version does not write to providers";
     for own in &spec.publish {
         findings.warnings.push(format!(
-            "spec.publish: this version does not write to providers ({:?}); it serves the zone itself",
+            "spec.publish: {:?} is accepted, but without effect yet: {providers}",
             own.provider
         ));
     }
-    if spec.serve == Some(false) {
-        findings.warnings.push(
-            "spec.serve: false has no effect in this version, which serves every zone itself"
-                .to_owned(),
-        );
-    }
     if spec.guard.is_some() {
-        findings.warnings.push(
-            "spec.guard: has no effect in this version, which does not write to providers"
-                .to_owned(),
-        );
+        findings.warnings.push(format!(
+            "spec.guard: accepted, but without effect yet: {providers}, so there is nothing to hold"
+        ));
     }
-    let base = base.map(Arc::new);
-    findings.finish(base.map(|base| FederationConfig { federation: Arc::new(federation), base }))
 }
 
 fn base_zone(

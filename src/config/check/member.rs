@@ -4,19 +4,17 @@ use super::{Checked, Findings, is_label};
 use crate::{
     config::{
         MemberConfig,
+        files::{beside, placed, real},
         spec::{AccessSpec, DrainSpec, LocationSpec, MemberClusterSpec},
     },
     model::{Drain, Locality, Location, Member, Weight},
     source::Access,
 };
-use std::{path::PathBuf, sync::Arc};
+use std::path::Path;
 
-pub(in crate::config) fn member(
-    spec: &MemberClusterSpec,
-    beside: impl Fn(&str) -> PathBuf,
-) -> Checked<MemberConfig> {
+pub(in crate::config) fn member(spec: &MemberClusterSpec, file: &Path) -> Checked<MemberConfig> {
     let mut findings = Findings::default();
-    let access = access(&mut findings, &spec.access, beside);
+    let access = access(&mut findings, &spec.access, file);
     let member = Member {
         localities: localities(&mut findings, spec),
         location: spec.location.as_ref().and_then(|own| location(&mut findings, own)),
@@ -26,18 +24,14 @@ pub(in crate::config) fn member(
     findings.finish(access.map(|access| MemberConfig { member, access }))
 }
 
-fn access(
-    findings: &mut Findings,
-    spec: &AccessSpec,
-    beside: impl Fn(&str) -> PathBuf,
-) -> Option<Access> {
+fn access(findings: &mut Findings, spec: &AccessSpec, file: &Path) -> Option<Access> {
     match (&spec.kubeconfig, &spec.directory, &spec.kubeconfig_secret_ref) {
         (Some(own), None, None) => Some(Access::Kubeconfig {
-            path: own.path.as_deref().map(beside),
+            path: own.path.as_deref().map(|path| beside(file, path)),
             context: own.context.clone(),
             trusted: spec.trusted.unwrap_or(false),
         }),
-        (None, Some(directory), None) => Some(Access::Directory(beside(directory))),
+        (None, Some(directory), None) => manifests(findings, directory, file),
         (None, None, Some(_)) => {
             findings.error(
                 "spec.access.kubeconfigSecretRef: Secrets are read in a hub cluster only; expected \
@@ -54,6 +48,19 @@ fn access(
             None
         }
     }
+}
+
+/// All of it is the cluster's, so it cannot hold the configuration too.
+fn manifests(findings: &mut Findings, directory: &str, file: &Path) -> Option<Access> {
+    let path = beside(file, directory);
+    let own = !placed(file).starts_with(real(&path));
+    let expected = "a directory of manifests alone: it holds this file too";
+    findings.take(
+        "spec.access.directory",
+        directory,
+        expected,
+        own.then_some(Access::Directory(path)),
+    )
 }
 
 fn localities(findings: &mut Findings, spec: &MemberClusterSpec) -> Option<Vec<Locality>> {
@@ -85,28 +92,30 @@ fn location(findings: &mut Findings, spec: &LocationSpec) -> Option<Location> {
             Some((north, east))
         }
         _ => {
-            findings.error(
-                "spec.location: latitude (-90 to 90) and longitude (-180 to 180) go together"
-                    .to_owned(),
-            );
+            let number =
+                |own: Option<f64>| own.map_or("not given".to_owned(), |own| own.to_string());
+            findings.error(format!(
+                "spec.location: latitude is {} and longitude is {}; expected both, from -90 to 90 \
+                 and from -180 to 180",
+                number(spec.latitude),
+                number(spec.longitude)
+            ));
             None
         }
     };
-    let text = |own: &Option<String>| own.as_deref().map(|own| own.to_uppercase().into());
-    let continents = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
-    let (continent, country) = (text(&spec.continent), text(&spec.country));
-    if continent.as_ref().is_some_and(|own: &Arc<str>| !continents.contains(&&**own)) {
+    let upper = |own: &Option<String>| own.as_deref().map(str::to_uppercase);
+    let own = spec.country.as_ref();
+    let country = own.and_then(|own| findings.country("spec.location.country", own));
+    let own = spec.continent.as_ref();
+    let continent = own.and_then(|own| findings.continent("spec.location.continent", own));
+    if spec.subdivision.is_some() && spec.country.is_none() {
         findings
-            .error(format!("spec.location.continent: expected one of {}", continents.join(", ")));
-    }
-    if country.as_ref().is_some_and(|own: &Arc<str>| own.len() != 2) {
-        findings
-            .error("spec.location.country: expected two letters (ISO 3166-1), as in DE".to_owned());
+            .error("spec.location.subdivision: needs spec.location.country beside it".to_owned());
     }
     Some(Location {
         continent,
         country,
-        subdivision: text(&spec.subdivision),
+        subdivision: upper(&spec.subdivision).map(Into::into),
         coordinates,
         approximate: false,
     })

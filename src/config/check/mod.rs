@@ -4,26 +4,26 @@ mod federation;
 mod member;
 mod policy;
 mod probe;
+mod together;
 
 pub(super) use federation::federation;
 pub(super) use member::member;
 pub(super) use policy::policy;
+pub(super) use together::together;
 
 use super::{
-    Config, FederationConfig, Loaded, MemberConfig, Problem,
-    load::did_you_mean,
+    Config, MemberConfig, Problem,
     spec::{AllDownPolicy, AllDownSpec, FederationSpec},
 };
 use crate::{
-    model::{Address, AllDown, ClusterName, FederationName, Member, Name, ServiceKey, Ttl},
-    policy::PolicyTarget,
+    geo,
+    model::{Address, AllDown, ClusterName, Member, Name, Ttl},
     source::Access,
 };
 use ipnet::IpNet;
-use policy::named_clusters;
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// An object, or everything that is wrong with it.
@@ -78,10 +78,26 @@ impl Findings {
         self.take(field, &seconds.to_string(), "a TTL from 1 to 2147483647 seconds", read)
     }
 
+    fn continent(&mut self, field: &str, text: &str) -> Option<Arc<str>> {
+        let upper = text.to_uppercase();
+        let own = CONTINENTS.contains(&upper.as_str()).then(|| upper.into());
+        self.take(field, text, &format!("one of {}", CONTINENTS.join(", ")), own)
+    }
+
+    fn country(&mut self, field: &str, text: &str) -> Option<Arc<str>> {
+        let expected = "a country of ISO 3166-1, two letters as in DE";
+        self.take(field, text, expected, country_code(text))
+    }
+
     fn finish<T>(self, object: Option<T>) -> Checked<T> {
         let object = object.filter(|_| self.errors.is_empty()).ok_or(self.errors);
         Checked { object, warnings: self.warnings }
     }
+}
+
+fn country_code(text: &str) -> Option<Arc<str>> {
+    let upper = text.to_uppercase();
+    geo::continent_of(&upper).map(|_| upper.into())
 }
 
 fn all_down(findings: &mut Findings, spec: Option<&AllDownSpec>) -> Option<AllDown> {
@@ -115,170 +131,6 @@ fn networks(findings: &mut Findings, field: &str, texts: &[String]) -> Vec<IpNet
         .iter()
         .filter_map(|text| findings.take(field, text, expected, text.parse().ok()))
         .collect()
-}
-
-// === Several objects ===
-
-/// What concerns several objects at once; `file` finds where one stands.
-pub(super) fn together(
-    loaded: &mut Loaded,
-    in_force: &BTreeMap<FederationName, FederationConfig>,
-    file: &dyn Fn(&str, &str) -> String,
-) {
-    one_owner_per_zone(loaded, in_force, file);
-    zones_within_zones(loaded, file);
-    let names: Vec<String> = loaded.config.members.keys().map(ToString::to_string).collect();
-    for (name, own) in &loaded.config.federations {
-        for cluster in own.federation.clusters.iter().flatten() {
-            if !loaded.config.members.contains_key(cluster) {
-                loaded.errors.push(Problem {
-                    file: file("Federation", &name.0),
-                    object: format!("Federation {name}"),
-                    text: format!(
-                        "spec.clusters: there is no MemberCluster {:?}{}; it is left out",
-                        cluster.0,
-                        did_you_mean(&cluster.0, names.iter().map(String::as_str))
-                    ),
-                });
-            }
-        }
-    }
-    known_clusters(loaded, file, &names);
-    one_policy_per_target(loaded, file);
-    if !loaded.config.federations.is_empty() && names.is_empty() {
-        loaded.warnings.push(Problem {
-            file: String::new(),
-            object: String::new(),
-            text: "there is no MemberCluster, so no federation will have any service".to_owned(),
-        });
-    }
-}
-
-/// Policies name clusters of this directory; others they name are left out of every decision.
-fn known_clusters(loaded: &mut Loaded, file: &dyn Fn(&str, &str) -> String, names: &[String]) {
-    let known = |cluster: &ClusterName| loaded.config.members.contains_key(cluster);
-    let mut errors = Vec::new();
-    for policy in loaded.config.policies.values().filter(|_| !names.is_empty()) {
-        for (field, cluster) in named_clusters(policy).into_iter().filter(|own| !known(&own.1)) {
-            errors.push(Problem {
-                file: file("TrafficPolicy", &policy.key.to_string()),
-                object: format!("TrafficPolicy {}", policy.key),
-                text: format!(
-                    "{field}: there is no MemberCluster {:?}{}; it is left out, the rest of the \
-                     policy is in force",
-                    cluster.0,
-                    did_you_mean(&cluster.0, names.iter().map(String::as_str))
-                ),
-            });
-        }
-    }
-    loaded.errors.append(&mut errors);
-}
-
-/// Of several policies for one Service or host, the first by name is in force there.
-fn one_policy_per_target(loaded: &mut Loaded, file: &dyn Fn(&str, &str) -> String) {
-    let mut owners: BTreeMap<&PolicyTarget, &ServiceKey> = BTreeMap::new();
-    let mut errors = Vec::new();
-    for policy in loaded.config.policies.values() {
-        for target in &policy.targets {
-            let Some(first) = owners.get(target).filter(|first| **first != &policy.key) else {
-                owners.insert(target, &policy.key);
-                continue;
-            };
-            errors.push(Problem {
-                file: file("TrafficPolicy", &policy.key.to_string()),
-                object: format!("TrafficPolicy {}", policy.key),
-                text: format!(
-                    "spec.targets: {target} has TrafficPolicy {first} already, which is in force \
-                     there; expected one policy for each"
-                ),
-            });
-        }
-    }
-    loaded.errors.append(&mut errors);
-}
-
-/// Of several that claim one zone, the one that had it keeps it, else the first by name has it.
-/// One that loses goes on with the zone it had.
-fn one_owner_per_zone(
-    loaded: &mut Loaded,
-    in_force: &BTreeMap<FederationName, FederationConfig>,
-    file: &dyn Fn(&str, &str) -> String,
-) {
-    let had = |name: &FederationName, zone: &Name| {
-        in_force.get(name).is_some_and(|own| own.federation.zone == *zone)
-    };
-    let mut owners: Vec<(Name, FederationName)> = Vec::new();
-    let mut refused = Vec::new();
-    let all = &loaded.config.federations;
-    let zone_of = |name: &FederationName| all.get(name).map(|own| own.federation.zone.clone());
-    let before = all.iter().filter(|(name, own)| had(name, &own.federation.zone));
-    let after = all.iter().filter(|(name, own)| !had(name, &own.federation.zone));
-    for (name, own) in before.chain(after) {
-        let zone = &own.federation.zone;
-        match owners.iter().find(|(owned, _)| owned == zone) {
-            None => owners.push((zone.clone(), name.clone())),
-            Some((_, first)) => {
-                let last = in_force.get(name).filter(|last| {
-                    let zone = &last.federation.zone;
-                    !all.keys().any(|other| zone_of(other).as_ref() == Some(zone))
-                });
-                let stays = match last {
-                    Some(_) => "its last good version stays in force",
-                    None => "this one is not in force",
-                };
-                refused.push((name.clone(), last.cloned(), format!(
-                    "spec.zone: {zone} is claimed by Federation {first} too, which has it; {stays}"
-                )));
-            }
-        }
-    }
-    for (name, last, text) in refused {
-        loaded.config.federations.remove(&name);
-        if let Some(last) = last {
-            owners.push((last.federation.zone.clone(), name.clone()));
-            loaded.config.federations.insert(name.clone(), last);
-        }
-        let (file, object) = (file("Federation", &name.0), format!("Federation {name}"));
-        loaded.errors.push(Problem { file, object, text });
-    }
-    for (zone, federation) in owners {
-        if loaded.config.zones.remove(&zone).is_some() {
-            let stem = zone.without_dot();
-            loaded.errors.push(Problem {
-                file: file("Zone", &stem),
-                object: format!("zone {zone}"),
-                text: format!(
-                    "is Federation {federation}'s zone; name this file as its spec.masterFile to \
-                     serve both together"
-                ),
-            });
-        }
-    }
-}
-
-/// A zone within another is served by itself, which hides what the other says below it.
-fn zones_within_zones(loaded: &mut Loaded, file: &dyn Fn(&str, &str) -> String) {
-    let all = &loaded.config.federations;
-    let mut warnings = Vec::new();
-    for (name, own) in all {
-        let zone = &own.federation.zone;
-        let above = all.iter().find(|(_, other)| {
-            other.federation.zone != *zone && zone.is_within(&other.federation.zone)
-        });
-        if let Some((other, above)) = above {
-            warnings.push(Problem {
-                file: file("Federation", &name.0),
-                object: format!("Federation {name}"),
-                text: format!(
-                    "spec.zone: {zone} lies within {}, the zone of Federation {other}; whatever \
-                     that has at or below {zone} is not answered",
-                    above.federation.zone
-                ),
-            });
-        }
-    }
-    loaded.warnings.append(&mut warnings);
 }
 
 /// What the command line alone says: a start without any file.
@@ -358,3 +210,5 @@ fn is_label(text: &str) -> bool {
         && text.bytes().next().is_some_and(plain)
         && text.bytes().next_back().is_some_and(plain)
 }
+
+const CONTINENTS: [&str; 7] = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];

@@ -1,12 +1,11 @@
 //! Checks a TrafficPolicy and puts it into force.
 
-use super::{Checked, Findings, all_down, networks, probe};
+use super::{Checked, Findings, all_down, country_code, networks, probe};
 use crate::{
     config::spec::{
         FamilyWord, FenceRow, FenceSpec, GeoRow as GeoRowSpec, GeoSpec, OrderSpec,
         Pick as PickWord, ProximitySpec, TargetKind, TrafficPolicySpec, WeightsSpec,
     },
-    geo,
     model::{ClusterName, ServiceKey, Weight},
     policy::{
         Family, Fence, Fenced, GeoRow, GeoTable, Order, Pick, Places, PolicyTarget, Proximity,
@@ -35,7 +34,7 @@ pub(in crate::config) fn policy(
 }
 
 /// The clusters that a policy names, each with the field that does.
-pub(in crate::config) fn named_clusters(policy: &TrafficPolicy) -> Vec<(String, ClusterName)> {
+pub(super) fn named_clusters(policy: &TrafficPolicy) -> Vec<(String, ClusterName)> {
     let steer = &policy.steer;
     let mut named: Vec<(String, ClusterName)> = Vec::new();
     let mut add = |field: &str, names: &mut dyn Iterator<Item = &ClusterName>| {
@@ -79,8 +78,13 @@ fn targets(
             TargetKind::Host => findings.name(&field, &target.name).map(PolicyTarget::Host),
         });
     }
+    let mut seen = BTreeSet::new();
+    for target in targets.iter().filter(|target| !seen.insert(*target)) {
+        findings.error(format!("spec.targets: {target} stands there twice; expected each once"));
+    }
     if spec.targets.is_empty() {
-        findings.error("spec.targets: expected at least one Service or Host".to_owned());
+        findings
+            .error("spec.targets: [] is empty; expected at least one Service or Host".to_owned());
     }
     targets
 }
@@ -127,7 +131,9 @@ fn order_of(findings: &mut Findings, spec: &OrderSpec) -> Order {
         (None, Some(proximity), None) => Order::Proximity(proximity_of(findings, proximity)),
         (None, None, Some(list)) => {
             if list.is_empty() {
-                findings.error("spec.order.failover: expected at least one cluster".to_owned());
+                findings.error(
+                    "spec.order.failover: [] is empty; expected at least one cluster".to_owned(),
+                );
             }
             Order::Failover(clusters(findings, "spec.order.failover", list))
         }
@@ -142,28 +148,44 @@ fn order_of(findings: &mut Findings, spec: &OrderSpec) -> Order {
 
 fn geo_table(findings: &mut Findings, spec: &GeoSpec) -> GeoTable {
     if spec.map.is_empty() {
-        findings.error("spec.order.geo.map: is empty; expected at least one row".to_owned());
+        findings.error("spec.order.geo.map: [] is empty; expected at least one row".to_owned());
     }
     let rows: Vec<GeoRow> =
         spec.map.iter().enumerate().map(|(at, row)| geo_row(findings, at, row)).collect();
+    each_place_once(findings, &rows);
+    GeoTable { rows, default: clusters(findings, "spec.order.geo.default", &spec.default) }
+}
+
+/// A network within another row's is no overlap: the longer one counts for its clients.
+fn each_place_once(findings: &mut Findings, rows: &[GeoRow]) {
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for (at, row) in rows.iter().enumerate() {
+        let field = format!("spec.order.geo.map[{at}]");
         for place in names_of(&row.places) {
             if let Some(first) = places.insert(place.clone(), at) {
                 findings.error(format!(
-                    "spec.order.geo.map[{at}]: {place} stands in row [{first}] too; name each \
+                    "{field}: {place} stands in spec.order.geo.map[{first}] too; expected each \
                      place once"
                 ));
             }
         }
+        let networks = &row.places.networks;
+        for inner in networks {
+            let outer = networks.iter().find(|outer| *outer != inner && outer.contains(inner));
+            findings.warnings.extend(outer.map(|outer| {
+                format!(
+                    "{field}.networks: {inner} lies inside {outer} of the same row, so it adds \
+                     nothing"
+                )
+            }));
+        }
     }
-    GeoTable { rows, default: clusters(findings, "spec.order.geo.default", &spec.default) }
 }
 
 fn geo_row(findings: &mut Findings, at: usize, spec: &GeoRowSpec) -> GeoRow {
     let field = format!("spec.order.geo.map[{at}]");
     if spec.clusters.is_empty() {
-        findings.error(format!("{field}.clusters: expected at least one"));
+        findings.error(format!("{field}.clusters: [] is empty; expected at least one cluster"));
     }
     let places = Places {
         continents: continents(findings, &format!("{field}.continents"), &spec.continents),
@@ -286,31 +308,16 @@ fn clusters(findings: &mut Findings, field: &str, names: &[String]) -> Vec<Clust
 }
 
 fn continents(findings: &mut Findings, field: &str, texts: &[String]) -> Vec<Arc<str>> {
-    let known = ["AF", "AN", "AS", "EU", "NA", "OC", "SA"];
-    let read = |text: &String| {
-        let upper = text.to_uppercase();
-        let own = known.contains(&upper.as_str()).then(|| upper.into());
-        findings.take(field, text, "one of AF, AN, AS, EU, NA, OC, SA", own)
-    };
-    texts.iter().filter_map(read).collect()
+    texts.iter().filter_map(|text| findings.continent(field, text)).collect()
 }
 
 fn countries(findings: &mut Findings, field: &str, texts: &[String]) -> Vec<Arc<str>> {
-    let read = |text: &String| {
-        let own = country(text);
-        findings.take(field, text, "a country of ISO 3166-1, two letters as in DE", own)
-    };
-    texts.iter().filter_map(read).collect()
-}
-
-fn country(text: &str) -> Option<Arc<str>> {
-    let upper = text.to_uppercase();
-    geo::continent_of(&upper).map(|_| upper.into())
+    texts.iter().filter_map(|text| findings.country(field, text)).collect()
 }
 
 fn subdivision(findings: &mut Findings, field: &str, text: &str) -> Option<(Arc<str>, Arc<str>)> {
     let read = text.split_once('-').filter(|(_, part)| !part.is_empty());
-    let read = read.and_then(|(own, part)| Some((country(own)?, part.to_uppercase().into())));
+    let read = read.and_then(|(own, part)| Some((country_code(own)?, part.to_uppercase().into())));
     findings.take(field, text, "a country and its part as in US-CA (ISO 3166-2)", read)
 }
 

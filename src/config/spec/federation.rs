@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
     printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
     printcolumn = r#"{"name":"Serial","type":"integer","jsonPath":".status.serial"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
-    validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63").message("metadata.name is a DNS label: it becomes part of every name")
+    validation = Rule::new("self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && size(self.metadata.name) <= 63").message("metadata.name is a DNS label: it becomes part of every name"),
+    validation = Rule::new("!has(self.spec.minTtl) || !has(self.spec.ttl) || self.spec.minTtl <= self.spec.ttl").message("spec.minTtl is at most spec.ttl")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FederationSpec {
@@ -37,7 +38,8 @@ pub struct FederationSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
     pub ttl: Option<u32>,
-    /// Seconds that answers are shortened to at least while health may turn; 5 when not said.
+    /// The least that health may shorten an answer's TTL to, in seconds, at most `ttl`; 5 when not
+    /// said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 2_147_483_647))]
     pub min_ttl: Option<u32>,

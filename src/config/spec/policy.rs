@@ -183,7 +183,10 @@ pub struct FenceRow {
 
 /// Shares by cluster, or the word `readyEndpoints`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a number from 0 to 1048576 for each cluster, or readyEndpoints"
+)]
 pub enum WeightsSpec {
     /// 0 to 1048576 each; a cluster that is not named has 0.
     Fixed(BTreeMap<String, i64>),
