@@ -6,7 +6,10 @@ use std::{
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, MutexGuard, OnceLock},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicU16, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -60,6 +63,12 @@ impl Process {
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
+    /// Whether the server that the shell guards has ended, which the shell itself has not.
+    fn is_gone(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        stat.rsplit(')').next().is_none_or(|rest| rest.trim().is_empty() || rest.starts_with(" Z"))
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
@@ -79,9 +88,13 @@ fn log_to(directory: &Path, name: &str) -> Stdio {
     Stdio::from(fs::File::create(directory.join(name)).unwrap())
 }
 
-/// A port that was free a moment ago. Servers of our own take port 0 instead; these cannot.
+/// A port that is free now, below those that systems give to outgoing connections, so that no
+/// client takes it before its server does. Servers of our own take port 0 instead; these cannot.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 12_000 + u16::try_from(std::process::id() % 8_000).unwrap();
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(|| start + NEXT.fetch_add(1, Relaxed) % 8_000).find(free).unwrap()
 }
 
 struct Etcd {
@@ -147,10 +160,36 @@ impl Cluster {
         cluster
     }
 
-    /// Starts its API server on that port, and waits until it is ready.
+    /// Starts its API server on that port, and waits until it is ready. One that gives up, as it
+    /// does when its own start-up takes it too long on a busy machine, is started again.
     pub(crate) fn start(&self, port: u16) {
+        self.write_kubeconfig(port);
+        let ready = (0..5).any(|_| self.try_start(port));
+        let log = fs::read_to_string(self.directory.join(format!("apiserver-{port}.log")));
+        let log = log.unwrap_or_default();
+        let tail: Vec<_> = log.lines().rev().take(30).collect();
+        assert!(ready, "{} was not ready; its log, latest first:\n{}", self.name, tail.join("\n"));
+    }
+
+    /// False when the server ended, or was not ready after two minutes.
+    fn try_start(&self, port: u16) -> bool {
+        let log = log_to(&self.directory, &format!("apiserver-{port}.log"));
+        let program = assets().join("kube-apiserver");
+        let process = Process::guarded(&program, &self.server_arguments(port), log);
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while !process.is_gone() && Instant::now() < deadline {
+            if self.try_kubectl(&["get", "--raw", "/readyz"], "").is_ok() {
+                *self.server.lock().unwrap() = Some(process);
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        false
+    }
+
+    fn server_arguments(&self, port: u16) -> Vec<String> {
         let file = |name: &str| self.directory.join(name).to_str().unwrap().to_owned();
-        let args = [
+        vec![
             format!("--etcd-servers=http://127.0.0.1:{}", self.etcd),
             format!("--etcd-prefix=/{}", self.name),
             "--bind-address=127.0.0.1".to_owned(),
@@ -166,15 +205,7 @@ impl Cluster {
             format!("--service-account-key-file={}", file("sa.pub")),
             format!("--service-account-signing-key-file={}", file("sa.key")),
             "--disable-admission-plugins=ServiceAccount".to_owned(),
-        ];
-        let log = log_to(&self.directory, &format!("apiserver-{port}.log"));
-        let process = Process::guarded(&assets().join("kube-apiserver"), &args, log);
-        *self.server.lock().unwrap() = Some(process);
-        self.write_kubeconfig(port);
-        wait_for(&format!("{} to be ready", self.name), Duration::from_secs(120), || {
-            self.try_kubectl(&["get", "--raw", "/readyz"], "").ok()
-        });
-        self.write_kubeconfig(port);
+        ]
     }
 
     /// Ends its API server at once, as a crash would.
