@@ -7,6 +7,7 @@ pub mod fleet;
 pub mod geo;
 pub mod health;
 pub mod model;
+pub mod plan;
 pub mod policy;
 pub mod probe;
 pub mod records;

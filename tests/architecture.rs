@@ -18,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("policy", &["model", "geo", "health"]),
     ("records", &["model", "geo", "policy"]),
     ("fleet", &["model", "geo", "health", "policy", "records"]),
+    ("plan", &["model", "policy", "records", "fleet"]),
     ("source", &["model"]),
     ("probe", &["model", "health"]),
     ("server", &["model", "records"]),
@@ -61,7 +62,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
-const PURE: &[&str] = &["model", "geo", "health", "policy", "records", "fleet"];
+const PURE: &[&str] = &["model", "geo", "health", "policy", "records", "fleet", "plan"];
 const IMPURE_CRATES: &[&str] = &[
     "tokio",
     "kube",
