@@ -10,6 +10,7 @@ pub mod model;
 pub mod plan;
 pub mod policy;
 pub mod probe;
+pub mod provider;
 pub mod records;
 pub mod server;
 pub mod source;

@@ -144,6 +144,12 @@ pub struct UnitView {
     pub problems: Vec<String>,
 }
 
+impl UnitView {
+    pub(super) fn with(self, policy: Option<ServiceKey>, detection: Option<u64>) -> Self {
+        Self { policy, detection, ..self }
+    }
+}
+
 /// Why a name answers what it does.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub enum Serving {

@@ -13,6 +13,7 @@
 //! confirmed. After anything doubtful nothing is known, so it is read again. While all is as it
 //! should be, nothing is called but a slow look for what others changed.
 
+mod outcomes;
 mod status;
 mod tokens;
 
@@ -21,10 +22,9 @@ pub use status::{Entry, Phase, Progress, Status};
 use super::{
     Capabilities, Change, Listing, Permitted, Plan, Provenance, RecordSet, Rendered, Source,
     batch::batches,
-    diff::{Action, Held, diff, epoch},
-    failure::{Failure, FailureKind},
+    diff::{Held, diff},
     guard::{Approval, Limits, WINDOW, Watch},
-    mark::{Owner, Written},
+    mark::Owner,
     permit::permit,
 };
 use crate::model::{Key, Moment, Name};
@@ -37,6 +37,7 @@ use tokens::Tokens;
 
 /// What a writer wants done next.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // made once per call to a provider
 pub enum Step {
     /// Read the zone whole, then call [`Writer::read`].
     Read,
@@ -56,13 +57,16 @@ pub struct Manner {
     pub limits: Limits,
     /// How often it looks for what others changed; jittered by a tenth.
     pub look: Duration,
+    /// Plans and writes nothing.
+    pub dry_run: bool,
     /// Seeds its jitter.
     pub seed: u64,
 }
 
 impl Default for Manner {
     fn default() -> Self {
-        Self { limits: Limits::default(), look: Duration::from_secs(1_800), seed: 1 }
+        let look = Duration::from_secs(1_800);
+        Self { limits: Limits::default(), look, dry_run: false, seed: 1 }
     }
 }
 
@@ -208,6 +212,15 @@ impl Writer {
         &self.provenance
     }
 
+    /// The names that are wanted or were written: those to ask for, where a provider cannot list.
+    #[must_use]
+    pub fn names(&self) -> Vec<Name> {
+        let wanted = self.wanted.iter().flat_map(|wanted| wanted.names.keys());
+        let keys: BTreeSet<&Key> = wanted.chain(self.provenance.keys()).collect();
+        let epoch = super::epoch_name(&self.owner, &self.status.zone);
+        keys.into_iter().map(Key::to_name).chain([epoch]).collect()
+    }
+
     /// What was written since the last call.
     pub fn take_entries(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.entries)
@@ -244,6 +257,12 @@ impl Writer {
             return self.start_read(at);
         }
         self.make_plan(at);
+        if self.frozen.is_some() || self.manner.dry_run {
+            // It is planned and shown; nothing is written (invariant I15).
+            let frozen = self.frozen.is_some();
+            self.status.phase = if frozen { Phase::Frozen } else { Phase::DryRun };
+            return Step::Sleep(self.look_at);
+        }
         match self.queue.pop_front() {
             Some(changes) => self.start_write(at, changes),
             None => self.rest(at),
@@ -252,11 +271,8 @@ impl Writer {
 
     /// Why nothing is to be done until somebody says something.
     fn idle_phase(&self) -> Option<Phase> {
-        match () {
-            () if self.frozen.is_some() => Some(Phase::Frozen),
-            () if self.incomplete.is_some() || self.wanted.is_none() => Some(Phase::Incomplete),
-            () => None,
-        }
+        let blind = self.incomplete.is_some() || self.wanted.is_none();
+        blind.then_some(Phase::Incomplete)
     }
 
     fn rest(&mut self, at: Moment) -> Step {
@@ -373,171 +389,6 @@ impl Writer {
         }
     }
 
-    // === Outcomes ===
-
-    /// What a read found.
-    pub fn read(&mut self, at: Moment, outcome: Result<Listing, Failure>) {
-        self.reading = false;
-        self.status.reads += 1;
-        match outcome {
-            Ok(listing) => {
-                self.went_well();
-                self.status.looked = Some(at.wall);
-                let look = self.jittered(self.manner.look);
-                self.look_at = Some(at.mono + look);
-                self.other = self.other_instance(&listing);
-                self.notice_drift(at, &listing);
-                self.uncertain.clear();
-                self.last = Some(listing.clone());
-                self.known = Some(listing);
-                self.plan_again();
-            }
-            Err(failure) => self.pause_after(at, &failure),
-        }
-    }
-
-    /// A copy of this installation that wrote here and is not us.
-    fn other_instance(&mut self, listing: &Listing) -> Option<Arc<str>> {
-        let problem = match epoch(listing, &self.owner) {
-            Written::Never => return None,
-            Written::Last(last) if last.instance == self.owner.instance => return None,
-            Written::Last(last) if self.taking_over.as_ref() == Some(&last.instance) => {
-                return None;
-            }
-            Written::Last(last) => {
-                self.status.refused(&last.instance);
-                return Some(last.instance);
-            }
-            Written::Forged => {
-                "its generation record carries this installation's id but is not signed with its \
-                 key; bring installation.json back from a backup, or give this installation \
-                 another id"
-            }
-        };
-        self.status.problem = Some(problem.to_owned());
-        Some("unknown".into())
-    }
-
-    /// What others changed of ours is put right once, then left to people.
-    fn notice_drift(&mut self, at: Moment, now: &Listing) {
-        let Some(last) = self.last.take() else { return };
-        for name in drifted(&self.owner, &last, now) {
-            if self.uncertain.contains(&name) {
-                continue;
-            }
-            self.status.drift += 1;
-            let again = self.repaired.get(&name);
-            if again.is_some_and(|when| at.mono.duration_since(*when) < WINDOW) {
-                let reason = "somebody else changed it again within an hour of its repair; it is \
-                              left alone for now, find out who writes it"
-                    .to_owned();
-                self.set_aside(at, &name, reason, WINDOW);
-            } else {
-                self.repaired.insert(name, at.mono);
-            }
-        }
-    }
-
-    /// What a write came to.
-    pub fn wrote(&mut self, at: Moment, outcome: Result<Versions, Failure>) {
-        let Some(batch) = self.flight.take() else { return };
-        self.status.writes += 1;
-        match outcome {
-            Ok(versions) => self.applied(at, &batch, versions),
-            Err(Failure::Rejected(reason)) => self.refuse(at, batch.changes(), &reason),
-            Err(failure) => {
-                let doubtful = matches!(failure.kind(), FailureKind::Lost | FailureKind::Unknown);
-                if failure.kind() == FailureKind::Lost {
-                    self.status.lost += 1;
-                }
-                if doubtful || !self.can.atomic {
-                    self.uncertain.extend(batch.changes().iter().map(|one| one.name.key()));
-                    self.known = None;
-                }
-                self.plan_again();
-                self.pause_after(at, &failure);
-            }
-        }
-    }
-
-    fn applied(&mut self, at: Moment, batch: &Permitted, versions: Versions) {
-        self.went_well();
-        let Some(known) = self.known.take() else { return };
-        let mut known = known.after(batch);
-        known.set_versions(versions);
-        self.last = Some(known.clone());
-        self.known = Some(known);
-        let removed = batch.changes().iter().filter(|change| change.action == Action::Remove);
-        let removed: Vec<Key> = removed.map(|change| change.name.key()).collect();
-        if !removed.is_empty() {
-            self.removed.push_back((at.mono, removed.len()));
-        }
-        for key in &removed {
-            self.provenance.remove(key);
-        }
-        self.taking_over = None;
-        self.status.applied(at, batch);
-        let approval = self.approval.as_ref();
-        let entries = Entry::of(at.wall, &self.status, batch, approval);
-        self.entries.extend(entries);
-        if self.queue.is_empty() {
-            self.plan = None;
-        }
-    }
-
-    /// Halves a batch that was refused; a name that is refused alone is left for a while.
-    fn refuse(&mut self, at: Moment, changes: &[Change], reason: &str) {
-        match changes {
-            [] => {}
-            [one] => {
-                let text = format!("the provider refuses it: {reason}");
-                self.set_aside(at, &one.name.key(), text, ASIDE);
-                self.plan = None;
-                self.queue.clear();
-            }
-            many => {
-                let (first, second) = many.split_at(many.len() / 2);
-                self.queue.push_front(second.to_vec());
-                self.queue.push_front(first.to_vec());
-            }
-        }
-    }
-
-    fn set_aside(&mut self, at: Moment, key: &Key, reason: String, time: Duration) {
-        let failures = self.set_aside.get(key).map_or(0, |aside| aside.failures) + 1;
-        let wanted = self.wanted.as_ref().and_then(|all| all.names.get(key)?.sets.clone());
-        let until = at.mono + self.jittered(time);
-        self.set_aside.insert(key.clone(), SetAside { reason, until, failures, wanted });
-    }
-
-    fn went_well(&mut self) {
-        self.failures = 0;
-        self.status.problem = None;
-    }
-
-    fn pause_after(&mut self, at: Moment, failure: &Failure) {
-        let doubled = FIRST_PAUSE * (1 << self.failures.min(10));
-        self.failures += 1;
-        let pause = match failure {
-            Failure::Throttled(after, _) => {
-                self.calls.empty(at.mono);
-                after.unwrap_or(doubled).max(FIRST_PAUSE)
-            }
-            Failure::Denied(_) | Failure::Zone(_) => DENIED_PAUSE.max(doubled),
-            // The one who won may be at it still.
-            Failure::Lost(_) => doubled / 4,
-            _ => doubled,
-        };
-        let pause = self.jittered(pause.min(LONGEST_PAUSE));
-        self.pause = Some(at.mono + pause);
-        self.status.failed(failure);
-    }
-
-    /// Up to a tenth longer or shorter.
-    fn jittered(&mut self, time: Duration) -> Duration {
-        time.mul_f64(0.9 + 0.2 * self.random.f64())
-    }
-
     /// How things stand, for people.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -552,18 +403,4 @@ impl Writer {
 
 fn aside((key, aside): (&Key, &SetAside)) -> (Name, String) {
     (key.to_name(), aside.reason.clone())
-}
-
-/// Names whose records are ours and are not as they were last known.
-fn drifted(owner: &Owner, last: &Listing, now: &Listing) -> BTreeSet<Key> {
-    let own = |set: &&RecordSet| {
-        let name = set.key.name();
-        let mark = super::mark::mark_name(last.zone(), &name);
-        let key = super::SetKey::plain(&mark, crate::records::RecordType::TXT);
-        let marked = super::mark::read_mark(owner, last.zone(), &name, last.get(&key));
-        matches!(marked, super::mark::Marked::Ours(mark) if super::diff::is_of(&mark, set))
-    };
-    let changed = |set: &&RecordSet| now.get(&set.key).is_none_or(|other| !other.says_as(set));
-    let changed = last.sets().filter(changed).filter(own);
-    changed.map(|set| set.key.owner.clone()).collect()
 }

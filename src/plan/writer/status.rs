@@ -89,6 +89,8 @@ pub enum Phase {
     Held,
     /// Stopped by an operator.
     Frozen,
+    /// Configured to plan only.
+    DryRun,
     /// Another copy of this installation writes here.
     Refused,
 }
@@ -103,6 +105,7 @@ impl fmt::Display for Phase {
             Self::InStep => "InStep",
             Self::Held => "Held",
             Self::Frozen => "Frozen",
+            Self::DryRun => "DryRun",
             Self::Refused => "Refused",
         })
     }
