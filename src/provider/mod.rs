@@ -3,9 +3,11 @@
 
 mod memory;
 mod rfc2136;
+mod route53;
 
 pub use memory::Memory;
 pub use rfc2136::{Reading, Rfc2136, Rfc2136Settings, TsigAlgorithm, TsigKey};
+pub use route53::{Route53, Route53Settings};
 
 use crate::{
     model::{Moment, Name},
@@ -22,6 +24,8 @@ pub enum Settings {
     Memory,
     /// A server that takes dynamic updates.
     Rfc2136(Rfc2136Settings),
+    /// Amazon Route 53.
+    Route53(Route53Settings),
 }
 
 impl Settings {
@@ -31,6 +35,7 @@ impl Settings {
         match self {
             Self::Memory => Provider::Memory(Memory::default()),
             Self::Rfc2136(own) => Provider::Rfc2136(Rfc2136::new(own.clone(), clock)),
+            Self::Route53(own) => Provider::Route53(Route53::new(own.clone())),
         }
     }
 
@@ -40,6 +45,7 @@ impl Settings {
         match self {
             Self::Memory => Capabilities::MEMORY.name,
             Self::Rfc2136(_) => Capabilities::RFC2136.name,
+            Self::Route53(_) => Capabilities::ROUTE53.name,
         }
     }
 
@@ -49,6 +55,7 @@ impl Settings {
         match self {
             Self::Memory => "",
             Self::Rfc2136(own) => &own.server,
+            Self::Route53(own) => own.zone_id.as_deref().unwrap_or_default(),
         }
     }
 }
@@ -60,6 +67,8 @@ pub enum Provider {
     Memory(Memory),
     /// A server that takes dynamic updates.
     Rfc2136(Rfc2136),
+    /// Amazon Route 53.
+    Route53(Route53),
 }
 
 impl Provider {
@@ -69,6 +78,7 @@ impl Provider {
         match self {
             Self::Memory(_) => Capabilities::MEMORY,
             Self::Rfc2136(_) => Capabilities::RFC2136,
+            Self::Route53(_) => Capabilities::ROUTE53,
         }
     }
 
@@ -80,6 +90,7 @@ impl Provider {
         match self {
             Self::Memory(own) => own.read(zone),
             Self::Rfc2136(own) => own.read(zone, names).await,
+            Self::Route53(own) => own.read(zone).await,
         }
     }
 
@@ -91,6 +102,7 @@ impl Provider {
         match self {
             Self::Memory(own) => own.write(batch),
             Self::Rfc2136(own) => own.write(batch).await,
+            Self::Route53(own) => own.write(batch).await,
         }
     }
 }

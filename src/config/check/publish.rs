@@ -9,7 +9,7 @@ use crate::{
     },
     model::{Ttl, parse_duration},
     plan::{Limits, Manner},
-    provider::{Reading, Rfc2136Settings, Settings, TsigAlgorithm, TsigKey},
+    provider::{Reading, Rfc2136Settings, Route53Settings, Settings, TsigAlgorithm, TsigKey},
 };
 use data_encoding::BASE64;
 use std::{fs, path::Path, time::Duration};
@@ -78,7 +78,11 @@ fn settings(
     match spec.provider {
         ProviderName::Memory => Some(Settings::Memory),
         ProviderName::Rfc2136 => rfc2136(findings, field, spec, folder).map(Settings::Rfc2136),
-        ProviderName::AwsRoute53 | ProviderName::GoogleClouddns | ProviderName::AzureAzuredns => {
+        ProviderName::AwsRoute53 => Some(Settings::Route53(Route53Settings {
+            zone_id: spec.zone_id.clone(),
+            endpoint: endpoint(findings, field, spec)?,
+        })),
+        ProviderName::GoogleClouddns | ProviderName::AzureAzuredns => {
             findings.error(format!("{field}.provider: not in this build"));
             None
         }
@@ -133,6 +137,19 @@ fn rfc2136(
         Some(ReadSpec::Query) => Reading::Query,
     };
     Some(Rfc2136Settings { server, key, reading })
+}
+
+/// The outer `None` for one that cannot be.
+#[allow(clippy::option_option)] // said so by the line above
+fn endpoint(findings: &mut Findings, field: &str, spec: &PublishSpec) -> Option<Option<String>> {
+    let Some(text) = &spec.endpoint else { return Some(None) };
+    let url = text
+        .parse::<http::Uri>()
+        .ok()
+        .filter(|url| url.host().is_some() && matches!(url.scheme_str(), Some("http" | "https")));
+    let field = format!("{field}.endpoint");
+    let known = findings.take(&field, text, "a URL such as https://192.0.2.1:8443", url);
+    known.map(|_| Some(text.trim_end_matches('/').to_owned()))
 }
 
 /// Port 53 where none is given.
