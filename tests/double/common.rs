@@ -187,3 +187,32 @@ pub(crate) fn country(client: std::net::IpAddr) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// A record set as any provider has it, for scenarios that are told over all of them.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Shown {
+    /// Lower case, with a final dot.
+    pub(crate) name: String,
+    pub(crate) rtype: String,
+    pub(crate) ttl: Option<u32>,
+    /// In presentation form, sorted.
+    pub(crate) data: Vec<String>,
+    /// What tells sets of one name and type apart, where a provider has such.
+    pub(crate) set: Option<String>,
+    /// The vendor's own fields: routing, alias, health check.
+    pub(crate) extra: serde_json::Value,
+}
+
+/// What the credentials in use are worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Denied {
+    /// Everything is allowed.
+    #[default]
+    None,
+    /// They are not known.
+    Credentials,
+    /// They are known, and may nothing.
+    Permission,
+    /// They may read, and no more.
+    ReadOnly,
+}

@@ -3,3 +3,4 @@
 //! clients (`tests/battery/vendors.rs`).
 
 pub(crate) mod common;
+pub(crate) mod route53;
