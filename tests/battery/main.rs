@@ -4,3 +4,5 @@
 #[path = "../double/mod.rs"]
 #[allow(dead_code)] // shared by several test binaries
 mod double;
+
+mod route53_vendor;

@@ -143,7 +143,7 @@ impl Query<'_> {
             Some(policy) => {
                 let from = if up.is_empty() { group } else { &up };
                 match policy {
-                    "weighted" => self.weighted(from, group),
+                    "weighted" => self.weighted(from),
                     _ => self.nearest(from),
                 }
             }
@@ -161,14 +161,12 @@ impl Query<'_> {
         sets
     }
 
-    /// By weights; sets without any only where none in the group has one, or none of those is up.
-    fn weighted<'s>(&self, from: &[&'s Set], group: &[&'s Set]) -> Option<&'s Set> {
+    /// By weights; sets of weight 0 only where no other is left.
+    fn weighted<'s>(&self, from: &[&'s Set]) -> Option<&'s Set> {
         let weight = |set: &Set| set.weight.unwrap_or_default();
         let total: u64 = from.iter().map(|set| weight(set)).sum();
         let draw = self.state.draw();
         if total == 0 {
-            let checked = from.len() < group.len();
-            debug_assert!(checked || group.iter().all(|set| weight(set) == 0));
             return from.get(share(draw, from.len())).copied();
         }
         let mut left = draw * total as f64;

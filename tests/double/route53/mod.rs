@@ -70,7 +70,8 @@ impl Route53 {
         for (name, burst, per_second) in http::BUCKETS {
             control.limit(name, *burst, *per_second);
         }
-        let state = State { propagation: Duration::from_millis(100), ..State::default() };
+        let mut state = State::default();
+        state.propagation = Duration::from_millis(100);
         let shared = Arc::new(Shared { control: control.clone(), state: Mutex::new(state) });
         let served = Served::start(http::app(shared.clone()));
         let dns = dns::Server::start(shared.clone());
@@ -98,6 +99,11 @@ impl Route53 {
         let id = self.zone(name);
         self.shared.state().zones.get_mut(&id).unwrap().private = true;
         id
+    }
+
+    /// The identifiers of all zones.
+    pub(crate) fn zones(&self) -> Vec<String> {
+        self.shared.state().zones.keys().cloned().collect()
     }
 
     /// All sets of a zone, in the vendor's order.
