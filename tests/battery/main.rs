@@ -11,5 +11,8 @@ mod azure_vendor;
 mod double;
 mod nameserver;
 mod place;
+mod route53_bad;
+mod route53_target;
+mod route53_vendor;
 mod scenarios;
 mod target;

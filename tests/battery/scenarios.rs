@@ -3,12 +3,13 @@
 use crate::{
     nameserver::NameServer,
     place::{Place, Running, ZONE, global, wait_for},
+    route53_target::Aws,
     target::Target,
 };
 
 /// A place whose zone is written to that provider.
 fn place(target: &dyn Target) -> Place {
-    let place = Place::new(&target.publish());
+    let place = Place::new(&target.publish()).with_environment(target.environment());
     for (name, text) in target.files() {
         place.file(&name, &text);
     }
@@ -295,4 +296,5 @@ macro_rules! battery {
 battery! {
     bind: NameServer::bind();
     knot: NameServer::knot();
+    route53: Aws::start();
 }

@@ -4,3 +4,4 @@
 
 pub(crate) mod azure;
 pub(crate) mod common;
+pub(crate) mod route53;
