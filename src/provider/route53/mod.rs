@@ -16,7 +16,7 @@ use aws_sdk_route53::{
 };
 use aws_smithy_http_client::tls::{Provider as Tls, rustls_provider::CryptoMode};
 use std::time::Duration;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 /// Which zone, and where.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -33,7 +33,7 @@ pub struct Route53Settings {
 pub struct Route53 {
     settings: Route53Settings,
     client: OnceCell<Client>,
-    zone_id: OnceCell<String>,
+    zone_id: Mutex<Option<String>>,
 }
 
 /// A call that takes longer has no answer.
@@ -45,10 +45,17 @@ impl Route53 {
     /// One that is connected to when it is called.
     #[must_use]
     pub fn new(settings: Route53Settings) -> Self {
-        Self { settings, client: OnceCell::new(), zone_id: OnceCell::new() }
+        Self { settings, client: OnceCell::new(), zone_id: Mutex::default() }
     }
 
     pub(super) async fn read(&self, zone: &Name) -> Result<Listing, Failure> {
+        match self.list(zone).await {
+            Ok(listing) => Ok(listing),
+            Err(failure) => Err(self.noticed(failure).await),
+        }
+    }
+
+    async fn list(&self, zone: &Name) -> Result<Listing, Failure> {
         let (client, id) = (self.client().await, self.zone_id(zone).await?);
         let mut sets: Vec<RecordSet> = Vec::new();
         let mut from: Option<(String, RrType, Option<String>)> = None;
@@ -88,16 +95,44 @@ impl Route53 {
         let whole = ChangeBatch::builder().set_changes(Some(changes)).comment(comment).build();
         let whole = whole.map_err(|error| Failure::Rejected(error.to_string()))?;
         let call = self.client().await.change_resource_record_sets();
-        let sent = call.hosted_zone_id(id).change_batch(whole).send().await;
-        sent.map(|_| Versions::new()).map_err(|error| failure::writing(&error, batch.zone()))
+        match call.hosted_zone_id(id).change_batch(whole).send().await {
+            Ok(_) => Ok(Versions::new()),
+            Err(error) => Err(self.noticed(failure::writing(&error, batch.zone())).await),
+        }
     }
 
-    /// The zone's id: as configured, or the one hosted zone of that name.
+    /// The zone's id, looked up once and again after it was found to be gone.
     async fn zone_id(&self, zone: &Name) -> Result<String, Failure> {
-        if let Some(id) = &self.settings.zone_id {
+        let mut known = self.zone_id.lock().await;
+        if let Some(id) = &*known {
             return Ok(id.clone());
         }
-        self.zone_id.get_or_try_init(|| self.find(zone)).await.cloned()
+        let id = match &self.settings.zone_id {
+            Some(id) => self.checked(id, zone).await?,
+            None => self.find(zone).await?,
+        };
+        *known = Some(id.clone());
+        Ok(id)
+    }
+
+    /// Forgets the zone's id where the zone is gone.
+    async fn noticed(&self, failure: Failure) -> Failure {
+        if matches!(failure, Failure::Zone(_)) {
+            *self.zone_id.lock().await = None;
+        }
+        failure
+    }
+
+    /// The configured id, if it is that zone's.
+    async fn checked(&self, id: &str, zone: &Name) -> Result<String, Failure> {
+        let found = self.client().await.get_hosted_zone().id(id).send().await;
+        let found = found.map_err(|error| failure::reading(&error, zone))?;
+        let name = found.hosted_zone().map_or("", HostedZone::name);
+        if name != convert::name(zone) {
+            let text = format!("the hosted zone {id} is {name}, not {zone}; correct zoneId");
+            return Err(Failure::Zone(text));
+        }
+        Ok(id.to_owned())
     }
 
     async fn find(&self, zone: &Name) -> Result<String, Failure> {

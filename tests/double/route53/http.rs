@@ -253,6 +253,7 @@ fn allowed(state: &State, headers: &HeaderMap, call: &Call) -> Result<(), Refusa
         let why = "Missing Authentication Token";
         return Err(Refusal::new(403, "MissingAuthenticationToken", why));
     }
+    in_time(headers, state.ahead)?;
     match state.denied {
         Denied::None => Ok(()),
         Denied::ReadOnly if !call.writes() => Ok(()),
@@ -270,6 +271,22 @@ fn allowed(state: &State, headers: &HeaderMap, call: &Call) -> Result<(), Refusa
         }
     }
 }
+
+/// Signatures are good for so many seconds by the vendor's clock.
+fn in_time(headers: &HeaderMap, ahead: Duration) -> Result<(), Refusal> {
+    let signed = headers.get("x-amz-date").and_then(|value| value.to_str().ok());
+    let Some(signed) = signed.filter(|_| ahead > LATE) else { return Ok(()) };
+    let form = |at: jiff::Timestamp| at.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let now = jiff::Timestamp::now() + ahead;
+    let why = format!(
+        "Signature expired: {signed} is now earlier than {} ({} - 5 min.)",
+        form(now - LATE),
+        form(now)
+    );
+    Err(Refusal::new(403, "SignatureDoesNotMatch", &why))
+}
+
+const LATE: Duration = Duration::from_secs(300);
 
 /// Ends the connection without an answer: the task that serves it goes.
 fn torn() -> ! {

@@ -199,6 +199,11 @@ impl Route53 {
         self.shared.state().services.insert(names::canonical(name).unwrap(), addresses);
     }
 
+    /// The vendor's clock is that far ahead of ours.
+    pub(crate) fn clock_ahead(&self, ahead: Duration) {
+        self.shared.state().ahead = ahead;
+    }
+
     /// Protects a name and type from changes.
     pub(crate) fn protect(&self, zone: &str, name: &str, rtype: &str) {
         let own = (names::canonical(name).unwrap(), rtype.to_owned());

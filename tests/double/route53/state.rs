@@ -22,6 +22,8 @@ pub(crate) struct State {
     /// What load balancers and the like resolve to, by their names.
     pub(crate) services: BTreeMap<String, Vec<String>>,
     pub(crate) denied: Denied,
+    /// How far the vendor's clock is ahead of ours.
+    pub(crate) ahead: Duration,
     /// How long changes are PENDING.
     pub(crate) propagation: Duration,
     /// How long a zone refuses further changes after one.
