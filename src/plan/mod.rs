@@ -30,7 +30,7 @@ mod writer;
 
 pub use batch::batches;
 pub use capability::{BatchLimits, Bucket, Capabilities, Pace, Routing};
-pub use desired::{Desired, Incomplete, Sight, Wanted};
+pub use desired::{Checked, Desired, Incomplete, Sight, Wanted};
 pub use diff::{Action, Change, Conflict, Held, Plan, Provenance, SET_PREFIX, Source, diff, epoch};
 pub use failure::{Failure, FailureKind};
 pub use guard::{Approval, Limits, WINDOW, Watch};

@@ -35,7 +35,7 @@ impl Settings {
         match self {
             Self::Memory => Provider::Memory(Memory::default()),
             Self::Rfc2136(own) => Provider::Rfc2136(Rfc2136::new(own.clone(), clock)),
-            Self::Route53(own) => Provider::Route53(Route53::new(own.clone())),
+            Self::Route53(own) => Provider::Route53(Route53::new(own.clone(), clock)),
         }
     }
 
@@ -46,6 +46,17 @@ impl Settings {
             Self::Memory => Capabilities::MEMORY.name,
             Self::Rfc2136(_) => Capabilities::RFC2136.name,
             Self::Route53(_) => Capabilities::ROUTE53.name,
+        }
+    }
+
+    /// Whether both write to the same zone.
+    #[must_use]
+    pub fn same_zone(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Route53(one), Self::Route53(other)) => {
+                (&one.zone_id, &one.endpoint) == (&other.zone_id, &other.endpoint)
+            }
+            _ => self == other,
         }
     }
 
@@ -78,7 +89,7 @@ impl Provider {
         match self {
             Self::Memory(_) => Capabilities::MEMORY,
             Self::Rfc2136(_) => Capabilities::RFC2136,
-            Self::Route53(_) => Capabilities::ROUTE53,
+            Self::Route53(own) => own.capabilities(),
         }
     }
 

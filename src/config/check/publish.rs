@@ -41,7 +41,7 @@ pub(super) fn publish(
     };
     let all: Vec<Publish> = spec.publish.iter().enumerate().filter_map(of).collect();
     for (at, own) in all.iter().enumerate() {
-        if all[..at].iter().any(|other| other.settings == own.settings) {
+        if all[..at].iter().any(|other| other.settings.same_zone(&own.settings)) {
             findings.error(format!(
                 "spec.publish[{at}]: the same zone at the same provider is named before; two \
                  writers of one zone would only lose to each other"
@@ -81,6 +81,7 @@ fn settings(
         ProviderName::AwsRoute53 => Some(Settings::Route53(Route53Settings {
             zone_id: spec.zone_id.clone(),
             endpoint: endpoint(findings, field, spec)?,
+            health_checks: spec.health_checks.unwrap_or_default(),
         })),
         ProviderName::GoogleClouddns | ProviderName::AzureAzuredns => {
             findings.error(format!("{field}.provider: not in this build"));
@@ -93,12 +94,13 @@ fn settings(
 fn foreign_fields(findings: &mut Findings, field: &str, spec: &PublishSpec) {
     use ProviderName::{AwsRoute53, AzureAzuredns, GoogleClouddns, Memory, Rfc2136};
     let clouds: &[ProviderName] = &[AwsRoute53, GoogleClouddns, AzureAzuredns];
-    let fields: [(&str, bool, &[ProviderName]); 8] = [
+    let fields: [(&str, bool, &[ProviderName]); 9] = [
         ("zoneId", spec.zone_id.is_some(), clouds),
         ("server", spec.server.is_some(), &[Rfc2136]),
         ("tsig", spec.tsig.is_some(), &[Rfc2136]),
         ("read", spec.read.is_some(), &[Rfc2136]),
         ("endpoint", spec.endpoint.is_some(), clouds),
+        ("healthChecks", spec.health_checks.is_some(), &[AwsRoute53]),
         ("project", spec.project.is_some(), &[GoogleClouddns]),
         ("configFile", spec.config_file.is_some(), &[GoogleClouddns, AzureAzuredns]),
         ("credentialsFile", spec.credentials_file.is_some(), &[GoogleClouddns]),

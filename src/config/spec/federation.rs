@@ -144,6 +144,10 @@ pub struct PublishSpec {
     /// The Secret that holds the credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
+    /// For aws-route53: has Route 53 check endpoints, too, as their policies say; not when not
+    /// said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_checks: Option<bool>,
     /// Plans and shows, and writes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,

@@ -1,5 +1,6 @@
 //! A federation's wishes in a provider's words, and the list of what those words cannot say.
 
+mod checks;
 mod cloud_dns;
 mod native;
 mod route53;
@@ -155,6 +156,9 @@ impl Rendering<'_> {
                 }
                 _ => sets.extend(cloud_dns::set(name, ttl, v6, &route, steering, &mut self.notes)),
             }
+        }
+        if self.can.checks {
+            checks::put(name, wanted, steering, &mut sets, &mut self.notes);
         }
         Ok(Some(sets))
     }

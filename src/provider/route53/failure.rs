@@ -52,7 +52,12 @@ fn of_code(code: &str, text: String, status: u16, zone: &Name) -> Failure {
             Failure::Zone(format!("Route 53 has no such hosted zone as {zone}'s"))
         }
         "InvalidChangeBatch" | "InvalidInput" if lost(&text) => Failure::Lost(text),
-        "InvalidChangeBatch" | "InvalidInput" | "NoSuchHealthCheck" => Failure::Rejected(text),
+        // A check that was read is gone, or its reference is spent: read again.
+        "NoSuchHealthCheck" | "HealthCheckAlreadyExists" => Failure::Lost(said),
+        "InvalidChangeBatch" | "InvalidInput" => Failure::Rejected(text),
+        "TooManyHealthChecks" => Failure::Rejected(format!(
+            "{said}; have the account's quota of health checks raised, or leave out healthChecks"
+        )),
         "RequestExpired" | "RequestTimeTooSkewed" => {
             Failure::Denied(format!("{said}; this machine's clock is off, set it by NTP"))
         }

@@ -2,12 +2,14 @@
 //! a transaction. Never UPSERT: what goes is deleted exactly as it was read and what comes is
 //! created, so that the service itself compares and sets.
 
+mod checks;
 mod convert;
 mod failure;
 
+use super::Clock;
 use crate::{
     model::Name,
-    plan::{Failure, Listing, Permitted, RecordSet, Versions},
+    plan::{Capabilities, Failure, Listing, Permitted, RecordSet, Versions},
 };
 use aws_sdk_route53::{
     Client,
@@ -15,6 +17,7 @@ use aws_sdk_route53::{
     types::{Change, ChangeAction, ChangeBatch, HostedZone, HostedZoneConfig, RrType},
 };
 use aws_smithy_http_client::tls::{Provider as Tls, rustls_provider::CryptoMode};
+use checks::Checks;
 use std::time::Duration;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -25,6 +28,8 @@ pub struct Route53Settings {
     pub zone_id: Option<String>,
     /// In place of AWS's own endpoint.
     pub endpoint: Option<String>,
+    /// Whether Route 53 checks endpoints itself, by health checks that we make there.
+    pub health_checks: bool,
 }
 
 /// One hosted zone. Credentials come as AWS's tools find them: environment, profile, web identity,
@@ -34,6 +39,8 @@ pub struct Route53 {
     settings: Route53Settings,
     client: OnceCell<Client>,
     zone_id: Mutex<Option<String>>,
+    clock: Clock,
+    checks: Mutex<Checks>,
 }
 
 /// A call that takes longer has no answer.
@@ -44,18 +51,31 @@ const REGION: &str = "us-east-1";
 impl Route53 {
     /// One that is connected to when it is called.
     #[must_use]
-    pub fn new(settings: Route53Settings) -> Self {
-        Self { settings, client: OnceCell::new(), zone_id: Mutex::default() }
+    pub fn new(settings: Route53Settings, clock: Clock) -> Self {
+        let (zone_id, checks) = (Mutex::default(), Mutex::default());
+        Self { settings, client: OnceCell::new(), zone_id, clock, checks }
     }
 
-    pub(super) async fn read(&self, zone: &Name) -> Result<Listing, Failure> {
-        match self.list(zone).await {
-            Ok(listing) => Ok(listing),
-            Err(failure) => Err(self.noticed(failure).await),
+    pub(super) fn capabilities(&self) -> Capabilities {
+        match self.settings.health_checks {
+            true => Capabilities::ROUTE53_CHECKING,
+            false => Capabilities::ROUTE53,
         }
     }
 
-    async fn list(&self, zone: &Name) -> Result<Listing, Failure> {
+    pub(super) async fn read(&self, zone: &Name) -> Result<Listing, Failure> {
+        let mut sets = match self.list(zone).await {
+            Ok(sets) => sets,
+            Err(failure) => return Err(self.noticed(failure).await),
+        };
+        if self.settings.health_checks {
+            let (client, now) = (self.client().await, (self.clock)().mono);
+            self.checks.lock().await.read(client, zone, now, &mut sets).await?;
+        }
+        Ok(Listing::whole(zone.clone(), sets))
+    }
+
+    async fn list(&self, zone: &Name) -> Result<Vec<RecordSet>, Failure> {
         let (client, id) = (self.client().await, self.zone_id(zone).await?);
         let mut sets: Vec<RecordSet> = Vec::new();
         let mut from: Option<(String, RrType, Option<String>)> = None;
@@ -69,7 +89,7 @@ impl Route53 {
             sets.extend(page.resource_record_sets().iter().map(convert::read));
             let next = page.next_record_name().map(str::to_owned);
             from = match (page.is_truncated(), next, page.next_record_type()) {
-                (false, ..) => return Ok(Listing::whole(zone.clone(), sets)),
+                (false, ..) => return Ok(sets),
                 (true, Some(name), Some(rtype)) => {
                     let set = page.next_record_identifier().map(str::to_owned);
                     Some((name, rtype.clone(), set))
@@ -83,19 +103,30 @@ impl Route53 {
     }
 
     pub(super) async fn write(&self, batch: &Permitted) -> Result<Versions, Failure> {
-        let id = self.zone_id(batch.zone()).await?;
-        let mut changes = Vec::new();
-        for set in batch.deletes() {
-            changes.push(change(ChangeAction::Delete, set)?);
+        let (client, id) = (self.client().await, self.zone_id(batch.zone()).await?);
+        if !self.settings.health_checks {
+            let own = whole(batch, RecordSet::clone, RecordSet::clone)?;
+            return self.send(&id, batch, own).await;
         }
-        for set in batch.creates() {
-            changes.push(change(ChangeAction::Create, set)?);
-        }
-        let comment = format!("meridian generation {}", batch.generation());
-        let whole = ChangeBatch::builder().set_changes(Some(changes)).comment(comment).build();
-        let whole = whole.map_err(|error| Failure::Rejected(error.to_string()))?;
+        let mut checks = self.checks.lock().await;
+        checks.provide(client, &id, batch).await?;
+        let coming = |set: &RecordSet| checks.coming(&id, batch, set);
+        let own = whole(batch, |set| checks.going(set), coming)?;
+        let versions = self.send(&id, batch, own).await?;
+        let now = (self.clock)().mono;
+        checks.wrote(now, &id, batch);
+        checks.sweep(client, now, &id, batch).await;
+        Ok(versions)
+    }
+
+    async fn send(
+        &self,
+        id: &str,
+        batch: &Permitted,
+        own: ChangeBatch,
+    ) -> Result<Versions, Failure> {
         let call = self.client().await.change_resource_record_sets();
-        match call.hosted_zone_id(id).change_batch(whole).send().await {
+        match call.hosted_zone_id(id).change_batch(own).send().await {
             Ok(_) => Ok(Versions::new()),
             Err(error) => Err(self.noticed(failure::writing(&error, batch.zone())).await),
         }
@@ -181,6 +212,24 @@ impl Route53 {
         }
         Client::new(&loader.load().await)
     }
+}
+
+/// A batch in the service's words, what goes before what comes.
+fn whole(
+    batch: &Permitted,
+    going: impl Fn(&RecordSet) -> RecordSet,
+    coming: impl Fn(&RecordSet) -> RecordSet,
+) -> Result<ChangeBatch, Failure> {
+    let mut changes = Vec::new();
+    for set in batch.deletes() {
+        changes.push(change(ChangeAction::Delete, &going(set))?);
+    }
+    for set in batch.creates() {
+        changes.push(change(ChangeAction::Create, &coming(set))?);
+    }
+    let comment = format!("meridian generation {}", batch.generation());
+    let whole = ChangeBatch::builder().set_changes(Some(changes)).comment(comment).build();
+    whole.map_err(|error| Failure::Rejected(error.to_string()))
 }
 
 fn change(action: ChangeAction, set: &RecordSet) -> Result<Change, Failure> {
