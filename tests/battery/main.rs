@@ -12,6 +12,7 @@ mod double;
 mod nameserver;
 mod place;
 mod route53_bad;
+mod route53_checks;
 mod route53_sets;
 mod route53_target;
 mod route53_vendor;

@@ -91,10 +91,10 @@ impl Checks {
         batch: &Permitted,
     ) -> Result<(), Failure> {
         let home = home(zone_id, batch);
-        let texts = batch.creates().filter_map(|set| set.more.get("check"));
-        for text in texts.map(ToString::to_string).collect::<BTreeSet<_>>() {
-            if self.own(&home, &text).is_none() {
-                self.make(client, batch.zone(), &home, text).await?;
+        // Name by name, so that where the quota ends, few names have half of their checks.
+        for text in batch.creates().filter_map(|set| set.more.get("check")) {
+            if self.own(&home, text).is_none() {
+                self.make(client, batch.zone(), &home, text.to_string()).await?;
             }
         }
         Ok(())
@@ -173,9 +173,13 @@ impl Checks {
         let home = home(zone_id, batch);
         for id in self.old(now, &home) {
             let gone = client.delete_health_check().health_check_id(&id).send().await;
-            if let Err(error) = gone.map_err(|error| failure::reading(&error, batch.zone())) {
-                tracing::warn!("health check {id} is not used any more, and stays: {error}");
-                return;
+            match gone.map_err(|error| failure::reading(&error, batch.zone())) {
+                // Of one that is gone already it is said that the zone is not as it was read.
+                Ok(_) | Err(Failure::Lost(_)) => {}
+                Err(error) => {
+                    tracing::warn!("health check {id} is not used any more, and stays: {error}");
+                    return;
+                }
             }
             self.known.remove(&id);
             self.idle.remove(&id);
@@ -327,6 +331,33 @@ mod tests {
         let said = text_of(&off).unwrap();
         assert_eq!(said, "tcp://1.2.3.4:443 interval=10 threshold=3 disabled");
         assert_eq!(config_of(&said), None);
+    }
+
+    #[test]
+    fn a_check_goes_an_hour_after_its_last_use_and_only_where_it_is_ours() {
+        let text = "tcp://1.2.3.4:443 interval=10 threshold=3";
+        let of = |home: &str| Known {
+            reference: format!("{PREFIX}{}/00000001", hash(home, text)),
+            text: text.to_owned(),
+        };
+        let name: Name = "x.test".parse().unwrap();
+        let key = SetKey::plain(&name, crate::records::RecordType::A);
+        let mut checks = Checks::default();
+        checks.known.insert("ours".to_owned(), of("Z1 a"));
+        checks.known.insert("theirs".to_owned(), of("Z1 b"));
+        checks.used.insert(key.clone(), "ours".to_owned());
+        let start = Instant::now();
+        let after = |minutes: u64| start + Duration::from_secs(minutes * 60);
+        checks.age(start);
+        checks.used.remove(&key);
+        checks.age(after(120));
+        checks.age(after(150));
+        assert_eq!(checks.old(after(179), "Z1 a"), [""; 0]);
+        assert_eq!(checks.old(after(180), "Z1 a"), ["ours"]);
+        // Used again in between, it begins anew.
+        checks.used.insert(key.clone(), "ours".to_owned());
+        checks.age(after(181));
+        assert_eq!(checks.old(after(500), "Z1 a"), [""; 0]);
     }
 
     #[test]
