@@ -73,6 +73,7 @@ impl Settings {
 
 /// One provider, ready to be called.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // one for each zone that is written
 pub enum Provider {
     /// A zone in memory.
     Memory(Memory),

@@ -326,14 +326,15 @@ mod tests {
 
     #[test]
     fn what_somebody_changed_by_hand_shows() {
-        let config = config_of("tcp://1.2.3.4:443 interval=10 threshold=3").unwrap();
-        let off = HealthCheckConfig { disabled: Some(true), ..config };
+        let mut off = config_of("tcp://1.2.3.4:443 interval=10 threshold=3").unwrap();
+        off.disabled = Some(true);
         let said = text_of(&off).unwrap();
         assert_eq!(said, "tcp://1.2.3.4:443 interval=10 threshold=3 disabled");
         assert_eq!(config_of(&said), None);
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods)] // some instant to begin with
     fn a_check_goes_an_hour_after_its_last_use_and_only_where_it_is_ours() {
         let text = "tcp://1.2.3.4:443 interval=10 threshold=3";
         let of = |home: &str| Known {
