@@ -157,9 +157,9 @@ VALUES = {
     "PTR": ["host.example.net"],
     "SPF": ['"v=spf1 -all"'],
     "SRV": ["1 2 443 host.example.net"],
-    "SSHFP": ["1 1 0123456789abcdef"],
+    "SSHFP": ["1 1 0123456789abcdef0123456789abcdef01234567"],
     "SVCB": ["1 svc.example.net port=8443"],
-    "TLSA": ["3 1 1 0123456789abcdef"],
+    "TLSA": ["3 1 0 0123456789abcdef"],
     "TXT": ['"one" "two \\"three\\" \\040"', '"x<y>&z"'],
 }
 
@@ -250,7 +250,8 @@ def every_set():
     told = [one for one in sets(own) if one["Type"] not in ("SOA", "NS") or one["Name"][0] == "t"]
     key = lambda one: (one["Name"], one["Type"], one.get("SetIdentifier", ""))
     assert sorted(map(canonical, written), key=key) == sorted(map(canonical, told), key=key)
-    change(own, *[("UPSERT", one) for one in told])
+    targets_first = sorted(told, key=lambda one: "AliasTarget" in one)
+    change(own, *[("UPSERT", one) for one in targets_first])
     change(own, *[("DELETE", one) for one in reversed(told) if "AliasTarget" in one])
     change(own, *[("DELETE", one) for one in told if "AliasTarget" not in one])
     assert [one["Type"] for one in sets(own)] == ["NS", "SOA"]
@@ -513,7 +514,7 @@ def shapes():
         (plain("a.example.org", SetIdentifier="x", Region="mars"), "enum value set"),
         (plain("a.example.org", SetIdentifier="y" * 129, Weight=1), "length less than or equal to 128"),
         (plain("a.example.org", "TYPE1"), "enum value set"),
-        (plain("a.example.org", SetIdentifier="x", GeoProximityLocation={"Coordinates": {"Latitude": "40.7128", "Longitude": "1"}}), "pattern"),
+        (plain("a.example.org", SetIdentifier="x", GeoProximityLocation={"Coordinates": {"Latitude": "40.712", "Longitude": "1"}}), "pattern"),
         (plain("a.example.org", SetIdentifier="x", GeoProximityLocation={"AWSRegion": "eu-west-1", "Bias": 100}), "99"),
         (plain("a.example.org", ttl=2**31), "2147483647"),
         (plain("a.example.org", "TXT", data=['"' + "x" * 4000 + '"']), "4000"),
@@ -526,7 +527,7 @@ def shapes():
         except route53_model.Broken:
             continue
         raise AssertionError(f"{one} passed for what the description allows")
-    two = {**weighted("a.example.org", "x", 256), "TTL": -1}
+    two = {**weighted("a.example.org", "x", 256), "Region": "mars"}
     refused("InvalidInput", lambda: change(own, ("CREATE", two), by=bare), "2 validation errors")
     params = {"CallerReference": "x", "HealthCheckConfig": {"Type": "HTTP", "IPAddress": "1.2.3.4", "FailureThreshold": 11}}
     refused("InvalidInput", bare.create_health_check, **params)
@@ -534,7 +535,7 @@ def shapes():
 
 
 def raw_xml():
-    """The order of elements counts, and so do names that nobody knows."""
+    """Names that nobody knows are refused; the test wants the documents' order kept, too."""
     import urllib.request
 
     own = zone()
@@ -601,9 +602,9 @@ def limits():
 
 def throttled():
     own = zone()
-    for _ in range(49):
-        api.get_hosted_zone(Id=own)
-    refused("Throttling", api.get_hosted_zone, "Rate exceeded", Id=own)
+    many = lambda: [api.get_hosted_zone(Id=own) for _ in range(2000)]
+    refused("Throttling", many, "Rate exceeded")
+    assert seen["answers"] >= 50, seen
     patient = client(attempts=8)
     assert patient.get_hosted_zone(Id=own)["HostedZone"]["Name"] == "example.org."
 
@@ -675,7 +676,7 @@ def dns_answers(server, port):
     for rtype, data in VALUES.items():
         answer = asked(server, port, f"t-{rtype}.example.org", rtype).answer
         found = {record.to_text() for one in answer for record in one}
-        wanted = dns.rrset.from_text_list("x.", 60, "IN", rtype, data, origin=dns.name.root)
+        wanted = dns.rrset.from_text_list("x.", 60, "IN", rtype, data, relativize=False, origin=dns.name.root)
         assert found == {record.to_text() for record in wanted}, (rtype, found)
     geo = [("eu", {"ContinentCode": "EU"}, "1.1.1.1"), ("us", {"CountryCode": "US"}, "2.2.2.2"), ("rest", {"CountryCode": "*"}, "3.3.3.3")]
     change(own, *[("CREATE", plain("g.example.org", SetIdentifier=name, GeoLocation=at, data=[ip])) for name, at, ip in geo])

@@ -1,6 +1,6 @@
 //! The wire: which call a request is, whether it may be made now, and how its answer is written.
 
-use super::{Refusal, Reply, Shared, changes, checks, extras, state::State, xml, zones};
+use super::{Refusal, Reply, Shared, changes, checks, extras, shapes, state::State, xml, zones};
 use crate::double::common::{Denied, Fault};
 use axum::{
     body::{Body, to_bytes},
@@ -108,6 +108,20 @@ impl Call {
         };
         let ids = ids.iter().map(|id| (*id).to_owned()).collect();
         Some(Self { name, ids, query: Query::of(uri.query()), body })
+    }
+
+    /// What its body must look like.
+    fn shape(&self) -> Option<&'static xml::Shape> {
+        Some(match self.name {
+            "CreateHostedZone" => &shapes::CREATE_ZONE,
+            "ChangeResourceRecordSets" => &shapes::CHANGE_SETS,
+            "CreateHealthCheck" => &shapes::CREATE_CHECK,
+            "UpdateHealthCheck" => &shapes::UPDATE_CHECK,
+            "ChangeTagsForResource" => &shapes::CHANGE_TAGS,
+            "CreateCidrCollection" => &shapes::CREATE_COLLECTION,
+            "ChangeCidrCollection" => &shapes::CHANGE_COLLECTION,
+            _ => return None,
+        })
     }
 
     fn writes(&self) -> bool {
@@ -223,6 +237,11 @@ fn judged(shared: &Shared, headers: &HeaderMap, call: &Call, held: bool) -> Resu
     let buckets = [("all", 1.0), (call.name, 1.0), ("changes", changes)];
     if !shared.control.admit(&buckets) {
         return Err(Refusal::throttled());
+    }
+    if state.ordered
+        && let Some(shape) = call.shape()
+    {
+        xml::in_order(&call.body, shape)?;
     }
     if held && let Some(zone) = call.ids.first().and_then(|id| state.zones.get_mut(id)) {
         zone.busy_until = Duration::ZERO;

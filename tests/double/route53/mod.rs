@@ -205,6 +205,11 @@ impl Route53 {
         self.shared.state().zones.get_mut(zone).unwrap().protected.insert(own);
     }
 
+    /// From now on elements must come in the order of the documents, which the vendor does not ask.
+    pub(crate) fn in_order(&self) {
+        self.shared.state().ordered = true;
+    }
+
     /// How long changes are PENDING.
     pub(crate) fn propagate_in(&self, long: Duration) {
         self.shared.state().propagation = long;

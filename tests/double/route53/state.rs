@@ -26,6 +26,8 @@ pub(crate) struct State {
     pub(crate) propagation: Duration,
     /// How long a zone refuses further changes after one.
     pub(crate) processing: Duration,
+    /// Whether elements must come in the order of the documents.
+    pub(crate) ordered: bool,
     ids: u64,
     asked: AtomicU64,
 }
