@@ -3,7 +3,7 @@
 
 use crate::double::{
     common::{Denied, Fault, Shown},
-    route53::Route53,
+    route53::{KEY, Route53, SECRET},
 };
 use serde_json::json;
 use std::{path::Path, process::Command, sync::OnceLock, time::Duration};
@@ -76,6 +76,11 @@ fn wrong_credentials_and_missing_rights_have_errors_of_their_own() {
         route53.deny(denied);
         boto(&route53, &["denied", &zone, code, reads]);
     }
+}
+
+#[test]
+fn who_signs_with_another_key_or_for_another_request_is_refused() {
+    boto(&unlimited(), &["signatures"]);
 }
 
 #[test]
@@ -281,6 +286,8 @@ fn python(route53: &Route53, script: &str, arguments: &[&str]) -> String {
         .arg(route53.url())
         .args(arguments)
         .env("AWS_ENDPOINT_URL_ROUTE_53", route53.url())
+        .env("AWS_ACCESS_KEY_ID", KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET)
         .env("AWS_DEFAULT_REGION", "us-east-1")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("NO_PROXY", "127.0.0.1")

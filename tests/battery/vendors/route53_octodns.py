@@ -36,7 +36,7 @@ with tempfile.TemporaryDirectory() as directory:
     with open(f"{directory}/unit.tests.yaml", "w") as file:
         file.write(ZONE)
     source = YamlProvider("source", directory, enforce_order=False)
-    target = Route53Provider("target", "a", "b", client_max_attempts=1)
+    target = Route53Provider("target", client_max_attempts=1)
     zone = Zone("unit.tests.", [])
     source.populate(zone)
     plan = target.plan(zone, processors=[])

@@ -1,11 +1,13 @@
 //! The wire: which call a request is, whether it may be made now, and how its answer is written.
 
-use super::{Refusal, Reply, Shared, changes, checks, extras, shapes, state::State, xml, zones};
+use super::{
+    Refusal, Reply, Shared, changes, checks, extras, shapes, signature, state::State, xml, zones,
+};
 use crate::double::common::{Denied, Fault};
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State as Own},
-    http::{HeaderMap, Method, header},
+    http::{Method, header, request::Parts},
     response::Response,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -214,7 +216,7 @@ async fn answered(Own(shared): Own<Arc<Shared>>, request: Request) -> Response {
         }
         Some(Fault::TornAfter) | None => {}
     }
-    let result = judged(&shared, &parts.headers, &call, fault.is_some());
+    let result = judged(&shared, &parts, &call, fault.is_some());
     if fault == Some(Fault::TornAfter) {
         torn();
     }
@@ -227,9 +229,9 @@ async fn answered(Own(shared): Own<Arc<Shared>>, request: Request) -> Response {
     }
 }
 
-fn judged(shared: &Shared, headers: &HeaderMap, call: &Call, held: bool) -> Result<Reply, Refusal> {
+fn judged(shared: &Shared, parts: &Parts, call: &Call, held: bool) -> Result<Reply, Refusal> {
     let mut state = shared.state();
-    allowed(&state, headers, call)?;
+    allowed(&state, parts, call)?;
     let changes = match call.name {
         "ChangeResourceRecordSets" => changes::tokens(&call.body),
         _ => 0.0,
@@ -260,18 +262,8 @@ impl Shared {
     }
 }
 
-fn allowed(state: &State, headers: &HeaderMap, call: &Call) -> Result<(), Refusal> {
-    let signed = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let signed = signed.is_some_and(|value| {
-        value.starts_with("AWS4-HMAC-SHA256 Credential=")
-            && value.contains("/us-east-1/route53/aws4_request")
-            && value.contains("SignedHeaders=")
-            && value.contains("Signature=")
-    });
-    if !signed {
-        let why = "Missing Authentication Token";
-        return Err(Refusal::new(403, "MissingAuthenticationToken", why));
-    }
+fn allowed(state: &State, parts: &Parts, call: &Call) -> Result<(), Refusal> {
+    signature::verify(parts, &call.body)?;
     match state.denied {
         Denied::None => Ok(()),
         Denied::ReadOnly if !call.writes() => Ok(()),

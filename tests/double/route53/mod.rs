@@ -14,10 +14,13 @@ mod names;
 mod places;
 mod rules;
 mod shapes;
+mod signature;
 mod state;
 mod values;
 mod xml;
 mod zones;
+
+pub(crate) use signature::{KEY, SECRET};
 
 use super::common::{Control, Denied, Served, Shown};
 use state::{Set, State};
