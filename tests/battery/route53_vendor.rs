@@ -100,6 +100,21 @@ fn protected_names_are_left_alone() {
 }
 
 #[test]
+fn what_a_foreign_hand_did_is_there() {
+    let route53 = unlimited();
+    let [zone, emptied, gone] =
+        ["example.org", "emptied.example", "gone.example"].map(|name| route53.zone(name));
+    let private = route53.private_zone("example.org");
+    let (set, extra) = (Some("x".to_owned()), json!({ "Weight": 7 }));
+    let foreign = simple("foreign.example.org.", "A", &["1.2.3.4"]);
+    route53.put(&zone, &Shown { set, extra, ..foreign });
+    route53.put(&emptied, &simple("www.emptied.example.", "A", &["1.2.3.4"]));
+    route53.empty(&emptied);
+    route53.drop_zone(&gone);
+    boto(&route53, &["after_a_foreign_hand", &zone, &private, &emptied, &gone]);
+}
+
+#[test]
 fn faults_come_as_they_were_laid_out() {
     let route53 = unlimited();
     let zone = route53.zone("example.org");
@@ -117,6 +132,13 @@ fn its_dns_answers_what_was_written() {
     let route53 = unlimited();
     let dns = route53.dns();
     boto(&route53, &["dns_answers", &dns.ip().to_string(), &dns.port().to_string()]);
+}
+
+#[test]
+fn health_checks_can_be_pushed_to_a_verdict() {
+    let route53 = unlimited();
+    let dns = route53.dns();
+    boto(&route53, &["levers", &dns.ip().to_string(), &dns.port().to_string()]);
 }
 
 // === octoDNS ===

@@ -136,9 +136,8 @@ def zones():
     refused("NoSuchHostedZone", api.get_hosted_zone, Id=first)
     refused("NoSuchHostedZone", api.list_resource_record_sets, HostedZoneId=first)
     refused("NoSuchHostedZone", lambda: change("ZNOWHERE", ("CREATE", plain("a.b"))))
-    tags = {"ResourceType": "hostedzone", "ResourceId": ids[-1].removeprefix("/hostedzone/")}
-    if ids[-1] == first:
-        tags["ResourceId"] = ids[0].removeprefix("/hostedzone/")
+    other = next(own for own in ids if own != first).removeprefix("/hostedzone/")
+    tags = {"ResourceType": "hostedzone", "ResourceId": other}
     api.change_tags_for_resource(AddTags=[{"Key": "owner", "Value": "tester"}], **tags)
     told = api.list_tags_for_resource(**tags)["ResourceTagSet"]["Tags"]
     assert told == [{"Key": "owner", "Value": "tester"}]
@@ -710,6 +709,22 @@ def dns_answers(server, port):
     for subnet, ip in (("91.0.0.0", "1.1.1.1"), ("12.0.0.0", "2.2.2.2"), ("126.0.0.0", "3.3.3.3")):
         answer = asked(server, port, "g.example.org", subnet=subnet).answer
         assert answer[0][0].to_text() == ip, answer
+    networks = [{"LocationName": "office", "Action": "PUT", "CidrList": ["91.0.0.0/8"]}]
+    api.change_cidr_collection(Id=collection["Id"], Changes=networks)
+    for name, ip in (("office", "1.1.1.1"), ("*", "2.2.2.2")):
+        at = {"CollectionId": collection["Id"], "LocationName": name}
+        one = plain("c.example.org", SetIdentifier=name, CidrRoutingConfig=at, data=[ip])
+        change(own, ("CREATE", one))
+    for subnet, ip in (("91.0.0.0", "1.1.1.1"), ("12.0.0.0", "2.2.2.2")):
+        answer = asked(server, port, "c.example.org", subnet=subnet).answer
+        assert answer[0][0].to_text() == ip, answer
+    several = [f"4.4.4.{n}" for n in range(9)]
+    for ip in several:
+        one = plain("m.example.org", SetIdentifier=ip, MultiValueAnswer=True, data=[ip])
+        change(own, ("CREATE", one))
+    found = [asked(server, port, "m.example.org").answer[0] for _ in range(40)]
+    assert all(len(one) == 8 for one in found)
+    assert {record.to_text() for one in found for record in one} == set(several)
     nobody = asked(server, port, "nobody.example.org")
     assert nobody.rcode() == 3 and nobody.authority[0].rdtype == dns.rdatatype.SOA
     nothing = asked(server, port, "g.example.org", "TXT")
@@ -717,6 +732,40 @@ def dns_answers(server, port):
     change(own, ("CREATE", plain("*.wild.example.org", "CNAME", data=["g.example.org"])))
     answer = asked(server, port, "any.wild.example.org", subnet="12.0.0.0").answer
     assert [one.to_text().split()[-1] for one in answer] == ["g.example.org.", "2.2.2.2"]
+
+
+def levers(server, port):
+    """What of a health check pushes a verdict of one's own, without any endpoint."""
+    own = zone()
+    answer = lambda: asked(server, port, "f.example.org").answer[0][0].to_text()
+    pushed = check("pushed", Disabled=True)
+    both = {"Type": "CALCULATED", "ChildHealthChecks": [pushed], "HealthThreshold": 1}
+    made = api.create_health_check(CallerReference="both", HealthCheckConfig=both)
+    one = {"SetIdentifier": "1", "Failover": "PRIMARY", "HealthCheckId": made["HealthCheck"]["Id"]}
+    change(own, ("CREATE", plain("f.example.org", data=["1.1.1.1"], **one)))
+    two = {"SetIdentifier": "2", "Failover": "SECONDARY"}
+    change(own, ("CREATE", plain("f.example.org", data=["2.2.2.2"], **two)))
+    assert answer() == "1.1.1.1"
+    api.update_health_check(HealthCheckId=pushed, Inverted=True)
+    assert answer() == "2.2.2.2"
+    api.update_health_check(HealthCheckId=made["HealthCheck"]["Id"], HealthThreshold=0)
+    assert answer() == "1.1.1.1"
+    api.update_health_check(HealthCheckId=made["HealthCheck"]["Id"], HealthThreshold=2)
+    assert answer() == "2.2.2.2"
+
+
+def after_a_foreign_hand(own, private, emptied, gone):
+    """What the test did behind the API's back is there."""
+    foreign = [one for one in sets(own) if one["Name"] == "foreign.example.org."]
+    assert foreign == [plain("foreign.example.org.", SetIdentifier="x", Weight=7)]
+    change(own, ("DELETE", foreign[0]))
+    assert [one["Type"] for one in sets(emptied)] == ["NS", "SOA"]
+    refused("NoSuchHostedZone", api.list_resource_record_sets, HostedZoneId=gone)
+    same = api.list_hosted_zones_by_name(DNSName="example.org")["HostedZones"]
+    kinds = {zone["Id"]: zone["Config"]["PrivateZone"] for zone in same[:2]}
+    assert kinds == {f"/hostedzone/{own}": False, f"/hostedzone/{private}": True}
+    limit = {"Type": "MAX_VPCS_ASSOCIATED_BY_ZONE", "HostedZoneId": private}
+    assert api.get_hosted_zone_limit(**limit)["Count"] == 1
 
 
 globals()[sys.argv[2]](*sys.argv[3:])

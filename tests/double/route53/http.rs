@@ -216,7 +216,8 @@ async fn answered(Own(shared): Own<Arc<Shared>>, request: Request) -> Response {
         }
         Some(Fault::TornAfter) | None => {}
     }
-    let result = judged(&shared, &parts, &call, fault.is_some());
+    let held = matches!(fault, Some(Fault::Slow(_)));
+    let result = judged(&shared, &parts, &call, held);
     if fault == Some(Fault::TornAfter) {
         torn();
     }

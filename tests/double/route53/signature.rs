@@ -79,7 +79,7 @@ fn is_recent(at: &str) -> bool {
     let then = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", at);
     let then = then.and_then(|then| then.to_zoned(jiff::tz::TimeZone::UTC));
     then.is_ok_and(|then| {
-        (jiff::Timestamp::now().as_second() - then.timestamp().as_second()).abs() <= 300
+        (super::state::wall_clock().as_second() - then.timestamp().as_second()).abs() <= 300
     })
 }
 
