@@ -647,6 +647,13 @@ def signatures():
     refused("SignatureDoesNotMatch", liar.get_hosted_zone, Id=own)
     far = client(region_name="eu-west-1")
     refused("SignatureDoesNotMatch", far.get_hosted_zone, Id=own)
+    import datetime
+    import unittest.mock
+
+    for minutes, words in ((-10, "Signature expired"), (10, "Signature not yet current")):
+        now = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=minutes)
+        with unittest.mock.patch("botocore.auth.get_current_datetime", lambda: now):
+            refused("SignatureDoesNotMatch", client().get_hosted_zone, words, Id=own)
     with_token = client(
         aws_access_key_id=keys.access_key,
         aws_secret_access_key=keys.secret_key,

@@ -37,8 +37,10 @@ pub(crate) fn verify(parts: &Parts, body: &[u8]) -> Result<(), Refusal> {
         return Err(wrong("Credential should be scoped to us-east-1 and to route53."));
     }
     let at = header("x-amz-date").ok_or_else(missing)?;
-    if !at.starts_with(day) || !is_recent(at) {
-        return Err(wrong(&format!("Signature not yet current, or expired: {at}")));
+    match age(at).filter(|_| at.starts_with(day)) {
+        Some(-300..=300) => {}
+        Some(301..) => return Err(wrong(&format!("Signature expired: {at} is now too early"))),
+        _ => return Err(wrong(&format!("Signature not yet current: {at} is still too late"))),
     }
     let mut lines = Vec::new();
     for name in signed.split(';') {
@@ -74,13 +76,11 @@ pub(crate) fn verify(parts: &Parts, body: &[u8]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whether a time like 20260102T030405Z is within five minutes of now.
-fn is_recent(at: &str) -> bool {
-    let then = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", at);
-    let then = then.and_then(|then| then.to_zoned(jiff::tz::TimeZone::UTC));
-    then.is_ok_and(|then| {
-        (super::state::wall_clock().as_second() - then.timestamp().as_second()).abs() <= 300
-    })
+/// How many seconds a time like 20260102T030405Z lies back.
+fn age(at: &str) -> Option<i64> {
+    let then = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", at).ok()?;
+    let then = then.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(super::state::wall_clock().as_second() - then.timestamp().as_second())
 }
 
 /// A header's value with single spaces.

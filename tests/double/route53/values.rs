@@ -69,7 +69,7 @@ enum Field {
     Counted,
     Hex,
 }
-use Field::{Hex, Name, Number, Quoted, Counted, Token};
+use Field::{Counted, Hex, Name, Number, Quoted, Token};
 
 fn fields(rtype: &str, value: &str, wanted: &[Field]) -> Result<Vec<u8>, String> {
     let parts = words(value);
