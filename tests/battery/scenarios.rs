@@ -328,6 +328,6 @@ macro_rules! battery {
 }
 
 battery! {
-    bind: NameServer::bind();
-    knot: NameServer::knot();
+    bind: NameServer::bind(ZONE);
+    knot: NameServer::knot(ZONE);
 }
