@@ -52,6 +52,25 @@ fn without_keys_nothing_is_sent() {
 }
 
 #[test]
+fn keys_that_nobody_knows_and_secrets_that_do_not_fit_are_said() {
+    for (name, code) in [
+        ("AWS_ACCESS_KEY_ID", "InvalidClientTokenId"),
+        ("AWS_SECRET_ACCESS_KEY", "SignatureDoesNotMatch"),
+    ] {
+        let aws = Aws::start();
+        let mut environment = aws.environment();
+        environment.retain(|pair| pair.0 != name);
+        environment.push((name.to_owned(), "AKIDOTHER".to_owned()));
+        let place = Place::new(&aws.publish()).with_environment(environment);
+        place.serve("aws", "shop", &["1.2.3.1"]);
+        let running = place.start();
+        let text = problem(&running, &["not allowed: ", code]);
+        assert!(!text.contains("clock"), "{text}");
+        assert!(aws.data().is_empty());
+    }
+}
+
+#[test]
 fn who_may_only_read_is_told_which_right_is_missing() {
     let aws = Aws::start();
     aws.route53.deny(Denied::ReadOnly);

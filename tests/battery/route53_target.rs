@@ -3,7 +3,7 @@
 use crate::{
     double::{
         common::{Denied, Shown},
-        route53::Route53,
+        route53::{KEY, Route53, SECRET},
     },
     place::{Data, ZONE},
     target::Target,
@@ -85,8 +85,8 @@ impl Target for Aws {
 
     fn environment(&self) -> Vec<(String, String)> {
         let pairs = [
-            ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
-            ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI"),
+            ("AWS_ACCESS_KEY_ID", KEY),
+            ("AWS_SECRET_ACCESS_KEY", SECRET),
             ("AWS_EC2_METADATA_DISABLED", "true"),
             ("AWS_CONFIG_FILE", "/dev/null"),
             ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),

@@ -3,7 +3,15 @@
 
 use crate::double::{
     common::{Denied, Fault, Shown},
-    route53::Route53,
+    route53::{KEY, Route53, SECRET},
+};
+use aws_sdk_route53::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
+    error::ProvideErrorMetadata,
+    types::{
+        Change, ChangeAction, ChangeBatch, ChangeStatus, ResourceRecord, ResourceRecordSet, RrType,
+    },
 };
 use serde_json::json;
 use std::{path::Path, process::Command, sync::OnceLock, time::Duration};
@@ -46,7 +54,9 @@ fn a_batch_that_breaks_a_rule_is_refused_whole() {
 #[test]
 fn what_the_description_forbids_is_refused() {
     boto(&unlimited(), &["shapes"]);
-    boto(&unlimited(), &["raw_xml"]);
+    let route53 = unlimited();
+    route53.in_order();
+    boto(&route53, &["raw_xml"]);
 }
 
 #[test]
@@ -77,6 +87,11 @@ fn wrong_credentials_and_missing_rights_have_errors_of_their_own() {
 }
 
 #[test]
+fn who_signs_with_another_key_or_for_another_request_is_refused() {
+    boto(&unlimited(), &["signatures"]);
+}
+
+#[test]
 fn a_zone_at_work_on_a_change_takes_no_other() {
     let route53 = unlimited();
     let zone = route53.zone("example.org");
@@ -90,6 +105,21 @@ fn protected_names_are_left_alone() {
     let zone = route53.zone("example.org");
     route53.protect(&zone, "a.example.org", "A");
     boto(&route53, &["protected", &zone]);
+}
+
+#[test]
+fn what_a_foreign_hand_did_is_there() {
+    let route53 = unlimited();
+    let [zone, emptied, gone] =
+        ["example.org", "emptied.example", "gone.example"].map(|name| route53.zone(name));
+    let private = route53.private_zone("example.org");
+    let (set, extra) = (Some("x".to_owned()), json!({ "Weight": 7 }));
+    let foreign = simple("foreign.example.org.", "A", &["1.2.3.4"]);
+    route53.put(&zone, &Shown { set, extra, ..foreign });
+    route53.put(&emptied, &simple("www.emptied.example.", "A", &["1.2.3.4"]));
+    route53.empty(&emptied);
+    route53.drop_zone(&gone);
+    boto(&route53, &["after_a_foreign_hand", &zone, &private, &emptied, &gone]);
 }
 
 #[test]
@@ -112,6 +142,66 @@ fn its_dns_answers_what_was_written() {
     boto(&route53, &["dns_answers", &dns.ip().to_string(), &dns.port().to_string()]);
 }
 
+#[test]
+fn health_checks_can_be_pushed_to_a_verdict() {
+    let route53 = unlimited();
+    let dns = route53.dns();
+    boto(&route53, &["levers", &dns.ip().to_string(), &dns.port().to_string()]);
+}
+
+// === AWS's client for Rust ===
+
+#[test]
+fn aws_own_rust_client_writes_reads_and_tells_refusals_apart() {
+    let route53 = unlimited();
+    let zone = route53.zone("example.org");
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let client = rust_client(&route53);
+        let change = |ip: &str| {
+            let record = ResourceRecord::builder().value(ip).build().unwrap();
+            let set = ResourceRecordSet::builder().name("\\052.w.example.org").r#type(RrType::A);
+            let set = set.set_identifier("a/b").weight(3).ttl(60).resource_records(record);
+            let set = set.build().unwrap();
+            let change = Change::builder().action(ChangeAction::Create).resource_record_set(set);
+            let batch = ChangeBatch::builder().changes(change.build().unwrap()).build().unwrap();
+            client.change_resource_record_sets().hosted_zone_id(&zone).change_batch(batch).send()
+        };
+        let info = change("1.2.3.4").await.unwrap().change_info.unwrap();
+        assert_eq!(info.status(), &ChangeStatus::Pending);
+        let page = client.list_resource_record_sets().hosted_zone_id(&zone).send().await.unwrap();
+        let told = page.resource_record_sets().iter().find(|set| set.set_identifier().is_some());
+        assert_eq!(told.unwrap().name(), "\\052.w.example.org.");
+        assert_eq!(told.unwrap().weight(), Some(3));
+        let twice = change("1.2.3.4").await.unwrap_err().into_service_error();
+        assert!(twice.is_invalid_change_batch(), "{twice:?}");
+        assert!(twice.message().unwrap().contains("but it already exists"), "{twice:?}");
+        route53.deny(Denied::ReadOnly);
+        let denied = change("1.2.3.4").await.unwrap_err().into_service_error();
+        assert_eq!(denied.code(), Some("AccessDenied"));
+        route53.deny(Denied::None);
+        route53.control.fail("*", Fault::Throttled(Some(1)));
+        let throttled = change("1.2.3.4").await.unwrap_err().into_service_error();
+        assert_eq!(throttled.code(), Some("Throttling"));
+        route53.drop_zone(&zone);
+        let gone = change("1.2.3.4").await.unwrap_err().into_service_error();
+        assert!(gone.is_no_such_hosted_zone(), "{gone:?}");
+    });
+}
+
+/// AWS's client for Rust, which asks once.
+fn rust_client(route53: &Route53) -> Client {
+    let http = aws_smithy_http_client::Builder::new().build_http();
+    let keys = Credentials::new(KEY, SECRET, None, None, "test");
+    let config = aws_sdk_route53::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(keys)
+        .retry_config(RetryConfig::disabled())
+        .http_client(http)
+        .endpoint_url(route53.url());
+    Client::from_conf(config.build())
+}
+
 // === octoDNS ===
 
 #[test]
@@ -122,6 +212,12 @@ fn octodns_applies_its_plan_and_a_new_one_finds_nothing_to_do() {
     assert!(written.contains("changes: 9"), "{written}");
     let again = python(&route53, "route53_octodns.py", &["plan"]);
     assert!(again.contains("changes: 0"), "{again}");
+    let calls = route53.control.calls();
+    assert_eq!(
+        (calls["CreateHealthCheck"], calls["ChangeResourceRecordSets"]),
+        (3, 1),
+        "{calls:?}"
+    );
     let zone = &route53.zones()[0];
     let from = |ip: &str| {
         let answer = route53.answer(zone, "geo.unit.tests", "A", ip.parse().unwrap());
@@ -279,6 +375,9 @@ fn python(route53: &Route53, script: &str, arguments: &[&str]) -> String {
         .arg(route53.url())
         .args(arguments)
         .env("AWS_ENDPOINT_URL_ROUTE_53", route53.url())
+        .env("AWS_ACCESS_KEY_ID", KEY)
+        .env("AWS_SECRET_ACCESS_KEY", SECRET)
+        .env("AWS_DEFAULT_REGION", "us-east-1")
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .env("NO_PROXY", "127.0.0.1")
         .env("PYTHONDONTWRITEBYTECODE", "1")

@@ -16,7 +16,7 @@ www: {type: A, ttl: 60, values: [1.2.3.4, 5.6.7.8]}
 six: {type: AAAA, ttl: 60, value: '2a00::1'}
 cname: {type: CNAME, ttl: 60, value: www.unit.tests.}
 '*.wild': {type: A, ttl: 60, value: 9.9.9.9}
-txt: {type: TXT, ttl: 60, values: ['with "quotes"', 'a\\; b']}
+txt: {type: TXT, ttl: 60, values: ['two words', 'a\\; b']}
 _http._tcp: {type: SRV, ttl: 60, value: {priority: 1, weight: 2, port: 80, target: www.unit.tests.}}
 geo:
   type: A
@@ -36,7 +36,7 @@ with tempfile.TemporaryDirectory() as directory:
     with open(f"{directory}/unit.tests.yaml", "w") as file:
         file.write(ZONE)
     source = YamlProvider("source", directory, enforce_order=False)
-    target = Route53Provider("target", "a", "b", region="us-east-1", client_max_attempts=1)
+    target = Route53Provider("target", client_max_attempts=1)
     zone = Zone("unit.tests.", [])
     source.populate(zone)
     plan = target.plan(zone, processors=[])

@@ -251,16 +251,7 @@ pub(crate) fn update(state: &mut State, id: &str, body: &[u8]) -> Result<Reply, 
 
 /// Never refused because of use: sets that name it stay.
 pub(crate) fn delete(state: &mut State, id: &str) -> Result<Reply, Refusal> {
-    let children = |check: &Check| check.config["ChildHealthChecks"].clone();
-    if !state.checks.contains_key(id) {
-        return Err(Refusal::no_check(id));
-    }
-    let is_child = |all: Value| all.as_array().is_some_and(|all| all.contains(&json!(id)));
-    if state.checks.values().any(|check| is_child(children(check))) {
-        let why = format!("{id} is a child of a calculated health check");
-        return Err(Refusal::new(400, "HealthCheckInUse", &why));
-    }
-    let check = state.checks.remove(id).unwrap();
+    let Some(check) = state.checks.remove(id) else { return Err(Refusal::no_check(id)) };
     state.spent.insert(check.reference);
     Ok(Reply::ok("DeleteHealthCheckResponse", &shapes::NOTHING, &json!({})))
 }
@@ -272,7 +263,7 @@ pub(crate) fn status(state: &State, id: &str) -> Result<Reply, Refusal> {
     }
     let says =
         if check.up { "Success: HTTP Status Code 200, OK" } else { "Failure: no connection" };
-    let at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+    let at = super::state::written(super::state::wall_clock());
     let observation = |region: &str| {
         let report = json!({ "Status": says, "CheckedTime": at });
         json!({ "Region": region, "IPAddress": "15.177.2.2", "StatusReport": report })

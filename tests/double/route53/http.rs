@@ -1,11 +1,13 @@
 //! The wire: which call a request is, whether it may be made now, and how its answer is written.
 
-use super::{Refusal, Reply, Shared, changes, checks, extras, state::State, xml, zones};
+use super::{
+    Refusal, Reply, Shared, changes, checks, extras, shapes, signature, state::State, xml, zones,
+};
 use crate::double::common::{Denied, Fault};
 use axum::{
     body::{Body, to_bytes},
     extract::{Request, State as Own},
-    http::{HeaderMap, Method, header},
+    http::{Method, header, request::Parts},
     response::Response,
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -110,6 +112,20 @@ impl Call {
         Some(Self { name, ids, query: Query::of(uri.query()), body })
     }
 
+    /// What its body must look like.
+    fn shape(&self) -> Option<&'static xml::Shape> {
+        Some(match self.name {
+            "CreateHostedZone" => &shapes::CREATE_ZONE,
+            "ChangeResourceRecordSets" => &shapes::CHANGE_SETS,
+            "CreateHealthCheck" => &shapes::CREATE_CHECK,
+            "UpdateHealthCheck" => &shapes::UPDATE_CHECK,
+            "ChangeTagsForResource" => &shapes::CHANGE_TAGS,
+            "CreateCidrCollection" => &shapes::CREATE_COLLECTION,
+            "ChangeCidrCollection" => &shapes::CHANGE_COLLECTION,
+            _ => return None,
+        })
+    }
+
     fn writes(&self) -> bool {
         !self.name.starts_with("Get") && !self.name.starts_with("List")
     }
@@ -200,7 +216,8 @@ async fn answered(Own(shared): Own<Arc<Shared>>, request: Request) -> Response {
         }
         Some(Fault::TornAfter) | None => {}
     }
-    let result = judged(&shared, &parts.headers, &call, fault.is_some());
+    let held = matches!(fault, Some(Fault::Slow(_)));
+    let result = judged(&shared, &parts, &call, held);
     if fault == Some(Fault::TornAfter) {
         torn();
     }
@@ -213,9 +230,9 @@ async fn answered(Own(shared): Own<Arc<Shared>>, request: Request) -> Response {
     }
 }
 
-fn judged(shared: &Shared, headers: &HeaderMap, call: &Call, held: bool) -> Result<Reply, Refusal> {
+fn judged(shared: &Shared, parts: &Parts, call: &Call, held: bool) -> Result<Reply, Refusal> {
     let mut state = shared.state();
-    allowed(&state, headers, call)?;
+    allowed(&state, parts, call)?;
     let changes = match call.name {
         "ChangeResourceRecordSets" => changes::tokens(&call.body),
         _ => 0.0,
@@ -223,6 +240,11 @@ fn judged(shared: &Shared, headers: &HeaderMap, call: &Call, held: bool) -> Resu
     let buckets = [("all", 1.0), (call.name, 1.0), ("changes", changes)];
     if !shared.control.admit(&buckets) {
         return Err(Refusal::throttled());
+    }
+    if state.ordered
+        && let Some(shape) = call.shape()
+    {
+        xml::in_order(&call.body, shape)?;
     }
     if held && let Some(zone) = call.ids.first().and_then(|id| state.zones.get_mut(id)) {
         zone.busy_until = Duration::ZERO;
@@ -241,19 +263,8 @@ impl Shared {
     }
 }
 
-fn allowed(state: &State, headers: &HeaderMap, call: &Call) -> Result<(), Refusal> {
-    let signed = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let signed = signed.is_some_and(|value| {
-        value.starts_with("AWS4-HMAC-SHA256 Credential=")
-            && value.contains("/us-east-1/route53/aws4_request")
-            && value.contains("SignedHeaders=")
-            && value.contains("Signature=")
-    });
-    if !signed {
-        let why = "Missing Authentication Token";
-        return Err(Refusal::new(403, "MissingAuthenticationToken", why));
-    }
-    in_time(headers, state.ahead)?;
+fn allowed(state: &State, parts: &Parts, call: &Call) -> Result<(), Refusal> {
+    signature::verify(parts, &call.body, state.ahead)?;
     match state.denied {
         Denied::None => Ok(()),
         Denied::ReadOnly if !call.writes() => Ok(()),
@@ -271,22 +282,6 @@ fn allowed(state: &State, headers: &HeaderMap, call: &Call) -> Result<(), Refusa
         }
     }
 }
-
-/// Signatures are good for so many seconds by the vendor's clock.
-fn in_time(headers: &HeaderMap, ahead: Duration) -> Result<(), Refusal> {
-    let signed = headers.get("x-amz-date").and_then(|value| value.to_str().ok());
-    let Some(signed) = signed.filter(|_| ahead > LATE) else { return Ok(()) };
-    let form = |at: jiff::Timestamp| at.strftime("%Y%m%dT%H%M%SZ").to_string();
-    let now = jiff::Timestamp::now() + ahead;
-    let why = format!(
-        "Signature expired: {signed} is now earlier than {} ({} - 5 min.)",
-        form(now - LATE),
-        form(now)
-    );
-    Err(Refusal::new(403, "SignatureDoesNotMatch", &why))
-}
-
-const LATE: Duration = Duration::from_secs(300);
 
 /// Ends the connection without an answer: the task that serves it goes.
 fn torn() -> ! {

@@ -14,10 +14,13 @@ mod names;
 mod places;
 mod rules;
 mod shapes;
+mod signature;
 mod state;
 mod values;
 mod xml;
 mod zones;
+
+pub(crate) use signature::{KEY, SECRET};
 
 use super::common::{Control, Denied, Served, Shown};
 use state::{Set, State};
@@ -208,6 +211,11 @@ impl Route53 {
     pub(crate) fn protect(&self, zone: &str, name: &str, rtype: &str) {
         let own = (names::canonical(name).unwrap(), rtype.to_owned());
         self.shared.state().zones.get_mut(zone).unwrap().protected.insert(own);
+    }
+
+    /// From now on elements must come in the order of the documents, which the vendor does not ask.
+    pub(crate) fn in_order(&self) {
+        self.shared.state().ordered = true;
     }
 
     /// How long changes are PENDING.

@@ -28,6 +28,8 @@ pub(crate) struct State {
     pub(crate) propagation: Duration,
     /// How long a zone refuses further changes after one.
     pub(crate) processing: Duration,
+    /// Whether elements must come in the order of the documents.
+    pub(crate) ordered: bool,
     ids: u64,
     asked: AtomicU64,
 }
@@ -208,7 +210,7 @@ impl State {
     /// Notes a change, and says it as the vendor does.
     pub(crate) fn changed(&mut self, now: Duration, comment: Option<&str>) -> Value {
         let id = self.id('C');
-        let submitted = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+        let submitted = written(wall_clock());
         let change = Change { at: now, submitted, comment: comment.map(str::to_owned) };
         let shown = change.shown(&id, false);
         self.changes.insert(id, change);
@@ -330,6 +332,16 @@ impl Set {
         ];
         all.into_iter().filter(|(_, has)| *has).map(|(policy, _)| policy).collect()
     }
+}
+
+/// The time that signatures and answers carry; nothing waits by it.
+pub(crate) fn wall_clock() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+/// A time as answers have it.
+pub(crate) fn written(at: jiff::Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
 }
 
 pub(crate) fn without_nulls(value: &mut Value) {

@@ -44,7 +44,7 @@ pub(crate) fn wire(rtype: &str, value: &str) -> Result<Vec<u8>, String> {
         }
         "CAA" => fields(rtype, value, &[Number(1), Token, Quoted])?,
         "NAPTR" => {
-            let text = String1;
+            let text = Counted;
             fields(rtype, value, &[Number(2), Number(2), text, text, text, Name])?
         }
         "DS" => fields(rtype, value, &[Number(2), Number(1), Number(1), Hex])?,
@@ -66,10 +66,10 @@ enum Field {
     /// A quoted string without its length, up to the end.
     Quoted,
     /// A quoted string with its length.
-    String1,
+    Counted,
     Hex,
 }
-use Field::{Hex, Name, Number, Quoted, String1, Token};
+use Field::{Counted, Hex, Name, Number, Quoted, Token};
 
 fn fields(rtype: &str, value: &str, wanted: &[Field]) -> Result<Vec<u8>, String> {
     let parts = words(value);
@@ -103,7 +103,7 @@ fn one(rtype: &str, part: &str, field: Field) -> Option<Vec<u8>> {
             plain.then(|| [&[u8::try_from(part.len()).unwrap_or(255)], part.as_bytes()].concat())
         }
         Quoted => string(part).ok(),
-        String1 => strings(part).ok(),
+        Counted => strings(part).ok(),
         Hex => {
             let digits = part.to_ascii_lowercase();
             data_encoding::HEXLOWER.decode(digits.as_bytes()).ok().filter(|bytes| !bytes.is_empty())
