@@ -230,6 +230,24 @@ fn what_route_53_cannot_check_is_written_without_a_check_and_said() {
 }
 
 #[test]
+fn nobody_is_sent_out_of_a_fence_by_a_check() {
+    let own = Checked::new();
+    own.policy(
+        &["shop"],
+        &format!("{HTTP}\n  fence: {{deny: {{gke: {{continents: [NA]}}}}, allowNoData: true}}"),
+    );
+    let running = own.place.start();
+    std::thread::sleep(Duration::from_secs(2));
+    wait_for(&format!("sets; {}\n{}", running.status(), running.log()), || {
+        (own.sets().len() >= 2).then_some(())
+    });
+    let status = running.phase("inStep");
+    assert!(status["degraded"].to_string().contains("out of their fence"), "{status}");
+    assert_eq!(own.aws.calls(CREATE), 0);
+    in_step(&running);
+}
+
+#[test]
 fn beyond_the_quota_of_checks_names_wait_and_the_reason_is_said() {
     let own = Checked::new();
     own.aws.route53.control.unlimited();
