@@ -211,12 +211,7 @@ impl Writers {
 
     // === Orders ===
 
-    /// How every writer stands.
-    pub(super) fn statuses(&self) -> Vec<(FederationName, Status)> {
-        self.board.all()
-    }
-
-    /// The same for whoever asks later.
+    /// How every writer stands, for whoever asks.
     pub(super) fn board(&self) -> Board {
         self.board.clone()
     }

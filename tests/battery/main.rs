@@ -11,5 +11,6 @@ mod azure_vendor;
 mod double;
 mod nameserver;
 mod place;
+mod rfc2136;
 mod scenarios;
 mod target;

@@ -330,4 +330,5 @@ macro_rules! battery {
 battery! {
     bind: NameServer::bind(ZONE);
     knot: NameServer::knot(ZONE);
+    powerdns: NameServer::powerdns(ZONE);
 }
