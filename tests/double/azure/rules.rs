@@ -30,7 +30,16 @@ pub(super) fn check(world: &World, profile: &Profile) -> Result<(), Refused> {
     if profile.method != "MultiValue" && profile.most.is_some() {
         return invalid("'maxReturn' is for profiles with routing method 'MultiValue' only.");
     }
-    nesting(world, profile)
+    nesting(world, profile)?;
+    let old = world.profiles.get(&profile.name.to_ascii_lowercase());
+    if old.is_none() && world.profiles.len() >= world.most_profiles {
+        let message = format!(
+            "The subscription has reached its maximum of {} profiles.",
+            world.most_profiles
+        );
+        return Err(Refused::arm(409, "ResourceQuotaExceeded", message));
+    }
+    Ok(())
 }
 
 /// Its name under trafficmanager.net is nobody else's, and stays what it was.
@@ -44,13 +53,6 @@ fn unique(world: &World, profile: &Profile) -> Result<(), Refused> {
     let others = world.profiles.iter().filter(|(name, _)| **name != key);
     if world.has(&relative, others.map(|(_, own)| own)) {
         return Err(Refused::arm(409, "Conflict", taken(&profile.relative)));
-    }
-    if old.is_none() && world.profiles.len() >= world.most_profiles {
-        let message = format!(
-            "The subscription has reached its maximum of {} profiles.",
-            world.most_profiles
-        );
-        return Err(Refused::arm(409, "ResourceQuotaExceeded", message));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! no token over plain HTTP.
 
 use axum::serve::Listener;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -51,6 +51,8 @@ impl Drop for Secure {
 
 fn certified() -> (String, Arc<ServerConfig>) {
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    // Without a name of its own it would be taken for the server's.
+    authority.distinguished_name.push(DnType::CommonName, "authority of the double");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.key_usages =
         vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
