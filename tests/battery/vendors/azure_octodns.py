@@ -6,8 +6,9 @@ import os
 import sys
 
 import octodns_azure
-from azure_double import CA, CLIENT, GROUP, SECRET, SUBSCRIPTION, TENANT, URL
-from octodns.manager import Manager
+from azure_double import CA, CLIENT, GROUP, SECRET, SUBSCRIPTION, TENANT, URL, ZONE
+from octodns.provider.yaml import YamlProvider
+from octodns.zone import Zone
 
 os.environ["REQUESTS_CA_BUNDLE"] = CA
 octodns_azure.ClientSecretCredential = functools.partial(
@@ -17,28 +18,23 @@ octodns_azure.ClientSecretCredential = functools.partial(
 octodns_azure.TrafficManagerManagementClient = functools.partial(
     octodns_azure.TrafficManagerManagementClient, credential_scopes=[URL + "/.default"]
 )
-octodns_azure.AzureBaseProvider.__init__ = functools.partialmethod(
-    octodns_azure.AzureBaseProvider.__init__, authority=URL, base_url=URL
+desired = Zone(f"{ZONE}.", [])
+wanted = YamlProvider("config", sys.argv[1], enforce_order=False, escaped_semicolons=False)
+wanted.populate(desired)
+azure = octodns_azure.AzureProvider(
+    "azure",
+    sub_id=SUBSCRIPTION,
+    resource_group=GROUP,
+    directory_id=TENANT,
+    client_id=CLIENT,
+    key=SECRET,
+    authority=URL,
+    base_url=URL,
+    top=3,
 )
-directory = sys.argv[1]
-config = os.path.join(directory, "config.yaml")
-with open(config, "w") as file:
-    file.write(
-        f"""
-providers:
-  config: {{class: octodns.provider.yaml.YamlProvider, directory: {directory}, enforce_order: false, escaped_semicolons: false}}
-  azure:
-    class: octodns_azure.AzureProvider
-    client_id: {CLIENT}
-    key: {SECRET}
-    directory_id: {TENANT}
-    sub_id: {SUBSCRIPTION}
-    resource_group: {GROUP}
-    top: 3
-zones:
-  {os.environ["AZ_ZONE"]}.: {{sources: [config], targets: [azure]}}
-"""
-    )
-manager = Manager(config)
-changes = manager.sync(dry_run="apply" not in sys.argv, force=True)
-print(changes)
+plan = azure.plan(desired)
+for change in plan.changes if plan else []:
+    print(change, file=sys.stderr)
+print(len(plan.changes) if plan else 0)
+if plan and "apply" in sys.argv:
+    azure.apply(plan)

@@ -1,6 +1,7 @@
 """Holds what was sent and answered against the vendor's models: a body must come out of them as it
 went in, for what the models do not know, and what is misspelt, does not come out at all. Reads the
-double's record of calls, one JSON object per line."""
+double's record of calls, one JSON object per line: azure_schema.py CALLS [answers]. `answers` leaves
+out what was sent: octoDNS sends a whole profile where an id belongs, and the vendor lets it pass."""
 
 import json
 import sys
@@ -60,7 +61,7 @@ def compare(call, what, model, body):
     return [f"{call['operation']}: {what} as {model.__name__}:\n  {json.dumps(body)}\n  {json.dumps(got)}"]
 
 
-def wrong(call):
+def wrong(call, answers_only):
     found = []
     operation, status = call["operation"], call["status"]
     sent, answered = call["sent"], call["answered"]
@@ -69,7 +70,7 @@ def wrong(call):
         if isinstance(body, dict) and not {"code", "message"} <= body.keys():
             found.append(f"{operation}: {status} without code and message: {answered}")
         return found
-    if sent is not None and operation in SENT:
+    if sent is not None and operation in SENT and not answers_only:
         found += compare(call, "sent", SENT[operation], sent)
     if operation in ANSWERS and answered is not None:
         found += compare(call, "answered", ANSWERS[operation], answered)
@@ -78,7 +79,7 @@ def wrong(call):
 
 if __name__ == "__main__":
     lines = [json.loads(line) for line in open(sys.argv[1])]
-    found = [text for call in lines for text in wrong(call)]
+    found = [text for call in lines for text in wrong(call, "answers" in sys.argv)]
     print("\n".join(found))
     seen = {call["operation"] for call in lines if call["status"] < 400}
     print(f"{len(lines)} calls, {len(seen & ANSWERS.keys())} operations held against the models")

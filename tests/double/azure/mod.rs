@@ -165,6 +165,15 @@ impl Azure {
         self.world().seen.iter().cloned().collect()
     }
 
+    /// Writes a profile past the API and its rules; its id.
+    pub(crate) fn put_profile(&self, name: &str, body: &Value) -> String {
+        let (mut world, now) = (self.world(), self.control.now());
+        let profile = profile::Profile::read(name, body, &world, now).unwrap();
+        let id = profile.id();
+        world.profiles.insert(name.to_ascii_lowercase(), profile);
+        id
+    }
+
     /// Removes a profile past the API.
     pub(crate) fn drop_profile(&self, name: &str) {
         self.world().profiles.remove(&name.to_ascii_lowercase());
