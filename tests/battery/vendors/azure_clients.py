@@ -138,7 +138,7 @@ def record_sets():
     client.zones.begin_delete(GROUP, "new.example").wait()
     with Refused(404, "ResourceNotFound", ResourceNotFoundError):
         client.zones.get(GROUP, "new.example")
-    with Refused(404, "ResourceNotFound", ResourceNotFoundError):
+    with Refused(404, "ParentResourceNotFound", ResourceNotFoundError, "perform 'read'"):
         list(sets.list_by_dns_zone(GROUP, "new.example"))
 
 
@@ -213,6 +213,8 @@ def refusals():
             sets.delete(GROUP, ZONE, "@", rtype)
     with Refused(400, "BadRequest"):
         client.zones.create_or_update(GROUP, "single", dns.Zone(location="global"))
+    with Refused(404, "ParentResourceNotFound", ResourceNotFoundError, "perform 'write'"):
+        sets.create_or_update(GROUP, "missing.example", "www", "A", dns.RecordSet(ttl=60, a_records=a))
     with Refused(404, "ResourceGroupNotFound", ResourceNotFoundError):
         client.zones.get("another", ZONE)
     with Refused(404, "SubscriptionNotFound", ResourceNotFoundError):

@@ -47,7 +47,7 @@ def profiles():
         client,
         "priority",
         "Priority",
-        [external("a", "1.2.3.4", priority=1), external("b", "1.2.3.5")],
+        [external("a", "1.2.3.4", priority=1), external("b", "1.2.3.5", priority=2)],
         monitor_config=monitor(
             interval_in_seconds=10,
             timeout_in_seconds=9,
@@ -113,6 +113,8 @@ def profiles():
     assert not ask("Root").name_available and ask("taken").reason == "AlreadyExists"
     world = client.geographic_hierarchies.get_default().geographic_hierarchy
     assert world.code == "WORLD" and len(world.regions) == 7
+    with Refused(404, "ParentResourceNotFound", ResourceNotFoundError):
+        ends.get(GROUP, "missing", "externalEndpoints", "a")
     client.profiles.delete(GROUP, "root")
     client.profiles.delete(GROUP, "root")
     with Refused(404, "ResourceNotFound", ResourceNotFoundError):
@@ -135,6 +137,7 @@ def refusals():
     bad("weight", "Weighted", [external("a", "1.2.3.4", weight=1001)])
     bad("priority", "Priority", [external("a", "1.2.3.4", priority=1), external("b", "1.2.3.5", priority=1)])
     bad("priority", "Priority", [external("a", "1.2.3.4", priority=1001)])
+    bad("all endpoints", "Priority", [external("a", "1.2.3.4", priority=1), external("b", "1.2.3.5")])
     bad("target", "Priority", [external("a", "1.2.3.4"), external("b", "1.2.3.4")])
     bad("name", "Priority", [external("a", "1.2.3.4"), external("A", "1.2.3.5")])
     for reserved in (

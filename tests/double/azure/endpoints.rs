@@ -3,7 +3,8 @@
 use super::{
     endpoint::{Endpoint, is_nested},
     http::Call,
-    profiles::{found, merge},
+    profile::Profile,
+    profiles::merge,
     refused::{Refused, Reply},
     rules,
     world::World,
@@ -16,7 +17,7 @@ pub(super) fn get(world: &mut World, call: &Call, args: &[String]) -> Result<Rep
 
 pub(super) fn put(world: &mut World, call: &Call, args: &[String]) -> Result<Reply, Refused> {
     let nested = is_nested(&args[1])?;
-    let new = found(world, &args[0])?.endpoint(&args[2], nested).is_none();
+    let new = parent(world, call, args)?.endpoint(&args[2], nested).is_none();
     write(world, call, args, &call.body).and_then(|shown| Reply::made(new, shown))
 }
 
@@ -27,9 +28,9 @@ pub(super) fn patch(world: &mut World, call: &Call, args: &[String]) -> Result<R
     write(world, call, args, &merged).and_then(Reply::ok)
 }
 
-pub(super) fn delete(world: &mut World, _: &Call, args: &[String]) -> Result<Reply, Refused> {
+pub(super) fn delete(world: &mut World, call: &Call, args: &[String]) -> Result<Reply, Refused> {
     let nested = is_nested(&args[1])?;
-    found(world, &args[0])?;
+    parent(world, call, args)?;
     let profile = world.profiles.get_mut(&args[0].to_ascii_lowercase()).unwrap();
     let before = profile.endpoints.len();
     let this = |own: &Endpoint| own.nested == nested && own.name.eq_ignore_ascii_case(&args[2]);
@@ -41,7 +42,7 @@ pub(super) fn delete(world: &mut World, _: &Call, args: &[String]) -> Result<Rep
 }
 
 fn write(world: &mut World, call: &Call, args: &[String], body: &Value) -> Result<Value, Refused> {
-    let mut profile = found(world, &args[0])?.clone();
+    let mut profile = parent(world, call, args)?.clone();
     let mut endpoint = Endpoint::read(Some((&args[1], &args[2])), body, world)?;
     let same = |own: &Endpoint| {
         own.nested == endpoint.nested && own.name.eq_ignore_ascii_case(&endpoint.name)
@@ -69,7 +70,7 @@ fn write(world: &mut World, call: &Call, args: &[String], body: &Value) -> Resul
 
 fn shown(world: &World, call: &Call, args: &[String]) -> Result<Value, Refused> {
     let nested = is_nested(&args[1])?;
-    let profile = found(world, &args[0])?;
+    let profile = parent(world, call, args)?;
     match profile.endpoint(&args[2], nested) {
         Some(endpoint) => Ok(endpoint.shown(profile, world, call.now)),
         None => Err(Refused::arm(
@@ -78,4 +79,12 @@ fn shown(world: &World, call: &Call, args: &[String]) -> Result<Value, Refused> 
             format!("The endpoint '{}' of profile '{}' was not found.", args[2], args[0]),
         )),
     }
+}
+
+/// The profile of an endpoint.
+fn parent<'w>(world: &'w World, call: &Call, args: &[String]) -> Result<&'w Profile, Refused> {
+    world.profiles.get(&args[0].to_ascii_lowercase()).ok_or_else(|| {
+        let kind = format!("trafficManagerProfiles/{}", args[1]);
+        Refused::orphan(call.verb, &kind, &format!("trafficManagerProfiles/{}", args[0]))
+    })
 }

@@ -28,6 +28,8 @@ pub(super) struct Call {
     pub(super) headers: HeaderMap,
     pub(super) text: String,
     pub(super) body: Value,
+    /// What is done, in the words of roles.
+    pub(super) verb: &'static str,
     /// Scheme and host as the client wrote them.
     pub(super) base: String,
     path: String,
@@ -67,6 +69,11 @@ pub(super) async fn serve(
     let pairs = parts.uri.query().unwrap_or_default().split('&');
     let call = Call {
         now: control.now(),
+        verb: match parts.method.as_str() {
+            "GET" | "POST" => "read",
+            "DELETE" => "delete",
+            _ => "write",
+        },
         base: format!("{scheme}://{host}"),
         body: serde_json::from_str(&text).unwrap_or(Value::Null),
         text,
@@ -307,16 +314,12 @@ fn check_rights(denied: Denied, operation: &Operation, call: &Call) -> Result<()
     if denied == Denied::None || denied == Denied::ReadOnly && operation.access == Access::Read {
         return Ok(());
     }
-    let verb = match operation.access {
-        Access::Token | Access::Read => "read",
-        Access::Write => "write",
-        Access::Delete => "delete",
-    };
     let kind = if operation.bucket.is_some() { "dnsZones/recordsets" } else { "resources" };
     let message = format!(
-        "The client '{}' with object id '{}' does not have authorization to perform action 'Microsoft.Network/{kind}/{verb}' over scope '{}' or the scope is invalid. If access was recently granted, please refresh your credentials.",
+        "The client '{}' with object id '{}' does not have authorization to perform action 'Microsoft.Network/{kind}/{}' over scope '{}' or the scope is invalid. If access was recently granted, please refresh your credentials.",
         tokens::CLIENT,
         tokens::CLIENT,
+        call.verb,
         call.path
     );
     Err(Refused::arm(403, "AuthorizationFailed", message))

@@ -100,14 +100,14 @@ impl Azure {
     /// What a foreign hand writes, past the API and its checks. `extra` may have `alias` (the id of
     /// what it stands for) and `metadata`.
     pub(crate) fn put(&self, zone: &str, shown: Shown) {
+        let Shown { name, rtype, ttl, data, extra, set: _ } = shown;
         let (mut world, zone) = (self.world(), key(zone));
-        let name = relative(&zone, &shown.name);
-        let ttl = u64::from(shown.ttl.unwrap_or(300));
-        world.plain_set(&zone, &name, &shown.rtype, ttl, &shown.data);
-        let at = (name, Kind::named(&shown.rtype).unwrap().name);
+        let name = relative(&zone, &name);
+        world.plain_set(&zone, &name, &rtype, u64::from(ttl.unwrap_or(300)), &data);
+        let at = (name, Kind::named(&rtype).unwrap().name);
         let set = world.zones.get_mut(&zone).unwrap().sets.get_mut(&at).unwrap();
-        set.target = shown.extra["alias"].as_str().map(str::to_owned);
-        set.metadata = shown.extra["metadata"].as_object().cloned();
+        set.target = extra["alias"].as_str().map(str::to_owned);
+        set.metadata = extra["metadata"].as_object().cloned();
     }
 
     /// Removes a record set past the API; `set` is for vendors that have several of a name.

@@ -64,13 +64,18 @@ impl Profile {
             Some(Value::Array(all)) => all,
             Some(_) => return Err(Refused::invalid("The 'endpoints' must be a list.")),
         };
+        let mut read = Vec::new();
         for body in endpoints {
             let mut endpoint = Endpoint::read(None, body, world)?;
             let before = old.and_then(|old| old.endpoint(&endpoint.name, endpoint.nested));
             endpoint.since =
                 before.filter(|own| own.target == endpoint.target).map_or(now, |own| own.since);
-            profile.add(endpoint);
+            read.push(endpoint);
         }
+        if read.iter().any(|own| own.priority > 0) && read.iter().any(|own| own.priority == 0) {
+            return Err(Refused::invalid("The 'priority' is there for all endpoints or for none."));
+        }
+        read.into_iter().for_each(|endpoint| profile.add(endpoint));
         Ok(profile)
     }
 

@@ -85,7 +85,7 @@ fn write(world: &mut World, call: &Call, name: &str, body: &Value) -> Result<Val
     Ok(shown)
 }
 
-pub(super) fn found<'w>(world: &'w World, name: &str) -> Result<&'w Profile, Refused> {
+fn found<'w>(world: &'w World, name: &str) -> Result<&'w Profile, Refused> {
     world.profiles.get(&name.to_ascii_lowercase()).ok_or_else(|| {
         Refused::arm(
             404,

@@ -1,6 +1,7 @@
 //! What calls are answered with: the forms of Azure DNS, of Traffic Manager and of the Resource
 //! Manager in front of both.
 
+use super::world::scope;
 use axum::{
     body::Body,
     http::{Response, StatusCode},
@@ -84,6 +85,15 @@ impl Refused {
     pub(super) fn metadata(status: u16, error: &str, message: &str) -> Self {
         let body = json!({"error": error, "error_description": message});
         Self { status, body, headers: Vec::new() }
+    }
+
+    /// What is to be within another resource, which is not there.
+    pub(super) fn orphan(verb: &str, kind: &str, parent: &str) -> Self {
+        let message = format!(
+            "Failed to perform '{verb}' on resource(s) of type '{kind}', because the parent resource '{}/{parent}' could not be found.",
+            scope()
+        );
+        Self::arm(404, "ParentResourceNotFound", message)
     }
 
     /// A bad value of a Traffic Manager's field.

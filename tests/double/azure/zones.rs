@@ -74,7 +74,7 @@ pub(super) fn delete(world: &mut World, call: &Call, args: &[String]) -> Result<
 // === Record sets ===
 
 pub(super) fn list_sets(world: &mut World, call: &Call, args: &[String]) -> Result<Reply, Refused> {
-    let zone = zone(world, &args[0])?;
+    let zone = parent(world, call, args)?;
     let kind = args.get(1).map(|rtype| named(rtype)).transpose()?;
     let suffix = call.query("$recordsetnamesuffix").map(str::to_ascii_lowercase);
     let after = call.after()?;
@@ -94,8 +94,8 @@ pub(super) fn list_sets(world: &mut World, call: &Call, args: &[String]) -> Resu
     Reply::ok(page(call, all.into_iter())?)
 }
 
-pub(super) fn get_set(world: &mut World, _: &Call, args: &[String]) -> Result<Reply, Refused> {
-    let zone = zone(world, &args[0])?;
+pub(super) fn get_set(world: &mut World, call: &Call, args: &[String]) -> Result<Reply, Refused> {
+    let zone = parent(world, call, args)?;
     let kind = named(&args[1])?;
     match zone.sets.get(&(args[2].to_ascii_lowercase(), kind.name)) {
         Some(set) => Reply::ok(zone.show(set)),
@@ -131,7 +131,7 @@ fn write(
     args: &[String],
     properties: &Map<String, Value>,
 ) -> Result<Reply, Refused> {
-    let zone = zone(world, &args[0])?;
+    let zone = parent(world, call, args)?;
     let kind = named(&args[1])?;
     let (name, key) = (&args[2], (args[2].to_ascii_lowercase(), kind.name));
     let there = zone.sets.get(&key);
@@ -163,7 +163,7 @@ pub(super) fn delete_set(
     call: &Call,
     args: &[String],
 ) -> Result<Reply, Refused> {
-    let zone = zone(world, &args[0])?;
+    let zone = parent(world, call, args)?;
     let kind = named(&args[1])?;
     let key = (args[2].to_ascii_lowercase(), kind.name);
     if kind.name == "SOA" || kind.name == "NS" && key.0 == "@" {
@@ -195,6 +195,15 @@ fn zone<'w>(world: &'w World, name: &str) -> Result<&'w Zone, Refused> {
                 super::world::GROUP
             ),
         )
+    })
+}
+
+/// The zone of a record set.
+fn parent<'w>(world: &'w World, call: &Call, args: &[String]) -> Result<&'w Zone, Refused> {
+    let kind = args.get(1).map_or("recordsets", String::as_str);
+    let zone = world.zones.get(&args[0].to_ascii_lowercase());
+    zone.ok_or_else(|| {
+        Refused::orphan(call.verb, &format!("dnszones/{kind}"), &format!("dnszones/{}", args[0]))
     })
 }
 
