@@ -7,10 +7,12 @@ use crate::double::{
     common::Fault,
 };
 use std::{
-    net::IpAddr,
+    io::{Read, Write},
+    net::{IpAddr, TcpStream},
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
+    time::Duration,
 };
 
 const ZONE: &str = "example.org";
@@ -110,12 +112,17 @@ fn octodns_writes_and_reads_back_what_it_wrote() {
     let path = directory.to_str().unwrap();
     let changes =
         |args: &[&str]| -> u32 { stand.run("azure_octodns.py", args).trim().parse().unwrap() };
-    assert_eq!(changes(&[path]), 8);
-    assert_eq!(changes(&[path, "apply"]), 8);
+    assert_eq!(changes(&[path]), 9);
+    assert_eq!(changes(&[path, "apply"]), 9);
     assert_eq!(changes(&[path]), 0);
     let answer = |ip: &str| stand.azure.answer(ZONE, "geo.example.org.", "A", client(ip));
     assert_eq!(answer("91.1.2.3"), [(60, "1.1.1.1".to_owned())]);
     assert_eq!(answer("12.1.2.3"), [(60, "2.2.2.2".to_owned())]);
+    let name =
+        |ip: &str| stand.azure.answer(ZONE, "name.example.org.", "A", client(ip)).remove(0).1;
+    assert_eq!(name("12.1.2.3"), "near.example.net.");
+    assert_eq!(name("126.2.2.3"), "near.example.net.");
+    assert!(["far.example.net.", "farther.example.net."].contains(&&*name("126.1.2.3")));
     stand.azure.well("1.1.1.1", false);
     assert_eq!(answer("91.1.2.3"), [(60, "2.2.2.2".to_owned())]);
     // A foreign hand's change is one to take back.
@@ -125,7 +132,7 @@ fn octodns_writes_and_reads_back_what_it_wrote() {
     assert_eq!(changes(&[path]), 0);
     let simple = OCTODNS.split("\ngeo:").next().unwrap();
     std::fs::write(directory.join("example.org.yaml"), simple).unwrap();
-    assert_eq!(changes(&[path, "apply"]), 1);
+    assert_eq!(changes(&[path, "apply"]), 2);
     assert!(stand.azure.profiles().is_empty());
 }
 
@@ -146,6 +153,33 @@ fn a_misspelt_key_does_not_come_through_the_vendors_models() {
     };
     assert!(held(call("ARecords")).success());
     assert!(!held(call("aRecords")).success());
+}
+
+#[test]
+fn tokens_end_after_an_hour_and_the_subscriptions_reads_are_limited() {
+    let stand = Stand::limited();
+    let form = format!(
+        "grant_type=client_credentials&client_id={CLIENT}&client_secret={}&scope=x%2F.default",
+        SECRET.replace(' ', "+")
+    );
+    let (status, token) = stand.http("POST", &format!("/{TENANT}/oauth2/v2.0/token"), "", &form);
+    assert_eq!(status, 200, "{token}");
+    let token: serde_json::Value = serde_json::from_str(&token).unwrap();
+    let bearer = format!("authorization: Bearer {}\r\n", token["access_token"].as_str().unwrap());
+    let path = format!("/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Network/dnszones");
+    let read = |path: &str| stand.http("GET", path, &bearer, "");
+    let zones = format!("{path}?api-version=2018-05-01");
+    assert!((0..250).all(|_| read(&zones).0 == 200));
+    let refused = (0..250).map(|_| read(&zones)).find(|(status, _)| *status != 200).unwrap();
+    assert_eq!(refused.0, 429);
+    assert!(refused.1.contains("\"code\":\"TooManyRequests\""), "{}", refused.1);
+    stand.azure.control.advance(Duration::from_secs(10));
+    assert_eq!(read(&zones).0, 200);
+    assert!(read(&path).1.contains("MissingApiVersionParameter"));
+    assert!(read("/nowhere").1.contains("InvalidResourceType"));
+    stand.azure.control.advance(Duration::from_secs(3600));
+    let (status, refused) = read(&zones);
+    assert!(status == 401 && refused.contains("ExpiredAuthenticationToken"), "{status} {refused}");
 }
 
 const OCTODNS: &str = r"---
@@ -169,6 +203,18 @@ geo:
     rules:
       - {geos: [EU], pool: eu}
       - {pool: us}
+name:
+  type: CNAME
+  ttl: 60
+  value: default.example.net.
+  dynamic:
+    pools:
+      near: {fallback: far, values: [{value: near.example.net.}]}
+      far: {values: [{value: far.example.net.}, {value: farther.example.net.}]}
+    rules:
+      - {subnets: [126.1.0.0/16], pool: far}
+      - {geos: [NA-US, AS], pool: near}
+      - {pool: far}
 ";
 
 /// A double with one zone, and the vendor's clients beside it.
@@ -214,6 +260,18 @@ impl Stand {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{script} {args:?}\n{printed}\n{said}");
         printed
+    }
+
+    /// One call over plain HTTP, its status and its body.
+    fn http(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
+        let address = self.azure.url().replace("http://", "");
+        let mut stream = TcpStream::connect(&address).unwrap();
+        let length = body.len();
+        write!(stream, "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        (head[9..12].parse().unwrap(), body.to_owned())
     }
 
     fn command(&self, script: &str, args: &[&str]) -> Command {

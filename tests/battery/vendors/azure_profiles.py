@@ -232,6 +232,14 @@ def aliases():
     target = dns.SubResource(id=f"{SCOPE}/dnszones/{ZONE}/A/late")
     with Refused(400, "BadRequest", says="alias"):
         sets.create_or_update(GROUP, ZONE, "twice", "A", dns.RecordSet(ttl=60, target_resource=target))
+    # What stood for a profile that is gone is an empty record set.
+    gone = sets.get(GROUP, ZONE, "late", "A")
+    client.profiles.delete(GROUP, "late")
+    left = sets.get(GROUP, ZONE, "late", "A")
+    assert left.etag != gone.etag and left.target_resource.id is None and left.a_records is None
+    put(client, "late", "Priority")
+    alias("A", "A", "late", "late")
+    put(client, "late", "Priority", [nested("a", "plain")])
     for number in range(48):
         alias("A", "A", "plain", f"n{number}")
     alias("A", "A", "plain", "last")

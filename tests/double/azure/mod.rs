@@ -176,7 +176,10 @@ impl Azure {
 
     /// Removes a profile past the API.
     pub(crate) fn drop_profile(&self, name: &str) {
-        self.world().profiles.remove(&name.to_ascii_lowercase());
+        let mut world = self.world();
+        if let Some(gone) = world.profiles.remove(&name.to_ascii_lowercase()) {
+            world.forget(&gone.id());
+        }
     }
 
     /// What a client there is answered: the records of that type at the end of the chain, or the

@@ -40,12 +40,13 @@ pub(super) fn patch(world: &mut World, call: &Call, args: &[String]) -> Result<R
     write(world, call, &args[0], &merged).and_then(Reply::ok)
 }
 
-/// Parents keep their endpoint for it, which is then not well.
+/// Parents keep their endpoint for it, which is then not well; its aliases are emptied.
 pub(super) fn delete(world: &mut World, _: &Call, args: &[String]) -> Result<Reply, Refused> {
-    match world.profiles.remove(&args[0].to_ascii_lowercase()) {
-        Some(_) => Reply::ok(json!({"boolean": true})),
-        None => Reply::empty(204),
-    }
+    let Some(gone) = world.profiles.remove(&args[0].to_ascii_lowercase()) else {
+        return Reply::empty(204);
+    };
+    world.forget(&gone.id());
+    Reply::ok(json!({"boolean": true}))
 }
 
 /// Whether a name under trafficmanager.net is still free.

@@ -90,9 +90,10 @@ impl Kind {
         self.record(&Value::Object(record)).unwrap()
     }
 
-    /// The property that holds these records.
+    /// The property that holds these records; none for an empty record set.
     pub(super) fn written(&self, records: &[Value]) -> Option<Value> {
-        if self.list { Some(json!(records)) } else { records.first().cloned() }
+        let first = records.first()?;
+        Some(if self.list { json!(records) } else { first.clone() })
     }
 }
 

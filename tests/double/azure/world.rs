@@ -116,6 +116,19 @@ impl World {
         self.plain_set(&key, "@", "NS", 172_800, &servers);
     }
 
+    /// What stood for a resource that is gone is an empty record set.
+    pub(super) fn forget(&mut self, id: &str) {
+        let of = |set: &Set| set.target.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(id));
+        let zones = self.zones.values();
+        let count = zones.flat_map(|zone| zone.sets.values()).filter(|set| of(set)).count();
+        let etags: Vec<String> = (0..count).map(|_| self.etag()).collect();
+        let sets = self.zones.values_mut().flat_map(|zone| zone.sets.values_mut());
+        for (set, etag) in sets.filter(|set| of(set)).zip(etags) {
+            set.target = None;
+            set.etag = etag;
+        }
+    }
+
     pub(super) fn plain_set(
         &mut self,
         zone: &str,

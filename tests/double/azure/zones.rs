@@ -4,7 +4,7 @@ use super::{
     http::Call,
     records::{self, Kind, bad},
     refused::{Refused, Reply},
-    world::{MOST_RECORDS, MOST_SETS, Set, World, Zone, within},
+    world::{MOST_RECORDS, MOST_SETS, Set, World, Zone, set_id, within},
 };
 use serde_json::{Map, Value, json};
 use std::ops::Bound;
@@ -173,9 +173,13 @@ pub(super) fn delete_set(
     }
     let there = zone.sets.get(&key).map(|set| set.etag.as_str());
     call.conditions(there)?;
-    let status = if there.is_some() { 200 } else { 204 };
+    if there.is_none() {
+        return Reply::empty(204);
+    }
+    let id = set_id(&zone.name, kind.name, &args[2]);
     world.zones.get_mut(&args[0].to_ascii_lowercase()).unwrap().sets.remove(&key);
-    Reply::empty(status)
+    world.forget(&id);
+    Reply::empty(200)
 }
 
 /// What a zone still has when all that may be deleted is deleted.
