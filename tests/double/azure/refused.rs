@@ -124,6 +124,7 @@ fn written(status: u16, body: &Value) -> Response<Body> {
         .status(StatusCode::from_u16(status).unwrap())
         .header("content-type", "application/json; charset=utf-8")
         .header("cache-control", "private")
+        .header("x-ms-request-id", NIL)
         .body(Body::from(body.to_string()))
         .unwrap()
 }
