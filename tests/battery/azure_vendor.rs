@@ -4,7 +4,7 @@
 
 use crate::double::{
     azure::{ASSERTION, Azure, CLIENT, Denied, GROUP, SECRET, SUBSCRIPTION, TENANT},
-    common::Fault,
+    common::{Fault, Shown},
 };
 use std::{
     io::{Read, Write},
@@ -76,6 +76,24 @@ fn a_zone_takes_no_more_than_its_writes_per_minute() {
     // The subscription's own limit is less at first: 200 at once, and 10 a second.
     stand.azure.control.limit("writes", 1000.0, 10.0);
     stand.run("azure_clients.py", &["limits"]);
+}
+
+#[test]
+fn a_zone_has_ten_thousand_record_sets_and_no_more() {
+    let stand = Stand::start();
+    for number in 1..9_999 {
+        let shown = Shown {
+            name: format!("n{number}.{ZONE}."),
+            rtype: "A".to_owned(),
+            ttl: Some(60),
+            data: vec!["1.2.3.4".to_owned()],
+            set: None,
+            extra: serde_json::json!({}),
+        };
+        stand.azure.put(ZONE, shown);
+    }
+    stand.run("azure_clients.py", &["full"]);
+    assert_eq!(stand.azure.control.calls()["RecordSets_ListByDnsZone"], 20);
 }
 
 #[test]

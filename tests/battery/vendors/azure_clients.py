@@ -274,6 +274,19 @@ def throttled():
         assert (name in names) == there, names
 
 
+def full():
+    """A zone of 10,000 record sets is listed in pages, changed, and takes no more."""
+    sets = dns_client().record_sets
+    names = [(own.name, own.type) for own in sets.list_by_dns_zone(GROUP, ZONE, top=500)]
+    assert len(names) == len(set(names)) == 10000, len(names)
+    one = dns.RecordSet(ttl=60, a_records=[dns.ARecord(ipv4_address="1.2.3.4")])
+    with Refused(400, "RecordSetsLimitExceeded"):
+        sets.create_or_update(GROUP, ZONE, "one-too-many", "A", one)
+    sets.create_or_update(GROUP, ZONE, "n1", "A", one)
+    sets.delete(GROUP, ZONE, "n1", "A")
+    sets.create_or_update(GROUP, ZONE, "another", "A", one)
+
+
 def limits():
     """More than 200 record sets at once, and then 200 a minute, are too many for a zone."""
     sets = dns_client(retry_total=0).record_sets

@@ -85,13 +85,13 @@ pub(super) fn list_sets(world: &mut World, call: &Call, args: &[String]) -> Resu
                 .as_ref()
                 .is_none_or(|suffix| name == *suffix || name.ends_with(&format!(".{suffix}")))
     };
-    let all = zone.sets.values().filter(|set| wanted(set)).map(|set| {
-        (format!("{}/{}", set.name.to_ascii_lowercase(), set.kind.name), zone.show(set))
-    });
-    let mut all: Vec<(String, Value)> =
+    let key = |set: &Set| format!("{}/{}", set.name.to_ascii_lowercase(), set.kind.name);
+    let all = zone.sets.values().filter(|set| wanted(set)).map(|set| (key(set), set));
+    let mut all: Vec<(String, &Set)> =
         all.filter(|(key, _)| after.as_ref().is_none_or(|after| key > after)).collect();
     all.sort_by(|a, b| a.0.cmp(&b.0));
-    Reply::ok(page(call, all.into_iter())?)
+    let all = all.into_iter().map(|(key, set)| (key, zone.show(set)));
+    Reply::ok(page(call, all)?)
 }
 
 pub(super) fn get_set(world: &mut World, call: &Call, args: &[String]) -> Result<Reply, Refused> {
@@ -370,7 +370,7 @@ fn from(after: Option<&String>) -> Bound<&String> {
 }
 
 /// As many as `$top` says, 100 if it says nothing, and where the next page is.
-fn page(call: &Call, all: impl Iterator<Item = (String, Value)>) -> Result<Value, Refused> {
+fn page(call: &Call, mut all: impl Iterator<Item = (String, Value)>) -> Result<Value, Refused> {
     let top = match call.query("$top") {
         None => 100,
         Some(top) => match top.parse::<usize>() {
@@ -378,7 +378,6 @@ fn page(call: &Call, all: impl Iterator<Item = (String, Value)>) -> Result<Value
             _ => return Err(bad(format!("The value '{top}' of '$top' is invalid."))),
         },
     };
-    let mut all = all.peekable();
     let mut last = String::new();
     let mut value = Vec::new();
     for (key, shown) in all.by_ref().take(top) {
@@ -386,7 +385,7 @@ fn page(call: &Call, all: impl Iterator<Item = (String, Value)>) -> Result<Value
         value.push(shown);
     }
     let mut page = json!({"value": value});
-    if all.peek().is_some() {
+    if all.next().is_some() {
         page["nextLink"] = json!(call.next_link(&last));
     }
     Ok(page)
