@@ -2,4 +2,5 @@
 //! faults to switch on, a clock that tests move, and every call counted. Proven by the vendors' own
 //! clients (`tests/battery/vendors.rs`).
 
+pub(crate) mod azure;
 pub(crate) mod common;
