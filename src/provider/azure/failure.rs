@@ -26,18 +26,20 @@ pub(super) fn refused(
             "{said}; the token is not taken: check tenant-id, and that this machine's clock is set \
              by NTP"
         )),
-        (403, _) | (_, "ScopeLocked" | "ReadOnlyDisabledSubscription") => Failure::Denied(denied(
-            &code, &said,
-        )),
+        (403, _) | (_, "ScopeLocked" | "ReadOnlyDisabledSubscription") => {
+            Failure::Denied(denied(&code, &said))
+        }
         (404, "SubscriptionNotFound" | "InvalidSubscriptionId") => Failure::Zone(format!(
             "{message} {zone} is looked for there; check subscription-id or subscriptionId"
         )),
-        (404, "ResourceGroupNotFound") => Failure::Zone(format!(
-            "{message} {zone} is looked for there; check resourceGroup"
-        )),
-        (404, "ParentResourceNotFound" | "ResourceNotFound" | "NotFound") => Failure::Zone(
-            format!("Azure DNS has no zone {zone} there ({said}); create it, or check resourceGroup"),
-        ),
+        (404, "ResourceGroupNotFound") => {
+            Failure::Zone(format!("{message} {zone} is looked for there; check resourceGroup"))
+        }
+        (404, "ParentResourceNotFound" | "ResourceNotFound" | "NotFound") => {
+            Failure::Zone(format!(
+                "Azure DNS has no zone {zone} there ({said}); create it, or check resourceGroup"
+            ))
+        }
         // Another set of that name, which a CNAME cannot stand beside: somebody wrote it.
         (409, "Conflict") => Failure::Lost(message),
         (409 | 408, _) | (500..=599, _) => Failure::Unknown(said),
@@ -78,7 +80,9 @@ pub(super) fn token(status: StatusCode, body: &str) -> Failure {
         "70021" | "700211" | "700212" | "700213" => {
             "the identity's federated credential must name this cluster's issuer and service account"
         }
-        "700024" | "500133" => "this machine's clock is off, set it by NTP; or the token file is old",
+        "700024" | "500133" => {
+            "this machine's clock is off, set it by NTP; or the token file is old"
+        }
         _ => "check tenant-id, client-id and secret",
     };
     Failure::Denied(format!("{said}; {hint}"))

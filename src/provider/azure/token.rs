@@ -122,9 +122,9 @@ impl Tokens {
         let form = form(fields.iter().chain(proof));
         let call = client_of(false)?.post(url).body(form);
         let call = call.header("content-type", "application/x-www-form-urlencoded");
-        let (status, text) = sent(call).await.map_err(|error| {
-            Failure::Unavailable(format!("no token from {authority}: {error}"))
-        })?;
+        let (status, text) = sent(call)
+            .await
+            .map_err(|error| Failure::Unavailable(format!("no token from {authority}: {error}")))?;
         if status.is_success() { granted(&text) } else { Err(failure::token(status, &text)) }
     }
 
