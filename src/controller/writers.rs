@@ -20,6 +20,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -300,7 +301,7 @@ struct Task {
     /// What the last wish was made from.
     seen: Option<(Arc<Zone>, Sight)>,
     /// Who waits for a plan.
-    waiting: Vec<oneshot::Sender<(Status, Option<Plan>)>>,
+    waiting: Vec<(Instant, oneshot::Sender<(Status, Option<Plan>)>)>,
     told: Option<String>,
 }
 
@@ -357,7 +358,7 @@ impl Task {
             Word::Approve(approval) => self.writer.approve(approval),
             Word::TakeOver(instance) => self.writer.take_over(&instance),
             Word::Plan(reply) => {
-                self.waiting.push(reply);
+                self.waiting.push((now().mono, reply));
                 self.writer.look();
             }
         }
@@ -421,7 +422,9 @@ impl Task {
         let status = self.writer.status();
         self.tell(&status);
         if at_rest {
-            for reply in self.waiting.drain(..) {
+            // A provider's pace is waited for, but not longer than who asks would.
+            let due = |since: Instant| !status.is_paced() || now().mono - since > PACED;
+            for (_, reply) in self.waiting.extract_if(.., |(since, _)| due(*since)) {
                 drop(reply.send((status.clone(), self.writer.plan().cloned())));
             }
         }
@@ -451,7 +454,9 @@ impl Task {
     }
 }
 
-async fn sleep_until(until: Option<std::time::Instant>) {
+const PACED: Duration = Duration::from_secs(60);
+
+async fn sleep_until(until: Option<Instant>) {
     match until {
         Some(until) => tokio::time::sleep_until(until.into()).await,
         None => std::future::pending().await,
