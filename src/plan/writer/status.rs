@@ -95,6 +95,21 @@ pub enum Phase {
     Refused,
 }
 
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 9] = [
+        Self::Incomplete,
+        Self::Reading,
+        Self::Writing,
+        Self::Waiting,
+        Self::InStep,
+        Self::Held,
+        Self::Frozen,
+        Self::DryRun,
+        Self::Refused,
+    ];
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -175,7 +190,8 @@ impl Status {
         self.generation = batch.generation();
         self.written = Some(at.wall);
         let gone = |action| batch.changes().iter().filter(|one| one.action == action).count();
-        self.owned = (self.owned + gone(Action::Create)).saturating_sub(gone(Action::Remove));
+        self.owned = (self.owned + gone(Action::Create) + gone(Action::Adopt))
+            .saturating_sub(gone(Action::Remove));
         let Some(progress) = &mut self.progress else { return };
         progress.done += batch.changes().len();
         let taken = at.wall.duration_since(progress.since).unsigned_abs().as_secs_f64();

@@ -47,7 +47,7 @@ fn batch(there: &[RecordSet], at: &str, delete: &[RecordSet], create: &[RecordSe
         delete: delete.to_vec(),
         create: create.to_vec(),
     };
-    permit(&owner(), &listing, vec![change]).unwrap()
+    permit(&owner(), &listing, vec![change], None).unwrap()
 }
 
 /// `+A`, `~TXT`, `-CNAME`, as they are called; marks are `mark`, the generation record `epoch`.
