@@ -23,6 +23,8 @@ pub(crate) fn written(target: &dyn Target) -> (Place, Running) {
     place.serve("gke", "shop", &["1.2.3.2"]);
     let running = place.start();
     holds(target, &running, "shop", &["1.2.3.1", "1.2.3.2"]);
+    // Where each set is a call of its own, some of it comes after that.
+    running.phase("inStep");
     (place, running)
 }
 
@@ -63,6 +65,7 @@ fn creates_changes_and_removes(target: &dyn Target) {
     wait_for(&format!("nothing but the zone itself; {}", running.status()), || {
         target.data().is_empty().then_some(())
     });
+    running.phase("inStep");
     let left: Vec<_> = target.all().into_keys().map(|(name, _)| name).collect();
     assert!(left.iter().all(|name| !name.starts_with("_meridian.")), "{left:?}");
     let (_, history) = running.say(&["history", &global("shop")]);
@@ -147,6 +150,7 @@ fn names_are_adopted_from_external_dns(target: &dyn Target) {
     let (code, text) = running.say(&[&word[..], &["--yes"]].concat());
     assert!(code == 0 && text.contains(&name), "{text}");
     holds(target, &running, "shop", &["1.2.3.1"]);
+    running.phase("inStep");
     let flipped = target.get(&theirs, "TXT");
     assert!(flipped[0].contains("external-dns/owner=meridian-"), "{flipped:?}");
     let (_, history) = running.say(&["history", &name]);
@@ -299,6 +303,7 @@ fn odd_records_are_written(target: &dyn Target) {
     wait_for(&format!("all addresses; {}", running.status()), || {
         (target.get(&global("many"), "A").len() == 15).then_some(())
     });
+    running.phase("inStep");
     assert_eq!(target.get(&format!("*.wild.{ZONE}."), "A"), ["1.2.3.8"]);
     let text = target.get(&format!("long.{ZONE}."), "TXT");
     assert_eq!(text, ["\"with \\\"quotes\\\" and ;\""]);
