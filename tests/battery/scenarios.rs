@@ -334,7 +334,7 @@ macro_rules! battery {
 }
 
 battery! {
-    bind: NameServer::bind();
-    knot: NameServer::knot();
+    bind: NameServer::bind(ZONE);
+    knot: NameServer::knot(ZONE);
     azure: AzureZone::start();
 }
