@@ -192,6 +192,12 @@ impl Status {
         Some(format!("{}: {word}{degraded}", self.provider))
     }
 
+    /// Whether it waits for nothing but the provider's pace.
+    #[must_use]
+    pub fn is_paced(&self) -> bool {
+        self.phase == Phase::Waiting && self.problem.is_none()
+    }
+
     pub(super) fn planned(&mut self, at: Moment, plan: &Plan, total: usize) {
         self.generation = plan.generation;
         self.owned = plan.owned;
