@@ -1,0 +1,1 @@
+//! Google's own clients, and octoDNS, against the double of Cloud DNS.
