@@ -88,7 +88,7 @@ fn sets(state: &State, zone: &str, asked: &Asked) -> Result<Value, Refusal> {
             && rtype.is_none_or(|own| *own == set.rtype)
     });
     let all = matching
-        .map(|((labels, rtype), set)| (format!("{}\n{rtype}", labels.join("\0")), json!(set)));
+        .map(|((labels, rtype), set)| (format!("{}\0{rtype}", labels.join("\u{1}")), json!(set)));
     page(asked, all.collect(), "rrsets", "dns#resourceRecordSetsListResponse")
 }
 

@@ -54,7 +54,7 @@ pub(super) fn service_account(
     if jwt.header["kid"] != key_id() || !jwt.signed_by_the_key() {
         return Err(invalid("Invalid JWT Signature."));
     }
-    if jwt.claims["aud"] != aud {
+    if jwt.claims["aud"] != aud && jwt.claims["aud"] != ENDPOINT {
         return Err(invalid("Invalid JWT: Token audience is not the token endpoint."));
     }
     let seconds = |claim: &str| jwt.claims[claim].as_i64();
@@ -326,6 +326,9 @@ pub(super) const EMAIL: &str = "meridian@meridian-test.iam.gserviceaccount.com";
 pub(super) const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
 
 const AUDIENCE: &str = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/fleet/providers/cluster";
+
+/// What the vendor's own libraries say they speak to, wherever the key file sends them.
+const ENDPOINT: &str = "https://oauth2.googleapis.com/token";
 
 const LIFETIME: Duration = Duration::from_secs(3599);
 
