@@ -155,6 +155,138 @@ fn faults_are_what_the_clients_take_them_for() {
     stand.clients("torn", &[]);
 }
 
+#[test]
+fn health_checks_are_made_by_operations_and_read_patched_and_deleted() {
+    Stand::start().policies("health_checks");
+}
+
+#[test]
+fn what_is_no_health_check_over_the_internet_is_refused() {
+    Stand::start().policies("health_checks_refused");
+}
+
+#[test]
+fn policies_come_back_as_they_were_written_and_go_only_as_they_are() {
+    Stand::start().policies("policies");
+}
+
+#[test]
+fn what_is_no_policy_is_refused() {
+    Stand::start().policies("policies_refused");
+}
+
+#[test]
+fn a_resolver_is_told_what_its_clients_network_should_get() {
+    let stand = Stand::start();
+    stand.policies("write");
+    stand.policies("resolver");
+}
+
+#[test]
+fn clients_go_to_the_nearest_place_that_serves() {
+    let stand = Stand::start();
+    stand.policies("write");
+    let told = |name: &str, client: &str| stand.told(name, client);
+    for (client, own) in [(DE, "1.2.3.1"), (US, "1.2.3.2"), (JP, "1.2.3.3")] {
+        for name in ["geo", "sick", "fence"] {
+            assert_eq!(told(name, client), [own], "{name} for {client}");
+        }
+        assert_eq!(told("name", client), [own], "by a CNAME within the zone");
+        assert_eq!(told("some.wild", client), [own], "by a wildcard");
+    }
+    assert_eq!(told("pair", JP), ["1.2.3.1", "1.2.3.2"]);
+    stand.fails("1.2.3.1", true);
+    assert_eq!(told("sick", DE), ["1.2.3.2"], "without a fence, to the next nearest");
+    assert_eq!(told("fence", DE), ["1.2.3.1"], "fenced in, whatever the check says");
+    assert_eq!(told("geo", DE), ["1.2.3.1"], "what is not checked cannot fail");
+    assert_eq!(told("pair", DE), ["1.2.3.2"], "the primary that is left");
+    stand.fails("1.2.3.2", true);
+    assert_eq!(told("sick", DE), ["1.2.3.3"]);
+    assert_eq!(told("pair", DE), ["1.2.3.3"], "the backup");
+    stand.fails("1.2.3.3", true);
+    assert_eq!(told("sick", DE), ["1.2.3.1"], "all fail: as if none did");
+    stand.fails("1.2.3.1", false);
+    assert_eq!(told("pair", DE), ["1.2.3.1"]);
+}
+
+#[test]
+fn weights_are_kept_and_what_fails_is_left_out() {
+    let stand = Stand::start();
+    stand.policies("write");
+    let share = |name: &str, own: &str| {
+        let hits = (0..4000).filter(|_| stand.told(name, US).contains(&own.to_owned())).count();
+        f64::from(u32::try_from(hits).unwrap()) / 4000.0
+    };
+    assert!((share("wrr", "1.2.3.1") - 0.75).abs() < 0.05);
+    assert!((share("wrr", "1.2.3.2") - 0.25).abs() < 0.05);
+    assert_eq!(share("wrr", "1.2.3.3"), 0.0, "a weight of nothing");
+    assert!((share("sickwrr", "1.2.3.1") - 0.5).abs() < 0.05);
+    stand.fails("1.2.3.1", true);
+    assert_eq!(share("sickwrr", "1.2.3.2"), 1.0);
+    stand.fails("1.2.3.2", true);
+    assert_eq!(stand.told("sickwrr", US), ["1.2.3.3"]);
+}
+
+#[test]
+fn octodns_writes_a_zone_and_another_process_of_it_finds_nothing_to_do() {
+    let stand = Stand::start();
+    std::fs::copy(scripts().join("cloud_dns_zone.yaml"), stand.path("example.org.yaml")).unwrap();
+    let octodns = |verb: &str, changes: &str| {
+        let folder = stand.path(".");
+        run(&mut stand.command("cloud_dns_octodns.py", &[folder.to_str().unwrap(), verb, changes]));
+    };
+    octodns("plan", "13");
+    assert_eq!(stand.calls("dns.changes.create"), 0);
+    octodns("apply", "13");
+    octodns("plan", "0");
+    assert_eq!(stand.double.sets(ZONE).len(), 15);
+    // A foreign hand moves one set and takes another; octoDNS sees both, and mends them.
+    stand.put("www.example.org.", "A", 300, &["192.0.2.77"]);
+    stand.double.remove(ZONE, "alias.example.org.", "CNAME", None);
+    octodns("apply", "2");
+    octodns("plan", "0");
+    stand.double.empty(ZONE);
+    octodns("apply", "13");
+    octodns("plan", "0");
+}
+
+#[test]
+fn a_foreign_hand_is_seen_through_the_api_and_by_resolvers() {
+    let stand = Stand::start();
+    stand.put("Www.example.org.", "A", 60, &["192.0.2.2", "192.0.2.1"]);
+    let sets = stand.double.sets(ZONE);
+    let www = sets.iter().find(|set| set.rtype == "A").unwrap();
+    assert_eq!((www.name.as_str(), www.ttl, &www.set), ("www.example.org.", Some(60), &None));
+    assert_eq!((www.data.join(" ").as_str(), &www.extra), ("192.0.2.1 192.0.2.2", &json!({})));
+    stand.put("alias.example.org.", "CNAME", 30, &["www.example.org."]);
+    stand.put("away.example.org.", "CNAME", 30, &["www.example.net."]);
+    assert_eq!(stand.told("alias", DE), ["192.0.2.1", "192.0.2.2"]);
+    let answer = |name: &str| stand.double.answer(ZONE, name, "A", DE.parse().unwrap());
+    assert_eq!(answer("alias.example.org.")[0].0, 30, "the least TTL on the way");
+    assert_eq!(answer("away.example.org."), [(30, "www.example.net.".to_owned())]);
+    assert_eq!(answer("nothing.example.org."), []);
+    let policy = json!({ "wrr": { "items": [{ "weight": 1.0, "rrdatas": ["192.0.2.9"] }] } });
+    let steered =
+        Shown { data: Vec::new(), extra: json!({ "routingPolicy": policy }), ..www.clone() };
+    stand.double.put(ZONE, steered);
+    assert_eq!(stand.told("www", DE), ["192.0.2.9"]);
+    let sets = stand.double.sets(ZONE);
+    let again = sets.iter().find(|set| set.rtype == "A").unwrap().clone();
+    assert!(again.data.is_empty() && again.extra["routingPolicy"]["wrr"].is_object());
+    stand.double.put(ZONE, again);
+    assert_eq!(stand.double.sets(ZONE), sets);
+    stand.double.remove(ZONE, "www.example.org.", "A", None);
+    assert_eq!(answer("www.example.org."), []);
+    stand.double.empty(ZONE);
+    assert_eq!(stand.double.sets(ZONE).len(), 2);
+    stand.double.drop_zone(ZONE);
+    assert_eq!(stand.double.sets(ZONE).len(), 0);
+}
+
+const DE: &str = "91.0.0.1";
+const US: &str = "12.0.0.1";
+const JP: &str = "126.0.0.1";
+
 /// A double, and what its clients need on disk.
 struct Stand {
     double: CloudDns,
@@ -192,11 +324,36 @@ impl Stand {
         run(&mut self.command("cloud_dns_clients.py", &all));
     }
 
+    fn policies(&self, scenario: &str) {
+        run(&mut self.command("cloud_dns_policies.py", &[scenario]));
+    }
+
+    fn put(&self, name: &str, rtype: &str, ttl: u32, data: &[&str]) {
+        let data = data.iter().map(|&value| value.to_owned()).collect();
+        let (name, rtype) = (name.to_owned(), rtype.to_owned());
+        self.double
+            .put(ZONE, Shown { name, rtype, ttl: Some(ttl), data, set: None, extra: json!({}) });
+    }
+
+    fn fails(&self, endpoint: &str, fails: bool) {
+        self.double.fails(endpoint.parse().unwrap(), fails);
+    }
+
+    /// The addresses that a client there is told for a name of the zone.
+    fn told(&self, name: &str, client: &str) -> Vec<String> {
+        let client: IpAddr = client.parse().unwrap();
+        let answer = self.double.answer(ZONE, &format!("{name}.example.org."), "A", client);
+        let mut told: Vec<String> = answer.into_iter().map(|(_, value)| value).collect();
+        told.sort();
+        told
+    }
+
     fn command(&self, script: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(venv().join("bin/python"));
         command.arg(scripts().join(script)).args(arguments);
         command.env("DOUBLE_URL", self.double.url()).env("DOUBLE_KEY", self.path("key.json"));
         command.env("DOUBLE_PROJECT", PROJECT).env("GOOGLE_CLOUD_PROJECT", PROJECT);
+        command.env("DOUBLE_DNS", self.double.dns().to_string());
         command.env("PYTHONDONTWRITEBYTECODE", "1").env_remove("GOOGLE_APPLICATION_CREDENTIALS");
         for proxy in
             ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
