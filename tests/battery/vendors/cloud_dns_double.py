@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import socket
 import sys
 import time
 from pathlib import Path
 
 import google.auth
+import google.auth._regional_access_boundary_utils
 import google_auth_httplib2
 import googleapiclient.discovery_cache
 import httplib2
@@ -25,6 +27,37 @@ ZONE = "example-org"
 NAME = "example.org."
 DNS_SCOPE = "https://www.googleapis.com/auth/ndev.clouddns.readwrite"
 ALL_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+# --- Nothing leaves this machine ------------------------------------------------------------------
+
+_connect = socket.socket.connect
+
+
+def _loopback_only(self, address):
+    if self.family != socket.AF_UNIX and not str(address[0]).startswith("127."):
+        raise OSError(f"not on loopback: {address}")
+    return _connect(self, address)
+
+
+def _elsewhere(name, *_, **__):
+    raise OSError(f"no name is looked up here: {name}")
+
+
+_getaddrinfo = socket.getaddrinfo
+socket.socket.connect = _loopback_only
+socket.getaddrinfo = lambda name, *more, **how: (
+    _getaddrinfo if str(name).startswith("127.") else _elsewhere
+)(name, *more, **how)
+
+# Where an account may be used from, google-auth asks beside its calls, of a fixed host.
+_locations = google.auth._regional_access_boundary_utils
+_locations.get_service_account_rab_endpoint = (
+    lambda email: f"{URL}/v1/projects/-/serviceAccounts/{email}/allowedLocations"
+)
+_locations.get_workload_identity_pool_rab_endpoint = (
+    lambda number, pool: f"{URL}/v1/projects/{number}/locations/global/workloadIdentityPools/{pool}/allowedLocations"
+)
 
 
 # --- The vendor's descriptions -------------------------------------------------------------------

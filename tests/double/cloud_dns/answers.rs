@@ -124,7 +124,7 @@ fn nearest(geo: &Geo, down: &BTreeSet<String>, client: IpAddr) -> Vec<String> {
 /// One item, each as likely as its weight says.
 fn drawn<'a>(items: &[&'a Item]) -> Option<&'a Item> {
     let weight = |item: &&Item| item.weight.unwrap_or_default();
-    let total: f64 = items.iter().map(|item| weight(item)).sum();
+    let total: f64 = items.iter().map(weight).sum();
     let mut left = fastrand::f64() * total;
     let within = |item: &&&'a Item| {
         left -= weight(item);

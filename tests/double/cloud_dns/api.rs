@@ -4,7 +4,7 @@ use super::{
     PROJECT, Shared, compute, dns_api,
     refusal::{Refusal, answer},
     state::State,
-    tokens::{self, Answer, Fields},
+    tokens::{self, Answer, Fields, Token},
 };
 use crate::double::common::{Denied, Fault};
 use axum::{
@@ -86,6 +86,9 @@ impl Call {
                 if method == Method::POST && account.ends_with(":generateAccessToken") =>
             {
                 Self::Token("iamcredentials.generateAccessToken")
+            }
+            ["v1", "projects", .., "allowedLocations"] if get => {
+                Self::Token("iamcredentials.getAllowedLocations")
             }
             ["computeMetadata", "v1", ..] | [""] if get => Self::Token("metadata"),
             _ => Self::Unknown,
@@ -171,12 +174,7 @@ fn carry_out(shared: &Shared, call: Call, asked: &Asked) -> Result<Response, Ref
 
 /// Whether who asks may.
 fn permitted(state: &State, call: Call, asked: &Asked) -> Result<(), Refusal> {
-    let given = asked.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let bearer = given.and_then(|value| value.strip_prefix("Bearer "));
-    let token = bearer.ok_or_else(|| Refusal::unauthenticated(false))?;
-    let token = state.tokens.get(token).filter(|token| state.now < token.until);
-    let token = token.filter(|_| state.denied != Denied::Credentials);
-    let token = token.ok_or_else(|| Refusal::unauthenticated(true))?;
+    let token = bearer(state, asked)?;
     let own = if let Call::Compute(_) = call { "compute" } else { "ndev.clouddns" };
     let good = |scope: &String| {
         let scope = scope.trim_start_matches("https://www.googleapis.com/auth/");
@@ -236,9 +234,17 @@ fn token(state: &mut State, call: &str, asked: &Asked, url: &str) -> Result<Resp
         }
         "sts.token" => tokens::exchange(state, &form(asked)?, now).map(json),
         "iamcredentials.generateAccessToken" => {
-            permitted_any(state, asked)?;
+            let scopes = &bearer(state, asked)?.scopes;
+            let good = |own: &String| own == tokens::CLOUD_PLATFORM || own.ends_with("/auth/iam");
+            if !scopes.iter().any(good) {
+                return Err(Refusal::scope("iamcredentials.googleapis.com"));
+            }
             let account = asked.segments[4].trim_end_matches(":generateAccessToken");
             tokens::impersonate(state, account, &asked.body, now).map(json)
+        }
+        "iamcredentials.getAllowedLocations" => {
+            bearer(state, asked)?;
+            Ok(json(tokens::allowed_locations()))
         }
         _ => metadata(state, asked),
     }
@@ -260,18 +266,14 @@ fn metadata(state: &mut State, asked: &Asked) -> Result<Response, Refusal> {
     Ok(response)
 }
 
-/// Whether who asks is anybody, with a token for all of the cloud's or for IAM.
-fn permitted_any(state: &State, asked: &Asked) -> Result<(), Refusal> {
+/// The token that came with a request, if it is good still.
+fn bearer<'a>(state: &'a State, asked: &Asked) -> Result<&'a Token, Refusal> {
     let given = asked.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = given.and_then(|value| value.strip_prefix("Bearer "));
     let token = state.tokens.get(bearer.ok_or_else(|| Refusal::unauthenticated(false))?);
     let token = token.filter(|token| state.now < token.until);
-    let token = token.ok_or_else(|| Refusal::unauthenticated(true))?;
-    let good = |scope: &String| scope == tokens::CLOUD_PLATFORM || scope.ends_with("/auth/iam");
-    match token.scopes.iter().any(good) {
-        true => Ok(()),
-        false => Err(Refusal::scope("iamcredentials.googleapis.com")),
-    }
+    let token = token.filter(|_| state.denied != Denied::Credentials);
+    token.ok_or_else(|| Refusal::unauthenticated(true))
 }
 
 /// Refuses a query parameter that the call has not.

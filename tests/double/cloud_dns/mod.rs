@@ -116,11 +116,11 @@ impl CloudDns {
 
     /// Writes a set behind the API's back; in the form that the API would have given it.
     pub(crate) fn put(&self, zone: &str, set: Shown) {
-        let mut fields =
-            json!({ "name": set.name, "type": set.rtype, "ttl": set.ttl.unwrap_or(300) });
-        match set.extra.get("routingPolicy") {
-            Some(policy) => fields["routingPolicy"] = policy.clone(),
-            None => fields["rrdatas"] = json!(set.data),
+        let Shown { name, rtype, ttl, data, mut extra, .. } = set;
+        let mut fields = json!({ "name": name, "type": rtype, "ttl": ttl.unwrap_or(300) });
+        match extra.get_mut("routingPolicy").map(Value::take) {
+            Some(policy) => fields["routingPolicy"] = policy,
+            None => fields["rrdatas"] = json!(data),
         }
         let set: Rrset = serde_json::from_value(fields).unwrap();
         let mut state = self.shared.state();

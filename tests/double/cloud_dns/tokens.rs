@@ -197,6 +197,11 @@ pub(super) fn impersonate(
     Ok(json!({ "accessToken": token, "expireTime": until }))
 }
 
+/// What the vendor's libraries ask for beside their calls: where an account may be used from.
+pub(super) fn allowed_locations() -> Value {
+    json!({ "locations": ["europe-west3", "us-central1"], "encodedLocations": "0xA30" })
+}
+
 /// The key file of the double's service account.
 pub(super) fn key_file(url: &str) -> Value {
     json!({

@@ -43,7 +43,7 @@ impl Reader<'_> {
                 return Err(Refusal::invalid(&format!("{path}.rrdata"), "routing_policy"));
             }
             (None, None) => return Err(Refusal::invalid(&format!("{path}.rrdata"), "")),
-            (Some(list), None) => set.rrdatas = Some(self.list(&set.rtype, list, "rrdata")?),
+            (Some(list), None) => set.rrdatas = Some(self.list(&set.rtype, &list, "rrdata")?),
             (None, Some(policy)) => set.routing_policy = Some(self.policy(&set.rtype, policy)?),
         }
         set.mark();
@@ -81,7 +81,7 @@ impl Reader<'_> {
     }
 
     /// Record data in their one form, each once.
-    fn list(&self, rtype: &str, list: Vec<String>, field: &str) -> Result<Vec<String>, Refusal> {
+    fn list(&self, rtype: &str, list: &[String], field: &str) -> Result<Vec<String>, Refusal> {
         let path = format!("{}.{field}", self.path);
         if matches!(rtype, "CNAME" | "SOA" | "ALIAS") && list.len() > 1 {
             let message = format!(
@@ -114,7 +114,6 @@ impl Reader<'_> {
         if chosen.into_iter().filter(|is| *is).count() != 1 {
             return Err(wrong("", "exactly one of geo, wrr and primaryBackup"));
         }
-        let health_checked = policy.health_check.is_some();
         let mut checked = Vec::new();
         if let Some(geo) = &mut policy.geo {
             self.geo(rtype, geo, "geo", &mut checked)?;
@@ -162,7 +161,6 @@ impl Reader<'_> {
             }
             _ => Ok(()),
         }?;
-        debug_assert_eq!(health_checked, !checked.is_empty());
         Ok(policy)
     }
 
@@ -201,7 +199,8 @@ impl Reader<'_> {
             return Err(self.wrong(&format!(".{path}.rrdata"), ""));
         }
         if let Some(list) = list {
-            item.rrdatas = Some(self.list(rtype, list, &format!("routingPolicy.{path}.rrdata"))?);
+            item.rrdatas =
+                Some(self.list(rtype, &list, &format!("routingPolicy.{path}.rrdata"))?);
         }
         match &mut item.health_checked_targets {
             Some(targets) => {
@@ -230,7 +229,7 @@ impl Reader<'_> {
         }
         let field = format!("routingPolicy.{path}.externalEndpoints");
         let list = std::mem::take(&mut targets.external_endpoints);
-        targets.external_endpoints = self.list(rtype, list, &field)?;
+        targets.external_endpoints = self.list(rtype, &list, &field)?;
         checked.extend(targets.external_endpoints.iter().cloned());
         Ok(())
     }
