@@ -19,6 +19,11 @@ use std::{
 const ZONE: &str = "example-org";
 
 #[test]
+fn the_vendors_descriptions_see_what_is_misspelt() {
+    Stand::start().clients("descriptions", &[]);
+}
+
+#[test]
 fn a_service_accounts_claims_bring_a_token() {
     let stand = Stand::start();
     stand.clients("tokens_of_a_service_account", &[]);

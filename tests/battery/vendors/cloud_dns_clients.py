@@ -6,16 +6,35 @@ import time
 import google.auth
 import google.auth.exceptions
 import google.auth.transport.requests
+import jsonschema
 import requests
 from google.api_core import exceptions
 from google.auth import compute_engine, identity_pool
 
 from cloud_dns_double import (
-    ALL_SCOPE, DNS_SCOPE, KEY, NAME, PROJECT, URL, ZONE,
+    ALL_SCOPE, DESCRIPTIONS, DNS_SCOPE, KEY, NAME, PROJECT, URL, ZONE,
     api, change, cloud, credentials, everything, main, raises, refused, rrset, zone,
 )
 
 IN = {"project": PROJECT, "managedZone": ZONE}
+
+
+def descriptions():
+    """What the vendor's description does not allow is seen."""
+    good = rrset("a.example.org.", "A", ["192.0.2.1"])
+    for service, schema, body in [
+        (0, "ResourceRecordSet", dict(good, ttll=1)),
+        (0, "ResourceRecordSet", dict(good, ttl="300")),
+        (0, "ResourceRecordSet", dict(good, routingPolicy={"geo": {"items": [{"weight": 1}]}})),
+        (0, "Change", {"additions": [dict(good, ttl=2**31)], "status": "pending"}),
+        (0, "Change", {"status": "ready"}),
+        (0, "ManagedZone", {"id": "number one"}),
+        (1, "HealthCheck", {"name": "Upper"}),
+        (1, "HealthCheck", {"type": "PING"}),
+    ]:
+        check = lambda: DESCRIPTIONS[service].check({"$ref": schema}, body)
+        raises(jsonschema.ValidationError, check)
+    DESCRIPTIONS[0].check({"$ref": "ResourceRecordSet"}, good)
 
 
 # --- Tokens --------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import os
 import time
 
 import dns.edns
+import dns.flags
 import dns.message
 import dns.query
 import dns.rdatatype
@@ -278,6 +279,13 @@ def resolver():
     nothing = _ask("geo.example.org.", "AAAA")
     assert nothing.rcode() == 0 and not nothing.answer and nothing.authority[0].rdtype == dns.rdatatype.SOA
     assert _ask("nowhere.example.org.").rcode() == 3
+    change(api(), [
+        rrset("child.example.org.", "NS", ["ns.example.net."]),
+        rrset("below.child.example.org.", "A", [DE]),
+        rrset("much.example.org.", "A", [f"10.0.0.{at}" for at in range(100)]),
+    ])
+    assert not _ask("below.child.example.org.").answer, "what is delegated is not answered from here"
+    assert dns.flags.TC & _ask("much.example.org.").flags
     assert _ask("example.net.").rcode() == 5
     assert _ask(NAME, "NS").answer[0].ttl == 21600
 

@@ -39,6 +39,9 @@ pub(super) fn look_up(
             found.exists = !found.records.is_empty();
             break;
         };
+        if delegated(zone, &name, rtype) {
+            break;
+        }
         let at = |rtype: &str| zone.sets.get(&key(&owner, rtype));
         if let Some(set) = at(rtype) {
             found.records.extend(records(state, set, &name, client));
@@ -57,6 +60,14 @@ pub(super) fn look_up(
         name = target;
     }
     found
+}
+
+/// Whether a name is another zone's, by NS below this one's top (RFC 1034 §4.2.1).
+fn delegated(zone: &Zone, name: &str, rtype: &str) -> bool {
+    zone.sets.values().any(|set| {
+        let cut = set.rtype == "NS" && set.name != zone.dns_name && values::within(name, &set.name);
+        cut && !(set.name == name && matches!(rtype, "NS" | "DS"))
+    })
 }
 
 /// The name whose sets stand for that one: itself, or the wildcard over it (RFC 4592).

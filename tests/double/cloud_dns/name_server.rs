@@ -96,7 +96,9 @@ fn reply(shared: &Shared, query: &[u8], from: IpAddr) -> Option<Vec<u8>> {
     found.records.iter().filter_map(record).for_each(|record| {
         reply.add_answer(record);
     });
-    reply.to_vec().ok()
+    let most = usize::from(query.edns.as_ref().map_or(512, Edns::max_payload).max(512));
+    let whole = reply.to_vec().ok()?;
+    if whole.len() > most { reply.truncate().to_vec().ok() } else { Some(whole) }
 }
 
 fn record(own: &answers::Record) -> Option<Record> {

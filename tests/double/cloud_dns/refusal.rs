@@ -141,13 +141,18 @@ impl Refusal {
     /// Something of that status, as a fault that a test switched on.
     pub(super) fn status(code: u16) -> Self {
         let (reason, message, status) = match code {
+            401 => return Self::unauthenticated(true),
+            403 => return Self::forbidden(),
+            429 => return Self::throttled("dns.googleapis.com", super::api::DNS_QUERIES, None),
+            404 => ("notFound", "Requested entity was not found.", "NOT_FOUND"),
+            409 => ("aborted", "The operation was aborted.", "ABORTED"),
+            412 => ("conditionNotMet", "Precondition not met.", "FAILED_PRECONDITION"),
             500 => ("internalError", "Internal error encountered.", "INTERNAL"),
             503 => ("backendError", "The service is currently unavailable.", "UNAVAILABLE"),
-            504 => (
-                "backendError",
-                "Deadline expired before operation could complete.",
-                "DEADLINE_EXCEEDED",
-            ),
+            504 => {
+                let message = "Deadline expired before operation could complete.";
+                ("backendError", message, "DEADLINE_EXCEEDED")
+            }
             _ => ("backendError", "The server could not carry out the request.", "UNKNOWN"),
         };
         Self::outer(code, reason, message, status)
