@@ -187,3 +187,30 @@ pub(crate) fn country(client: std::net::IpAddr) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// One record set as a double holds it, in words that all vendors share.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Shown {
+    /// In lower case, with the final dot.
+    pub(crate) name: String,
+    pub(crate) rtype: String,
+    pub(crate) ttl: Option<u32>,
+    /// In presentation form, sorted.
+    pub(crate) data: Vec<String>,
+    /// What tells sets of one name and type apart, where a vendor has that.
+    pub(crate) set: Option<String>,
+    /// The vendor's own fields: routing, alias, health check.
+    pub(crate) extra: serde_json::Value,
+}
+
+/// What a double refuses its clients.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Denied {
+    /// The credentials are wrong.
+    Credentials,
+    /// They are right, and for nothing here.
+    Permission,
+    /// They are right for reading only.
+    ReadOnly,
+    None,
+}
