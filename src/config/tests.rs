@@ -246,7 +246,7 @@ fn a_provider_is_read_with_its_own_settings_and_no_others() {
     assert_eq!(loaded.errors, []);
     let own = &loaded.config.federations.values().next().unwrap().publish[0];
     assert_eq!((own.limits.names, own.limits.percent, own.look.as_secs()), (3, 30, 300));
-    assert_eq!((own.settings.place(), own.ttl.as_secs()), ("192.0.2.1:53", 180));
+    assert_eq!((&*own.settings.place(), own.ttl.as_secs()), ("192.0.2.1:53", 180));
     for (bad, said) in [
         ("{provider: rfc2136}", "spec.publish[0].server: missing"),
         (

@@ -160,11 +160,12 @@ mod tests {
 
     fn policy() -> impl Strategy<Value = Option<Value>> {
         let weight = prop_oneof![Just(json!(0)), Just(json!(2.0)), Just(json!(0.25))];
-        let item = (weight, 0..4_u8).prop_map(|(weight, last)| {
-            json!({ "weight": weight, "rrdatas": [format!("1.2.3.{last}")] })
-        });
+        let item = (weight, 0..4_u8).prop_map(
+            |(weight, last)| json!({ "weight": weight, "rrdatas": [format!("1.2.3.{last}")] }),
+        );
         prop::option::of(prop_oneof![
-            prop::collection::vec(item, 1..4).prop_map(|items| json!({ "wrr": { "items": items } })),
+            prop::collection::vec(item, 1..4)
+                .prop_map(|items| json!({ "wrr": { "items": items } })),
             Just(json!({ "healthCheck": "https://check", "primaryBackup": {
                 "trickleTraffic": 0.1,
                 "primaryTargets": { "externalEndpoints": ["1.2.3.4"] },

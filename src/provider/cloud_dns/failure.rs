@@ -9,6 +9,8 @@ use std::{error::Error, fmt, time::Duration};
 /// Why a call brought nothing.
 #[derive(Debug)]
 pub(super) enum Failed {
+    /// Without a token, nothing could be asked for.
+    Before(Failure),
     /// It was never sent.
     Unsent(String),
     /// It was sent, and no answer came.
@@ -52,6 +54,11 @@ impl Refusal {
         let (reason, message) = words(&body);
         Self { status, retry_after, reason, message }
     }
+
+    /// Whether it is not in the services' form, and so perhaps not theirs.
+    fn is_silent(&self) -> bool {
+        self.reason.is_empty() && self.message.is_empty()
+    }
 }
 
 /// The services say `{error: {errors: [{reason}], status, message}}`, the token endpoints
@@ -89,6 +96,7 @@ pub(super) fn reading(failed: Failed, asked: Asked<'_>) -> Failure {
 /// Of a write without an answer nobody knows whether it was carried out.
 pub(super) fn writing(failed: Failed, asked: Asked<'_>) -> Failure {
     match failed {
+        Failed::Before(failure) => failure,
         Failed::Unsent(text) => Failure::Unavailable(format!("Cloud DNS: {text}")),
         Failed::Unanswered(text) => Failure::Unknown(format!("Cloud DNS: {text}")),
         Failed::Refused(refusal) => refused(refusal, asked),
@@ -100,16 +108,18 @@ fn refused(refusal: Refusal, asked: Asked<'_>) -> Failure {
     match refusal.status {
         429 => Failure::Throttled(refusal.retry_after, said),
         403 if too_fast(&refusal) => Failure::Throttled(refusal.retry_after, said),
-        // Somebody else's hand, or a limit on what the zone may hold.
         409 | 412 => Failure::Lost(said),
         404 if refusal.message.contains("entity.change") => Failure::Lost(said),
         403 if refusal.reason == "quotaExceeded" => Failure::Rejected(format!(
             "{said}; see the quotas of Cloud DNS in project {}",
             asked.project
         )),
+        300..=399 | 408 | 500..=599 => Failure::Unknown(said),
+        _ if refusal.is_silent() && refusal.status != 413 => Failure::Unavailable(format!(
+            "{said}, in words that are not Cloud DNS'; check endpoint, and proxies on the way"
+        )),
         401 | 403 => Failure::Denied(format!("{said}; {}", remedy(&refusal, asked))),
         404 => Failure::Zone(missing(&refusal, asked)),
-        408 | 500..=599 => Failure::Unknown(said),
         _ => Failure::Rejected(said),
     }
 }
@@ -132,7 +142,9 @@ fn remedy(refusal: &Refusal, asked: Asked<'_>) -> String {
         return format!("enable the API dns.googleapis.com in project {project}");
     }
     if refusal.message.contains("authentication scopes") {
-        return format!("the credentials' tokens are not for Cloud DNS; they need the scope {SCOPE}");
+        return format!(
+            "the credentials' tokens are not for Cloud DNS; they need the scope {SCOPE}"
+        );
     }
     if refusal.status == 401 {
         return "check the credentials (credentialsFile)".to_owned();
@@ -155,7 +167,9 @@ fn missing(refusal: &Refusal, asked: Asked<'_>) -> String {
              and project"
         );
     }
-    format!("Cloud DNS does not find what was asked for of zone {zone} in project {project}: {refusal}")
+    format!(
+        "Cloud DNS does not find what was asked for of zone {zone} in project {project}: {refusal}"
+    )
 }
 
 // === Tokens ===
@@ -163,6 +177,7 @@ fn missing(refusal: &Refusal, asked: Asked<'_>) -> String {
 /// Without a token nothing is sent, so a token that could not be had changed nothing.
 pub(super) fn token(failed: Failed, from: &str, remedy: &str) -> Failure {
     let refusal = match failed {
+        Failed::Before(failure) => return failure,
         Failed::Unsent(text) | Failed::Unanswered(text) => {
             return Failure::Unavailable(format!("no token from {from}: {text}"));
         }
@@ -238,6 +253,8 @@ mod tests {
             (401, "authError", "Invalid", Denied, "credentialsFile"),
             (400, "invalid", "Invalid value for 'entity.change'", Rejected, "entity.change"),
             (413, "", "", Rejected, "413"),
+            (400, "", "", FailureKind::Unavailable, "check endpoint"),
+            (302, "", "", Unknown, "302"),
             (503, "backendError", "try again", Unknown, "try again"),
         ] {
             let (found, text) = kind(status, reason, message);
@@ -249,7 +266,8 @@ mod tests {
     #[test]
     fn a_token_refused_for_its_time_hints_at_the_clock() {
         let refused = |message: &str| {
-            let body = serde_json::json!({ "error": "invalid_grant", "error_description": message });
+            let body =
+                serde_json::json!({ "error": "invalid_grant", "error_description": message });
             let (reason, message) = words(&body);
             let refusal = Refusal { status: 400, reason, message, retry_after: None };
             token(Failed::Refused(refusal), "https://t", "make a new key").to_string()
