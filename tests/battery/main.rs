@@ -4,6 +4,7 @@
 #![allow(missing_docs, unreachable_pub)] // a test binary has no public side
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test may panic and read the clock
 
+mod cloud_dns_target;
 mod cloud_dns_vendor;
 #[path = "../double/mod.rs"]
 #[allow(dead_code)] // shared by several test binaries

@@ -1,6 +1,7 @@
 //! The scenarios, once, and a test of each for every provider.
 
 use crate::{
+    cloud_dns_target::CloudDnsTarget,
     nameserver::NameServer,
     place::{Place, Running, ZONE, global, wait_for},
     target::Target,
@@ -295,4 +296,5 @@ macro_rules! battery {
 battery! {
     bind: NameServer::bind();
     knot: NameServer::knot();
+    cloud_dns: CloudDnsTarget::start();
 }

@@ -1,5 +1,7 @@
 //! From what was written to what is in force: each field read once, every error of an object said.
 
+mod cloud_dns;
+mod dns_conf;
 mod federation;
 mod member;
 mod policy;

@@ -1,7 +1,7 @@
 //! Checks what a Federation is to be written to: each provider's own settings, and nothing that is
 //! another's.
 
-use super::Findings;
+use super::{Findings, cloud_dns};
 use crate::{
     config::{
         Publish,
@@ -41,7 +41,8 @@ pub(super) fn publish(
     };
     let all: Vec<Publish> = spec.publish.iter().enumerate().filter_map(of).collect();
     for (at, own) in all.iter().enumerate() {
-        if all[..at].iter().any(|other| other.settings == own.settings) {
+        let place = |own: &Publish| (own.settings.name(), own.settings.place());
+        if all[..at].iter().any(|other| place(other) == place(own)) {
             findings.error(format!(
                 "spec.publish[{at}]: the same zone at the same provider is named before; two \
                  writers of one zone would only lose to each other"
@@ -82,7 +83,12 @@ fn settings(
             zone_id: spec.zone_id.clone(),
             endpoint: endpoint(findings, field, spec)?,
         })),
-        ProviderName::GoogleClouddns | ProviderName::AzureAzuredns => {
+        ProviderName::GoogleClouddns => {
+            let endpoint = endpoint(findings, field, spec)?;
+            let own = cloud_dns::settings(findings, field, spec, endpoint, folder);
+            own.map(Settings::CloudDns)
+        }
+        ProviderName::AzureAzuredns => {
             findings.error(format!("{field}.provider: not in this build"));
             None
         }
