@@ -108,6 +108,12 @@ impl CloudDns {
         self.shared.state().create(&dns_name)
     }
 
+    /// Makes a zone of that id for a domain that another zone may be for already.
+    pub(crate) fn zone_as(&self, id: &str, name: &str, visibility: &'static str) {
+        let dns_name = format!("{}.", name.to_ascii_lowercase().trim_end_matches('.'));
+        self.shared.state().create_as(id, &dns_name, visibility);
+    }
+
     /// All record sets of a zone, in the order of its names.
     pub(crate) fn sets(&self, zone: &str) -> Vec<Shown> {
         let state = self.shared.state();

@@ -39,6 +39,7 @@ pub(super) struct Zone {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) dns_name: String,
+    pub(super) visibility: &'static str,
     created: String,
     pub(super) sets: BTreeMap<Key, Rrset>,
     /// Each with the time at which it is done.
@@ -85,6 +86,12 @@ impl State {
     /// Makes a zone for that domain; gives its name.
     pub(super) fn create(&mut self, dns_name: &str) -> String {
         let name = dns_name.trim_end_matches('.').replace('.', "-");
+        self.create_as(&name, dns_name, "public");
+        name
+    }
+
+    /// Makes a zone of that name for that domain, which another may be for already.
+    pub(super) fn create_as(&mut self, name: &str, dns_name: &str, visibility: &'static str) {
         let servers: Vec<String> = SERVERS.iter().map(|&server| server.to_owned()).collect();
         let soa =
             format!("{} cloud-dns-hostmaster.google.com. 1 21600 3600 259200 300", SERVERS[0]);
@@ -94,14 +101,14 @@ impl State {
         ];
         let zone = Zone {
             id: self.number().to_string(),
-            name: name.clone(),
+            name: name.to_owned(),
             dns_name: dns_name.to_owned(),
+            visibility,
             created: timestamp(),
             sets: sets.iter().map(|set| (key(&set.name, &set.rtype), set.clone())).collect(),
             changes: vec![(Change::new(0, sets, Vec::new()), Duration::ZERO)],
         };
-        self.zones.insert(name.clone(), zone);
-        name
+        self.zones.insert(name.to_owned(), zone);
     }
 
     /// Carries a change out, whole or not at all.
@@ -256,7 +263,7 @@ impl Zone {
             "description": "",
             "creationTime": self.created,
             "nameServers": SERVERS,
-            "visibility": "public",
+            "visibility": self.visibility,
             "cloudLoggingConfig": { "kind": "dns#managedZoneCloudLoggingConfig" },
         })
     }
