@@ -120,7 +120,7 @@ fn two_zones_of_one_name_are_named() {
     let problem =
         wait_for("the reason", || running.status()["problem"].as_str().map(str::to_owned));
     assert!(problem.contains("fed-example-org, twin; say which with zoneId"), "{problem}");
-    let said = target.publish_with("credentialsFile: key.json, zoneId: fed-example-org");
+    let said = target.publish_with("credentialsFile: google.key, zoneId: fed-example-org");
     place.configure(&said, "");
     holds(&target, &running, "shop", &["1.2.3.1"]);
 }
@@ -171,7 +171,7 @@ fn without_a_file_the_environment_says_who_we_are() {
     assert_eq!((calls["metadata"], calls.get("oauth2.token")), (2, None), "project and token");
     drop(running);
     place.serve("aws", "shop", &["1.2.3.2"]);
-    let key = place.path("config").join("key.json");
+    let key = place.path("config").join("google.key");
     let key = key.to_str().unwrap();
     let running = place.start_in("state", &[("GOOGLE_APPLICATION_CREDENTIALS", key)]);
     holds(&target, &running, "shop", &["1.2.3.2"]);
@@ -194,7 +194,7 @@ fn without_any_credentials_it_is_said_how_to_give_some() {
 #[test]
 fn the_dns_conf_of_federation_v1_is_taken() {
     let target = CloudDnsTarget::start();
-    let publish = target.publish_with("configFile: dns.conf, credentialsFile: key.json");
+    let publish = target.publish_with("configFile: dns.conf, credentialsFile: google.key");
     let place = place(&target, &publish);
     let conf = format!("[Global]\nproject-id = {PROJECT}\ntoken-url = https://old.test/\n");
     place.file("dns.conf", &conf);

@@ -28,18 +28,21 @@ impl CloudDnsTarget {
 
 impl Target for CloudDnsTarget {
     fn publish(&self) -> String {
-        self.publish_with("credentialsFile: key.json, look: 30s")
+        self.publish_with("credentialsFile: google.key, look: 30s")
     }
 
     fn publish_denied(&self) -> String {
-        self.publish_with("credentialsFile: wrong.json, look: 30s")
+        self.publish_with("credentialsFile: wrong.key, look: 30s")
     }
 
     fn files(&self) -> Vec<(String, String)> {
         let key = self.double.key_file();
         let mut wrong = key.clone();
         wrong["client_email"] = json!("nobody@meridian-test.iam.gserviceaccount.com");
-        vec![("key.json".to_owned(), key.to_string()), ("wrong.json".to_owned(), wrong.to_string())]
+        vec![
+            ("google.key".to_owned(), key.to_string()),
+            ("wrong.key".to_owned(), wrong.to_string()),
+        ]
     }
 
     fn all(&self) -> Data {

@@ -146,7 +146,7 @@ mod tests {
             json!({ "name": "z.test.", "type": "A", "ttl": 60, "rrdatas": ["1.2.3"] }),
         ] {
             let set = of(set);
-            assert_eq!(set.more.len(), 1, "{set}");
+            assert!(!set.more.is_empty(), "{set}");
             assert!(write(&set).unwrap_err().contains("cannot be said"), "{set}");
         }
     }

@@ -99,15 +99,15 @@ pub(super) fn writing(failed: Failed, asked: Asked<'_>) -> Failure {
         Failed::Before(failure) => failure,
         Failed::Unsent(text) => Failure::Unavailable(format!("Cloud DNS: {text}")),
         Failed::Unanswered(text) => Failure::Unknown(format!("Cloud DNS: {text}")),
-        Failed::Refused(refusal) => refused(refusal, asked),
+        Failed::Refused(refusal) => refused(&refusal, asked),
     }
 }
 
-fn refused(refusal: Refusal, asked: Asked<'_>) -> Failure {
+fn refused(refusal: &Refusal, asked: Asked<'_>) -> Failure {
     let said = refusal.to_string();
     match refusal.status {
         429 => Failure::Throttled(refusal.retry_after, said),
-        403 if too_fast(&refusal) => Failure::Throttled(refusal.retry_after, said),
+        403 if too_fast(refusal) => Failure::Throttled(refusal.retry_after, said),
         409 | 412 => Failure::Lost(said),
         404 if refusal.message.contains("entity.change") => Failure::Lost(said),
         403 if refusal.reason == "quotaExceeded" => Failure::Rejected(format!(
@@ -118,8 +118,8 @@ fn refused(refusal: Refusal, asked: Asked<'_>) -> Failure {
         _ if refusal.is_silent() && refusal.status != 413 => Failure::Unavailable(format!(
             "{said}, in words that are not Cloud DNS'; check endpoint, and proxies on the way"
         )),
-        401 | 403 => Failure::Denied(format!("{said}; {}", remedy(&refusal, asked))),
-        404 => Failure::Zone(missing(&refusal, asked)),
+        401 | 403 => Failure::Denied(format!("{said}; {}", remedy(refusal, asked))),
+        404 => Failure::Zone(missing(refusal, asked)),
         _ => Failure::Rejected(said),
     }
 }

@@ -129,7 +129,7 @@ impl CloudDns {
             let url = self.url(&place.project, &["managedZones", &place.zone, "rrsets"], &query)?;
             let page: Sets = self.get(url, place.asked()).await?;
             sets.extend(page.rrsets.into_iter().map(convert::read));
-            from = next(page.next_page_token, from, zone)?;
+            from = next(page.next_page_token, from.as_deref(), zone)?;
             if from.is_none() {
                 return Ok(Listing::whole(zone.clone(), sets));
             }
@@ -172,7 +172,7 @@ impl CloudDns {
             let url = self.url(project, &["managedZones"], &query)?;
             let page: Zones = self.get(url, Asked { project, zone: &name }).await?;
             found.extend(page.managed_zones.into_iter().filter(|own| own.is(zone)));
-            from = next(page.next_page_token, from, zone)?;
+            from = next(page.next_page_token, from.as_deref(), zone)?;
             if from.is_none() {
                 break;
             }
@@ -273,13 +273,9 @@ impl Zone {
 }
 
 /// Where the next page begins; a listing that does not move on is none.
-fn next(
-    next: Option<String>,
-    last: Option<String>,
-    zone: &Name,
-) -> Result<Option<String>, Failure> {
+fn next(next: Option<String>, last: Option<&str>, zone: &Name) -> Result<Option<String>, Failure> {
     let next = next.filter(|next| !next.is_empty());
-    if next.is_some() && next == last {
+    if next.is_some() && next.as_deref() == last {
         let text = format!("the listing of {zone} comes back to the same page");
         return Err(Failure::Unavailable(text));
     }
