@@ -203,14 +203,16 @@ pub(crate) struct Shown {
     pub(crate) extra: serde_json::Value,
 }
 
-/// What a double refuses its clients.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What the credentials in use are worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) enum Denied {
-    /// The credentials are wrong.
-    Credentials,
-    /// They are right, and for nothing here.
-    Permission,
-    /// They are right for reading only.
-    ReadOnly,
+    /// Everything is allowed.
+    #[default]
     None,
+    /// They are not known.
+    Credentials,
+    /// They are known, and may nothing.
+    Permission,
+    /// They may read, and no more.
+    ReadOnly,
 }
