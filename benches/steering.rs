@@ -222,6 +222,7 @@ fn config(shapes: Option<&[Order]>) -> FleetConfig {
     };
     let base = records::generated(&zone, &soa, &[], Serial(1), Ttl::SERVED);
     let federation = Federation {
+        served: true,
         name: FederationName("magic".into()),
         zone,
         ttl: Ttl::SERVED,

@@ -18,12 +18,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("policy", &["model", "geo", "health"]),
     ("records", &["model", "geo", "policy"]),
     ("fleet", &["model", "geo", "health", "policy", "records"]),
+    ("plan", &["model", "geo", "policy", "records", "fleet"]),
     ("source", &["model"]),
     ("probe", &["model", "health"]),
+    ("provider", &["model", "records", "plan"]),
     ("server", &["model", "records"]),
-    ("web", &["model", "geo", "health", "policy", "records", "fleet"]),
-    ("telemetry", &["model", "fleet", "probe", "server"]),
-    ("config", &["model", "geo", "health", "policy", "records", "fleet", "source", "probe"]),
+    ("web", &["model", "geo", "health", "policy", "records", "fleet", "plan"]),
+    ("telemetry", &["model", "fleet", "plan", "probe", "server"]),
+    (
+        "config",
+        &[
+            "model", "geo", "health", "policy", "records", "fleet", "plan", "source", "probe",
+            "provider",
+        ],
+    ),
     (
         "controller",
         &[
@@ -33,8 +41,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "policy",
             "records",
             "fleet",
+            "plan",
             "source",
             "probe",
+            "provider",
             "server",
             "web",
             "config",
@@ -50,8 +60,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "policy",
             "records",
             "fleet",
+            "plan",
             "source",
             "probe",
+            "provider",
             "server",
             "web",
             "config",
@@ -61,7 +73,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
-const PURE: &[&str] = &["model", "geo", "health", "policy", "records", "fleet"];
+const PURE: &[&str] = &["model", "geo", "health", "policy", "records", "fleet", "plan"];
 const IMPURE_CRATES: &[&str] = &[
     "tokio",
     "kube",
@@ -72,8 +84,9 @@ const IMPURE_CRATES: &[&str] = &[
     "hickory_resolver",
     "hickory_server",
 ];
-/// `hickory-proto` is a second opinion in the tests of record data, nothing else.
-const HICKORY_PROTO: &[&str] = &["records"];
+/// `hickory-proto` speaks to servers that take updates, and is a second opinion in the tests of
+/// record data; answers are ours.
+const HICKORY_PROTO: &[&str] = &["records", "provider"];
 
 /// A longer file is searched, not read.
 const MOST_LINES: usize = 500;

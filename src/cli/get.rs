@@ -41,6 +41,9 @@ enum What {
     /// Zones that are served
     #[value(alias = "zone")]
     Zones,
+    /// Zones at providers: what is written, what waits and why
+    #[value(alias = "provider")]
+    Providers,
     /// Objects that could not be taken up, and why
     #[value(alias = "problem")]
     Problems,
@@ -70,6 +73,10 @@ pub(super) fn run(args: &GetArgs) -> anyhow::Result<()> {
         What::Zones => {
             let all: Vec<ZoneSummary> = ask::json(server, "/api/v1/zones", &[])?;
             show(&all, output, |all| zones(all))
+        }
+        What::Providers => {
+            let all: Vec<serde_json::Value> = ask::json(server, "/api/v1/providers", &[])?;
+            show(&all, output, |all| super::providers::table(all))
         }
         What::Problems => {
             let all: Vec<String> = ask::json(server, "/api/v1/problems", &[])?;

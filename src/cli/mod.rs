@@ -1,4 +1,5 @@
-//! The command line. Exit codes: 0 well, 1 an error that was said, 2 wrong usage.
+//! The command line. Exit codes: 0 well, 1 an error that was said, 2 wrong usage; `plan` and
+//! `apply` also say 2 for changes to make and 3 for changes that are held.
 
 mod ask;
 mod check;
@@ -8,6 +9,7 @@ mod drill;
 mod explain;
 mod geoip;
 mod get;
+mod providers;
 mod run;
 mod table;
 mod zone;
@@ -57,6 +59,16 @@ enum Command {
     Drain(drain::DrainArgs),
     /// End a drain, or what was forced
     Undrain(drain::UndrainArgs),
+    /// Show what would be written to providers; exits 0 for nothing, 2 for changes, 3 for held ones
+    Plan(providers::PlanArgs),
+    /// Have it written now, and approve removals that are held
+    Apply(providers::ApplyArgs),
+    /// Stop all writes to providers; answers and checks go on
+    Freeze(providers::FreezeArgs),
+    /// Let writes to providers go on
+    Thaw(providers::ThawArgs),
+    /// List what was written to providers: when, what, from which object
+    History(providers::HistoryArgs),
     /// Take a cluster for up or down, whatever its objects and checks say
     Force(drain::ForceArgs),
 }
@@ -98,15 +110,21 @@ impl Cli {
             Command::Drain(args) => drain::drain(&args),
             Command::Undrain(args) => drain::undrain(&args),
             Command::Force(args) => drain::force(&args),
+            Command::Plan(args) => return code(providers::plan(&args)),
+            Command::Apply(args) => return code(providers::apply(&args)),
+            Command::Freeze(args) => providers::freeze(&args),
+            Command::Thaw(args) => providers::thaw(&args),
+            Command::History(args) => providers::history(&args),
         };
-        match outcome {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("meridian: {error:#}");
-                ExitCode::FAILURE
-            }
-        }
+        code(outcome.map(|()| ExitCode::SUCCESS))
     }
+}
+
+fn code(outcome: anyhow::Result<ExitCode>) -> ExitCode {
+    outcome.unwrap_or_else(|error| {
+        eprintln!("meridian: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 fn crds() -> anyhow::Result<()> {

@@ -23,13 +23,15 @@ pub use watch::Watch;
 
 use crate::{
     fleet::FleetConfig,
-    model::{ClusterName, Federation, FederationName, Member, Name, ServiceKey},
+    model::{ClusterName, Federation, FederationName, Member, Name, ServiceKey, Ttl},
+    plan,
     policy::TrafficPolicy,
+    provider,
     records::Zone,
     source::Access,
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 /// All that is configured, as it is in force.
 #[derive(Clone, Debug, Default)]
@@ -53,6 +55,23 @@ pub struct FederationConfig {
     pub base: Arc<Zone>,
     /// The file that this part was read from, when it has one.
     pub master_file: Option<PathBuf>,
+    /// The providers that the zone is written to.
+    pub publish: Vec<Publish>,
+}
+
+/// A provider that a zone is written to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Publish {
+    /// Which one, and how it is reached.
+    pub settings: provider::Settings,
+    /// How much may be removed without asking.
+    pub limits: plan::Limits,
+    /// How often the zone is read for what others changed.
+    pub look: Duration,
+    /// Plans and writes nothing.
+    pub dry_run: bool,
+    /// The TTL of what names none of its own.
+    pub ttl: Ttl,
 }
 
 /// A member cluster in force.

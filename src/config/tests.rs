@@ -232,14 +232,38 @@ fn the_least_ttl_is_five_seconds_and_never_more_than_the_ttl() {
 }
 
 #[test]
-fn what_has_no_effect_yet_is_said() {
-    let spec = "{zone: demo.example.org, serve: false, guard: {maxRemovedNames: 3}, publish: \
-                    [{provider: aws-route53}]}";
-    let loaded = place(&[("f.yaml", &federation("f", spec)), ("m.yaml", MEMBER)]).loader.load();
-    let texts: Vec<&str> = loaded.warnings.iter().map(|own| own.text.as_str()).collect();
-    for field in ["spec.serve: false", "spec.guard", "spec.publish"] {
-        let said = |text: &&&str| text.starts_with(field) && text.contains("without effect yet");
-        assert_eq!(texts.iter().filter(said).count(), 1, "{field}: {texts:#?}");
+fn a_provider_is_read_with_its_own_settings_and_no_others() {
+    let load = |publish: &str| {
+        let spec = format!(
+            "{{zone: demo.example.org, serve: false, guard: {{maxRemovedNames: 3}}, publish: [{publish}]}}"
+        );
+        let key = ("k.key", "c2VjcmV0c2VjcmV0c2VjcmV0\n");
+        place(&[("f.yaml", &federation("f", &spec)), ("m.yaml", MEMBER), key]).loader.load()
+    };
+    let good = "{provider: rfc2136, server: 192.0.2.1, look: 5m, tsig: {name: k, secretFile: k.key, \
+                algorithm: hmac-sha512}}";
+    let loaded = load(good);
+    assert_eq!(loaded.errors, []);
+    let own = &loaded.config.federations.values().next().unwrap().publish[0];
+    assert_eq!((own.limits.names, own.limits.percent, own.look.as_secs()), (3, 30, 300));
+    assert_eq!((own.settings.place(), own.ttl.as_secs()), ("192.0.2.1:53", 180));
+    for (bad, said) in [
+        ("{provider: rfc2136}", "spec.publish[0].server: missing"),
+        (
+            "{provider: rfc2136, server: a, look: 5s}",
+            "spec.publish[0].look: \"5s\" is not a duration",
+        ),
+        (
+            "{provider: rfc2136, server: a, zoneId: Z}",
+            "spec.publish[0].zoneId: is another provider's",
+        ),
+        ("{provider: memory}, {provider: memory}", "spec.publish[1]: the same zone at the same"),
+        (
+            "{provider: rfc2136, server: a, tsig: {name: k, secretFile: none.key}}",
+            "spec.publish[0].tsig.secretFile:",
+        ),
+    ] {
+        one_error(&load(bad), &["f.yaml: Federation f: ", said]);
     }
 }
 

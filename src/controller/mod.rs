@@ -11,12 +11,15 @@
 mod checks;
 mod clock;
 pub mod geography;
+mod history;
+mod installation;
 mod orders;
 mod publish;
 mod resolve;
 mod sources;
 mod state;
 mod vantages;
+mod writers;
 
 pub use clock::now;
 pub use publish::Published;
@@ -167,6 +170,7 @@ struct Controller {
     geography: mpsc::Receiver<geography::Found>,
     orders: mpsc::Receiver<web::Order>,
     order: mpsc::Sender<web::Order>,
+    writers: writers::Writers,
     store: Option<Store>,
     saved: Option<crate::model::Generation>,
     told: BTreeSet<Problem>,
@@ -206,6 +210,7 @@ impl Controller {
         let checks = checks::Checks::start(probing, listeners, send_checked, tasks, shutdown);
         let fleet = restore(store.as_ref());
         Ok(Self {
+            writers: writers::Writers::new(options.state.clone(), tasks, shutdown),
             checks,
             checked,
             heard: vantages::listen(&probing.vantages, tasks, shutdown)?,
@@ -300,6 +305,7 @@ impl Controller {
         let snapshot = tokio::task::block_in_place(|| self.fleet.snapshot(now()));
         self.lookups.want(&snapshot.unresolved);
         self.checks.want(&snapshot.targets);
+        self.writers.want(&snapshot);
         self.published.store(snapshot);
     }
 
@@ -330,6 +336,9 @@ impl Controller {
         self.tell(errors, warnings);
         self.fleet.apply(now(), Event::Configured(config.fleet(errors)));
         self.sources.run(&config.members);
+        for problem in self.writers.run(config) {
+            tracing::error!("{problem}");
+        }
         self.checks.allow(config.federations.values().map(|own| &own.federation.targets));
         self.publish();
     }

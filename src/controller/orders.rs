@@ -1,11 +1,12 @@
 //! What operators order, carried out: each word is checked against what is served now.
 
-use super::{Controller, now};
+use super::{Controller, now, writers::Freeze};
 use crate::{
     fleet::{Event, served_by_alone},
     health::{Forced, Override},
     model::ClusterName,
-    web::{Forcing, Order},
+    plan::Approval,
+    web::{Forcing, Order, ProviderOrder},
 };
 use std::time::Duration;
 
@@ -18,10 +19,36 @@ impl Controller {
             }
             Order::Report { reply } => drop(reply.send(Ok(self.fleet.report(now())))),
             Order::Release { cluster, reply } => drop(reply.send(self.release(&cluster))),
+            Order::Provider(order) => self.about_providers(order),
             Order::Suppose { all, reply } => {
                 // Beside the fleet's own work: compiling a large one takes half a second.
                 let (copy, at) = (self.fleet.clone(), now());
                 tokio::task::spawn_blocking(move || drop(reply.send(copy.suppose(at, &all))));
+            }
+        }
+    }
+
+    fn about_providers(&mut self, order: ProviderOrder) {
+        let writers = &mut self.writers;
+        match order {
+            ProviderOrder::Plans { zone, reply } => drop(reply.send(writers.plans(zone.as_ref()))),
+            ProviderOrder::Statuses { reply } => drop(reply.send(Ok(writers.statuses()))),
+            ProviderOrder::Approve { zone, ceiling, by, lasting, reply } => {
+                let approval = Approval { ceiling, by, until: now().after(lasting).wall };
+                drop(reply.send(writers.approve(zone.as_ref(), &approval)));
+            }
+            ProviderOrder::TakeOver { zone, instance, reply } => {
+                drop(reply.send(writers.take_over(zone.as_ref(), &instance)));
+            }
+            ProviderOrder::Freeze { freeze, reply } => {
+                let since = now().wall;
+                let freeze = freeze.map(|own| Freeze { reason: own.reason, by: own.by, since });
+                drop(reply.send(writers.freeze(freeze)));
+                let text = writers.frozen();
+                tracing::warn!("{}", text.as_deref().unwrap_or("writes to providers go on"));
+            }
+            ProviderOrder::History { name, most, reply } => {
+                drop(reply.send(Ok(writers.history(name.as_ref(), most))));
             }
         }
     }

@@ -43,6 +43,6 @@ impl Answers for Published {
         encode: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
         let snapshot = self.0.load();
-        encode(&records::lookup(&snapshot.zones, question, client))
+        encode(&records::lookup(&snapshot.served, question, client))
     }
 }

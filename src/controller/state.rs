@@ -105,14 +105,14 @@ fn read_file(path: &Path) -> Result<Option<Saved>, String> {
 }
 
 #[cfg(unix)]
-fn create_private(path: &Path) -> io::Result<File> {
+pub(super) fn create_private(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
     // It names internal services: nobody else's business.
     File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
 #[cfg(not(unix))]
-fn create_private(path: &Path) -> io::Result<File> {
+pub(super) fn create_private(path: &Path) -> io::Result<File> {
     File::create(path)
 }
 

@@ -233,6 +233,9 @@ impl Fleet {
         for state in self.federations.values_mut() {
             if state.compile(&inventory, &mut next.units) {
                 next.zones.put(state.zone.clone());
+                if state.federation.served {
+                    next.served.put(state.zone.clone());
+                }
                 changed = true;
             }
         }
@@ -251,10 +254,16 @@ impl Fleet {
             complete: state.completed,
         };
         next.federations = self.federations.values().map(view).collect();
-        let mut zones = ZoneSet::default();
-        self.plain.iter().for_each(|zone| zones.put(zone.clone()));
-        self.federations.values().for_each(|state| zones.put(state.zone.clone()));
-        next.zones = zones;
+        let mut served = ZoneSet::default();
+        self.plain.iter().for_each(|zone| served.put(zone.clone()));
+        let mut zones = served.clone();
+        for state in self.federations.values() {
+            zones.put(state.zone.clone());
+            if state.federation.served {
+                served.put(state.zone.clone());
+            }
+        }
+        (next.zones, next.served) = (zones, served);
         let wanted = self.federations.values().flat_map(|state| state.wanted.keys().cloned());
         next.unresolved = Arc::new(wanted.collect());
         next.geography = self.workshop.borrow().located().cloned();

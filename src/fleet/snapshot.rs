@@ -23,8 +23,10 @@ pub struct Snapshot {
     pub generation: Generation,
     /// When it was frozen.
     pub at: Timestamp,
-    /// What is answered.
+    /// All zones that there are.
     pub zones: ZoneSet,
+    /// Those that this server answers for.
+    pub served: ZoneSet,
     /// The federations, by name.
     pub federations: Arc<[FederationView]>,
     /// The member clusters.
@@ -60,6 +62,7 @@ impl Snapshot {
             generation: Generation::default(),
             at,
             zones: ZoneSet::default(),
+            served: ZoneSet::default(),
             federations: Arc::new([]),
             clusters: OrdMap::new(),
             units: OrdMap::new(),

@@ -4,7 +4,7 @@ use crate::{
     health,
     model::{
         Address, ClusterName, Drain, FederationName, Freshness, Kind, KindState, Locality, Name,
-        ObjectKey, ServiceKey,
+        ObjectKey, ServiceKey, Ttl,
     },
 };
 use jiff::Timestamp;
@@ -129,6 +129,9 @@ pub struct UnitView {
     pub name: Name,
     /// What decides its answer.
     pub serving: Serving,
+    /// The TTL that its policy or an annotation names, whatever health might shorten it to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Ttl>,
     /// Every endpoint, used or not, by cluster.
     pub endpoints: Vec<EndpointView>,
     /// The TrafficPolicy in force for it.
@@ -139,6 +142,12 @@ pub struct UnitView {
     pub detection: Option<u64>,
     /// What is wrong with its objects.
     pub problems: Vec<String>,
+}
+
+impl UnitView {
+    pub(super) fn with(self, policy: Option<ServiceKey>, detection: Option<u64>) -> Self {
+        Self { policy, detection, ..self }
+    }
 }
 
 /// Why a name answers what it does.

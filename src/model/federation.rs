@@ -22,6 +22,8 @@ pub struct Federation {
     pub name: FederationName,
     /// The DNS zone that its names lie in.
     pub zone: Name,
+    /// Whether this server answers for it.
+    pub served: bool,
     /// For every record it makes, unless an annotation says otherwise.
     pub ttl: Ttl,
     /// TTLs are shortened to no less than this while health may turn.

@@ -2,8 +2,10 @@
 //! what an operator orders is handed on ([`Order`]).
 
 mod orders;
+mod writing;
 
 pub use orders::{Forcing, Order};
+pub use writing::{Applying, Freezing, Outcome, PlanView, Plans, ProviderOrder, WriterView};
 
 use crate::{
     fleet::{self, ClusterView, Drill, Explanation, Snapshot, Supposed, Unit, UnitView},
@@ -101,6 +103,11 @@ fn router(state: State) -> Router {
         .route("/api/v1/drill", get(drill))
         .route("/api/v1/health/report", get(report))
         .route("/api/v1/clusters/{cluster}/force", post(orders::force).delete(orders::release))
+        .route("/api/v1/providers", get(writing::providers))
+        .route("/api/v1/plan", get(writing::plan))
+        .route("/api/v1/apply", post(writing::apply))
+        .route("/api/v1/freeze", post(writing::freeze).delete(writing::thaw))
+        .route("/api/v1/history", get(writing::history))
         .with_state(state)
 }
 

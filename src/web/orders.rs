@@ -1,6 +1,6 @@
 //! What operators order over the web listener: words on clusters, and suppositions.
 
-use super::{Refused, State, bad};
+use super::{Refused, State, bad, writing::ProviderOrder};
 use crate::{
     fleet::{Snapshot, Supposed},
     health::{Forced, Override, Report},
@@ -41,6 +41,8 @@ pub enum Order {
         /// The votes.
         reply: oneshot::Sender<Result<Report, String>>,
     },
+    /// What concerns providers.
+    Provider(ProviderOrder),
     /// What would be answered then.
     Suppose {
         /// What is supposed.
@@ -104,7 +106,7 @@ pub(super) async fn suppose(state: &State, all: &[Supposed]) -> Result<Arc<Snaps
     carry_out(state, Order::Suppose { all: all.to_vec(), reply }, outcome).await
 }
 
-async fn carry_out<T>(
+pub(super) async fn carry_out<T>(
     state: &State,
     order: Order,
     outcome: oneshot::Receiver<Result<T, String>>,
@@ -116,7 +118,7 @@ async fn carry_out<T>(
     outcome.map_err(|text| Refused(StatusCode::CONFLICT, text))
 }
 
-fn duration(text: &str) -> Result<Duration, Refused> {
+pub(super) fn duration(text: &str) -> Result<Duration, Refused> {
     parse_duration(text)
         .filter(|time| !time.is_zero())
         .ok_or_else(|| bad(format!("{text:?} is not a length of time; expected as in 30m or 2h")))

@@ -1,10 +1,16 @@
 //! What every provider must bear, one by one: the doubles held against the vendors' own clients,
 //! and the same scenarios over each provider.
 
+#![allow(missing_docs, unreachable_pub)] // a test binary has no public side
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test may panic and read the clock
 
+mod azure_answers;
+mod azure_vendor;
 mod cloud_dns_vendor;
-
 #[path = "../double/mod.rs"]
 #[allow(dead_code)] // shared by several test binaries
 mod double;
+mod nameserver;
+mod place;
+mod scenarios;
+mod target;

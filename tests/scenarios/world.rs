@@ -29,6 +29,7 @@ impl World {
     /// Federation `fed` in `zone`, TTL 180 as federation v1 had it, no clusters yet.
     pub(crate) fn new(fed: &str, zone: &str) -> Self {
         let federation = Federation {
+            served: true,
             name: FederationName(fed.into()),
             zone: name(zone),
             ttl: Ttl::WRITTEN,

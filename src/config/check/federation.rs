@@ -38,6 +38,7 @@ pub(in crate::config) fn federation(
     let min_ttl = min_ttl(&mut findings, spec.min_ttl, ttl);
     let federation = Federation {
         name: FederationName(name.into()),
+        served,
         ttl,
         min_ttl,
         clusters: spec
@@ -53,13 +54,19 @@ pub(in crate::config) fn federation(
         zone,
     };
     let base = base_zone(&mut findings, spec, &federation, folder);
-    without_effect(&mut findings, spec);
+    let publish = super::publish::publish(&mut findings, spec, folder);
+    if !served && publish.is_empty() {
+        findings.warnings.push(
+            "spec.serve: false, and spec.publish names no provider: the zone is nowhere".to_owned(),
+        );
+    }
     let base = base.map(Arc::new);
     let master_file = spec.master_file.as_ref().map(|own| folder.join(own));
     findings.finish(base.map(|base| FederationConfig {
         federation: Arc::new(federation),
         base,
         master_file,
+        publish,
     }))
 }
 
@@ -72,35 +79,13 @@ fn min_ttl(findings: &mut Findings, seconds: Option<u32>, ttl: Ttl) -> Ttl {
     own.unwrap_or(Ttl::LEAST.min(ttl))
 }
 
-fn without_effect(findings: &mut Findings, spec: &FederationSpec) {
-    if spec.serve == Some(false) {
-        findings.warnings.push(
-            "spec.serve: false is accepted, but without effect yet: this server answers for the \
-             zone"
-                .to_owned(),
-        );
-    }
-    let providers = "this version does not write to providers";
-    for own in &spec.publish {
-        findings.warnings.push(format!(
-            "spec.publish: {:?} is accepted, but without effect yet: {providers}",
-            own.provider
-        ));
-    }
-    if spec.guard.is_some() {
-        findings.warnings.push(format!(
-            "spec.guard: accepted, but without effect yet: {providers}, so there is nothing to hold"
-        ));
-    }
-}
-
 fn base_zone(
     findings: &mut Findings,
     spec: &FederationSpec,
     federation: &Federation,
     folder: &Path,
 ) -> Option<crate::records::Zone> {
-    let servers = name_servers(findings, &spec.name_servers, &federation.zone)?;
+    let servers = name_servers(findings, &spec.name_servers, &federation.zone, federation.served)?;
     let soa = soa(findings, spec.soa.as_ref(), &federation.zone, &servers, federation.ttl)?;
     let generated = generated(&federation.zone, &soa, &servers, Serial(1), federation.ttl);
     let Some(file) = &spec.master_file else { return Some(generated) };
@@ -120,9 +105,13 @@ fn name_servers(
     findings: &mut Findings,
     specs: &[NameServerSpec],
     zone: &Name,
+    served: bool,
 ) -> Option<Vec<NameServer>> {
     if specs.is_empty() {
         let name = zone.prepend(b"ns1").ok()?;
+        if !served {
+            return Some(vec![NameServer { name, addresses: Vec::new() }]);
+        }
         findings.warnings.push(format!(
             "spec.nameServers: none given, so NS is {name} without an address; give the names and \
              addresses of your name servers before the zone is delegated"

@@ -4,6 +4,7 @@ mod federation;
 mod member;
 mod policy;
 mod probe;
+mod publish;
 mod together;
 
 pub(super) use federation::federation;

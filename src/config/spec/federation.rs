@@ -119,9 +119,73 @@ pub struct PublishSpec {
     /// The zone's id at the provider, where its name is not unique.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone_id: Option<String>,
+    /// For rfc2136: the primary server, as in `192.0.2.1:53`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// For rfc2136: the key that signs updates and transfers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tsig: Option<TsigSpec>,
+    /// For rfc2136: how the zone is read; axfr when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<ReadSpec>,
+    /// For the clouds: the API's URL, in place of the vendor's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// For google-clouddns: the project; that of the credentials when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// A file with the provider's settings, as Kubernetes federation v1 had it (`dns.conf`, one
+    /// section `[Global]`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config_file: Option<String>,
+    /// For google-clouddns: the key of a service account, or an external account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_file: Option<String>,
     /// The Secret that holds the credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
+    /// Plans and shows, and writes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
+    /// How often the zone is read to find what others changed, as in `30m`, which it is when not
+    /// said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<String>,
+}
+
+/// A key that is shared with a DNS server (RFC 8945).
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TsigSpec {
+    /// Its name, the same on both sides.
+    pub name: String,
+    /// hmac-sha256 when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<TsigAlgorithmSpec>,
+    /// A file that holds the secret in base 64.
+    pub secret_file: String,
+}
+
+/// See [`TsigSpec`].
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TsigAlgorithmSpec {
+    /// hmac-sha256.
+    HmacSha256,
+    /// hmac-sha384.
+    HmacSha384,
+    /// hmac-sha512.
+    HmacSha512,
+}
+
+/// How a zone is read from a DNS server.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ReadSpec {
+    /// By transfer (RFC 5936).
+    Axfr,
+    /// By asking for each name; what others wrote at other names is not seen.
+    Query,
 }
 
 /// The providers.
@@ -137,6 +201,8 @@ pub enum ProviderName {
     AzureAzuredns,
     /// Any server that takes dynamic updates (RFC 2136).
     Rfc2136,
+    /// A zone in this process's memory, to see what would be written.
+    Memory,
 }
 
 /// Which Services are taken up.

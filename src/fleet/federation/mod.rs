@@ -258,8 +258,7 @@ impl FederationState {
         self.watch(&unit, &checks, &selection, inventory);
         let policy = policy.map(|policy| policy.key.clone());
         let detection = checks.map(|check| check.detection().as_secs());
-        let view = self.view(unit, name, selection, inventory, problems);
-        let view = UnitView { policy, detection, ..view };
+        let view = self.view(unit, name, selection, inventory, problems).with(policy, detection);
         let changed = units.get(&id).map(|old| &**old) != Some(&view);
         if changed {
             units.insert(id, Arc::new(view));
@@ -401,6 +400,7 @@ impl FederationState {
             unit: id.1.clone(),
             name: self.federation.zone.clone(),
             serving: Serving::Nothing,
+            ttl: None,
             endpoints: Vec::new(),
             policy: None,
             detection: None,
@@ -421,7 +421,7 @@ impl FederationState {
     ) -> UnitView {
         let mut endpoints = selection.endpoints;
         for endpoint in &mut endpoints {
-            if let Some(crate::model::Address::Host(host)) = &endpoint.address {
+            if let Some(Address::Host(host)) = &endpoint.address {
                 endpoint.resolved = inventory.resolved.get(host).cloned().unwrap_or_default();
             }
         }
@@ -430,6 +430,7 @@ impl FederationState {
             unit,
             name,
             serving: selection.serving,
+            ttl: selection.ttl,
             endpoints,
             policy: None,
             detection: None,

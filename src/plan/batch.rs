@@ -1,0 +1,69 @@
+//! Cuts a plan's changes into batches that a provider takes. A name is never cut.
+
+use super::{BatchLimits, Change, RecordSet, diff::Action};
+
+/// What removes comes last, so that a zone never holds less than it must.
+#[must_use]
+pub fn batches(mut changes: Vec<Change>, limits: &BatchLimits) -> Vec<Vec<Change>> {
+    changes.sort_by_key(|change| change.action == Action::Remove);
+    let mut all: Vec<Vec<Change>> = Vec::new();
+    let mut left = Room::default();
+    for change in changes {
+        let size = Room::of(&change);
+        match all.last_mut().filter(|_| left.holds(&size)) {
+            Some(batch) => batch.push(change),
+            None => {
+                left = Room::whole(limits);
+                all.push(vec![change]);
+            }
+        }
+        left.take(&size);
+    }
+    all
+}
+
+/// What is left of a batch's limits.
+#[derive(Default)]
+struct Room {
+    sets: usize,
+    records: usize,
+    characters: usize,
+}
+
+impl Room {
+    /// Less what the generation record takes, old and new.
+    fn whole(limits: &BatchLimits) -> Self {
+        Self {
+            sets: limits.sets.saturating_sub(2),
+            records: limits.records.saturating_sub(2),
+            characters: limits.characters.saturating_sub(512),
+        }
+    }
+
+    fn of(change: &Change) -> Self {
+        let sets = || change.delete.iter().chain(&change.create);
+        Self {
+            sets: sets().count(),
+            records: sets().map(RecordSet::records).sum(),
+            characters: sets().map(characters).sum(),
+        }
+    }
+
+    fn holds(&self, other: &Self) -> bool {
+        self.sets >= other.sets
+            && self.records >= other.records
+            && self.characters >= other.characters
+    }
+
+    fn take(&mut self, other: &Self) {
+        self.sets = self.sets.saturating_sub(other.sets);
+        self.records = self.records.saturating_sub(other.records);
+        self.characters = self.characters.saturating_sub(other.characters);
+    }
+}
+
+/// No less than a provider counts: text forms and what stands beside the data.
+fn characters(set: &RecordSet) -> usize {
+    let data: usize = set.texts_of_data().map(|text| text.len()).sum();
+    data + set.more.values().map(|value| value.len()).sum::<usize>()
+}

@@ -1,0 +1,206 @@
+//! What each provider can say and take, as data (providers.md §1–§4); the renderer and the writer
+//! read it, nobody asks which provider it is.
+
+use crate::records::RecordType;
+use serde::Serialize;
+
+/// One provider's words and limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Capabilities {
+    /// As configuration names it.
+    pub name: &'static str,
+    /// Which routing it has of its own.
+    pub routing: Routing,
+    /// Whether a batch is carried out whole or not at all.
+    pub atomic: bool,
+    /// Types that it takes; all when empty.
+    pub types: &'static [RecordType],
+    /// Values that one record set may hold.
+    pub values: usize,
+    /// The least TTL, in seconds.
+    pub least_ttl: u32,
+    /// What one batch may hold.
+    pub batch: BatchLimits,
+    /// How fast it may be called.
+    pub pace: Pace,
+}
+
+/// See [`Capabilities::routing`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Routing {
+    /// None: all clients get the same.
+    None,
+    /// Sets beside each other, told apart by SetIdentifier.
+    Route53,
+    /// One policy inside a set.
+    CloudDns,
+    /// Profiles behind alias sets.
+    TrafficManager,
+}
+
+/// What one batch may hold.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct BatchLimits {
+    /// Record sets deleted and created, each counted.
+    pub sets: usize,
+    /// Records in them.
+    pub records: usize,
+    /// Characters of their values.
+    pub characters: usize,
+}
+
+/// Token buckets: what may be spent at once, and what comes back a second. Providers count per
+/// account, which others use too, so a share of theirs is taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// Calls.
+    pub calls: Bucket,
+    /// Changes, a set deleted or created each.
+    pub changes: Bucket,
+}
+
+/// See [`Pace`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bucket {
+    /// At once.
+    pub burst: f64,
+    /// Each second.
+    pub per_second: f64,
+}
+
+impl Bucket {
+    /// A limit that nobody meets.
+    pub const ENDLESS: Self = Self { burst: 1e12, per_second: 1e12 };
+
+    /// That part of it.
+    #[must_use]
+    pub fn share(self, part: f64) -> Self {
+        Self { burst: (self.burst * part).max(1.0), per_second: self.per_second * part }
+    }
+}
+
+impl Pace {
+    /// That part of it, 0 to 1.
+    #[must_use]
+    pub fn share(self, part: f64) -> Self {
+        Self { calls: self.calls.share(part), changes: self.changes.share(part) }
+    }
+}
+
+impl Capabilities {
+    /// A zone in memory, for tests and trials: takes everything.
+    pub const MEMORY: Self = Self {
+        name: "memory",
+        routing: Routing::None,
+        atomic: true,
+        types: &[],
+        values: usize::MAX,
+        least_ttl: 0,
+        batch: BatchLimits { sets: 1_000, records: 1_000, characters: 32_000 },
+        pace: Pace { calls: Bucket::ENDLESS, changes: Bucket::ENDLESS },
+    };
+
+    /// A server that takes dynamic updates (RFC 2136). A message holds 65,535 octets (RFC 1035
+    /// §4.2.2); the prerequisites repeat what is deleted.
+    pub const RFC2136: Self = Self {
+        name: "rfc2136",
+        routing: Routing::None,
+        atomic: true,
+        types: &[],
+        values: 1_000,
+        least_ttl: 0,
+        batch: BatchLimits { sets: 300, records: 600, characters: 20_000 },
+        pace: Pace { calls: Bucket { burst: 100.0, per_second: 100.0 }, changes: Bucket::ENDLESS },
+    };
+
+    /// Amazon Route 53: 1,000 records and 32,000 characters a batch; 50 calls at once and 10 a
+    /// second, 1,500 changes at once and 100 a second (providers.md §1.2, §1.3), of which half is
+    /// taken.
+    pub const ROUTE53: Self = Self {
+        name: "aws-route53",
+        routing: Routing::Route53,
+        atomic: true,
+        types: &ROUTE53_TYPES,
+        values: 400,
+        least_ttl: 0,
+        batch: BatchLimits { sets: 1_000, records: 1_000, characters: 32_000 },
+        pace: Pace {
+            calls: Bucket { burst: 25.0, per_second: 5.0 },
+            changes: Bucket { burst: 1_000.0, per_second: 50.0 },
+        },
+    };
+
+    /// Google Cloud DNS: 1,000 additions and as many deletions a change, 100 records a set
+    /// (providers.md §2; calls a minute are not published, so five a second are taken).
+    pub const CLOUD_DNS: Self = Self {
+        name: "google-clouddns",
+        routing: Routing::CloudDns,
+        atomic: true,
+        types: &CLOUD_DNS_TYPES,
+        values: 100,
+        least_ttl: 0,
+        batch: BatchLimits { sets: 1_000, records: 1_000, characters: 90_000 },
+        pace: Pace { calls: Bucket { burst: 20.0, per_second: 5.0 }, changes: Bucket::ENDLESS },
+    };
+
+    /// Azure DNS: 20 records a set, 200 writes a minute and zone, a call for each set
+    /// (providers.md §3.2).
+    pub const AZURE: Self = Self {
+        name: "azure-azuredns",
+        routing: Routing::TrafficManager,
+        atomic: false,
+        types: &AZURE_TYPES,
+        values: 20,
+        least_ttl: 1,
+        batch: BatchLimits { sets: 40, records: 400, characters: 100_000 },
+        pace: Pace {
+            calls: Bucket { burst: 100.0, per_second: 5.0 },
+            changes: Bucket { burst: 150.0, per_second: 3.0 },
+        },
+    };
+
+    /// Whether it takes that type.
+    #[must_use]
+    pub fn takes(&self, rtype: RecordType) -> bool {
+        self.types.is_empty() || self.types.contains(&rtype)
+    }
+}
+
+const PTR: RecordType = RecordType(12);
+const NAPTR: RecordType = RecordType(35);
+const SSHFP: RecordType = RecordType(44);
+const TLSA: RecordType = RecordType(52);
+const CAA: RecordType = RecordType(257);
+
+const ROUTE53_TYPES: [RecordType; 15] = [
+    RecordType::A,
+    RecordType::AAAA,
+    RecordType::CNAME,
+    RecordType::MX,
+    RecordType::TXT,
+    RecordType::NS,
+    RecordType::SRV,
+    RecordType::DS,
+    RecordType::SVCB,
+    RecordType::HTTPS,
+    PTR,
+    NAPTR,
+    SSHFP,
+    TLSA,
+    CAA,
+];
+
+const CLOUD_DNS_TYPES: [RecordType; 15] = ROUTE53_TYPES;
+
+const AZURE_TYPES: [RecordType; 9] = [
+    RecordType::A,
+    RecordType::AAAA,
+    RecordType::CNAME,
+    RecordType::MX,
+    RecordType::TXT,
+    RecordType::NS,
+    RecordType::SRV,
+    PTR,
+    CAA,
+];

@@ -1,0 +1,220 @@
+//! A federation's wishes in a provider's words, and the list of what those words cannot say.
+
+mod cloud_dns;
+mod native;
+mod route53;
+
+use super::{Capabilities, Desired, RecordSet, Resource, ResourceKey, Routing, Sight, Wanted};
+use crate::{
+    model::{Key, Name, Ttl},
+    policy::Steering,
+    records::{RecordType, Rrset},
+};
+use native::Route;
+use serde::Serialize;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// A zone in a provider's words.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// Every name that is wanted.
+    pub names: BTreeMap<Key, Say>,
+    /// What is wanted beside the zone.
+    pub resources: BTreeMap<ResourceKey, Resource>,
+    /// What could not be said, or not exactly.
+    pub degraded: Vec<Degraded>,
+    /// How far absence can be believed.
+    pub sight: Sight,
+}
+
+/// One name.
+#[derive(Clone, Debug)]
+pub struct Say {
+    /// What it comes from.
+    pub object: Arc<str>,
+    /// The clusters that offer it.
+    pub clusters: Arc<std::collections::BTreeSet<crate::model::ClusterName>>,
+    /// Its sets; `None` where the provider cannot say it at all: what stands there stays.
+    pub sets: Option<Vec<RecordSet>>,
+}
+
+/// Something that a provider's words do not say as it was meant.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Degraded {
+    /// The name.
+    pub name: Name,
+    /// Which part of what was wanted, such as `order.geo` or `ttl`.
+    pub clause: &'static str,
+    /// How near it comes.
+    pub fidelity: Fidelity,
+    /// What is written in its place.
+    pub text: String,
+}
+
+/// How near a provider's words come.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Fidelity {
+    /// Nearly.
+    Approximate,
+    /// Not at all.
+    Unsupported,
+}
+
+/// Says a zone in a provider's words.
+#[must_use]
+pub fn render(desired: &Desired, can: &Capabilities) -> Rendered {
+    let mut rendering = Rendering { can, zone: &desired.zone, notes: Notes::default() };
+    let mut names = BTreeMap::new();
+    for (key, wanted) in &desired.names {
+        let name = key.to_name();
+        let sets = rendering.name(&name, wanted);
+        let (object, clusters) = (wanted.object.clone(), wanted.clusters.clone());
+        names.insert(key.clone(), Say { object, clusters, sets });
+    }
+    let degraded = rendering.notes.finish();
+    Rendered { names, resources: BTreeMap::new(), degraded, sight: desired.sight.clone() }
+}
+
+struct Rendering<'r> {
+    can: &'r Capabilities,
+    zone: &'r Name,
+    notes: Notes,
+}
+
+/// What could not be said, as it is found.
+#[derive(Default)]
+struct Notes(Vec<Degraded>);
+
+impl Notes {
+    fn note(&mut self, name: &Name, clause: &'static str, fidelity: Fidelity, text: String) {
+        self.0.push(Degraded { name: name.clone(), clause, fidelity, text });
+    }
+
+    /// Each once.
+    fn finish(mut self) -> Vec<Degraded> {
+        self.0.sort();
+        self.0.dedup();
+        self.0
+    }
+}
+
+impl Rendering<'_> {
+    fn name(&mut self, name: &Name, wanted: &Wanted) -> Option<Vec<RecordSet>> {
+        if let Some(reason) = self.refusal(name, wanted) {
+            self.note(name, "name", Fidelity::Unsupported, reason);
+            return None;
+        }
+        let routed = match wanted.node.steering() {
+            Some(steered) => match self.routed(name, wanted, steered.steering()) {
+                Ok(sets) => sets,
+                Err(reason) => {
+                    self.notes.note(name, "fence", Fidelity::Unsupported, reason);
+                    return None;
+                }
+            },
+            None => None,
+        };
+        let steered = routed.is_some();
+        let plain = wanted.node.iter().filter(|rrset| !steered || !is_address(rrset.rtype));
+        let mut sets: Vec<_> = plain.filter_map(|rrset| self.rrset(name, rrset)).collect();
+        sets.extend(routed.into_iter().flatten());
+        // A name of which nothing can be said is kept, not emptied.
+        (!sets.is_empty()).then_some(sets)
+    }
+
+    /// The addresses of a steered name in the provider's own routing; `None` where it has none.
+    fn routed(
+        &mut self,
+        name: &Name,
+        wanted: &Wanted,
+        steering: &Steering,
+    ) -> Result<Option<Vec<RecordSet>>, String> {
+        if matches!(self.can.routing, Routing::None | Routing::TrafficManager) {
+            if self.tells_apart(name, steering) {
+                let text = "all clients get the records of those whose place is not known, since \
+                            clients are not told apart there";
+                self.note(name, "order", Fidelity::Unsupported, text.to_owned());
+            }
+            return Ok(None);
+        }
+        let ttl = wanted.node.iter().find(|rrset| is_address(rrset.rtype)).map(|rrset| rrset.ttl);
+        let ttl = ttl.unwrap_or(Ttl::WRITTEN);
+        let mut sets = Vec::new();
+        for v6 in [false, true] {
+            let Some(route) = native::route(name, steering, v6, &mut self.notes) else { continue };
+            let route = route?;
+            if matches!(route, Route::Shares(_)) && !steering.is_random() {
+                let text = "clients do not stay with their cluster: each query is drawn anew";
+                self.notes.note(name, "pick", Fidelity::Approximate, text.to_owned());
+            }
+            match self.can.routing {
+                Routing::Route53 => {
+                    sets.extend(route53::sets(name, ttl, v6, &route, &mut self.notes));
+                }
+                _ => sets.extend(cloud_dns::set(name, ttl, v6, &route, steering, &mut self.notes)),
+            }
+        }
+        Ok(Some(sets))
+    }
+
+    /// Whether some clients are answered otherwise than others.
+    fn tells_apart(&self, name: &Name, steering: &Steering) -> bool {
+        let route = |v6| native::route(name, steering, v6, &mut Notes::default());
+        let routes = [route(false), route(true)];
+        !routes.iter().flatten().all(|route| matches!(route, Ok(Route::Same(_))))
+    }
+
+    /// Why a name cannot be written at all.
+    fn refusal(&self, name: &Name, wanted: &Wanted) -> Option<String> {
+        let alias = wanted.node.get(RecordType::CNAME)?;
+        let said = self.alias(name, alias).is_some();
+        (!said && name == self.zone).then(|| {
+            "the apex of a zone cannot be a CNAME (RFC 1034 §3.6.2), and the load balancer has no \
+             address; what stands there stays"
+                .to_owned()
+        })
+    }
+
+    /// A CNAME as the provider's alias, where it has one for that target.
+    fn alias(&self, name: &Name, rrset: &Rrset) -> Option<RecordSet> {
+        let is_alias = rrset.rtype == RecordType::CNAME && self.can.routing == Routing::Route53;
+        let target = rrset.rdata().next().filter(|_| is_alias)?;
+        route53::alias(name, &Name::from_wire(target).ok()?)
+    }
+
+    fn rrset(&mut self, name: &Name, rrset: &Rrset) -> Option<RecordSet> {
+        if let Some(alias) = self.alias(name, rrset) {
+            return Some(alias);
+        }
+        if !self.can.takes(rrset.rtype) {
+            let text = format!("{} takes no records of type {}", self.can.name, rrset.rtype);
+            self.note(name, "type", Fidelity::Unsupported, text);
+            return None;
+        }
+        let mut set = RecordSet::of(name, rrset);
+        if set.data.len() > self.can.values {
+            let (all, most) = (set.data.len(), self.can.values);
+            let text = format!("{all} values, of which {} takes {most} in a set", self.can.name);
+            self.note(name, "limit", Fidelity::Approximate, text);
+            set.data.truncate(most);
+        }
+        if rrset.ttl.as_secs() < self.can.least_ttl {
+            let least = self.can.least_ttl;
+            let text =
+                format!("{} s, of which {} takes {least} s at least", rrset.ttl, self.can.name);
+            self.note(name, "ttl", Fidelity::Approximate, text);
+            set.ttl = Some(Ttl::from_secs(least));
+        }
+        Some(set)
+    }
+
+    fn note(&mut self, name: &Name, clause: &'static str, fidelity: Fidelity, text: String) {
+        self.notes.note(name, clause, fidelity, text);
+    }
+}
+
+fn is_address(rtype: RecordType) -> bool {
+    [RecordType::A, RecordType::AAAA].contains(&rtype)
+}
