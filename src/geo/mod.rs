@@ -16,4 +16,4 @@ pub use compact::pack;
 pub use country::{continent_of, countries, point_of};
 pub use database::{Database, DatabaseError, Info, RecordId, completed};
 pub use map::{CAP_V4, CAP_V6, Class, GeoMap, Match};
-pub use region::{Region, region};
+pub use region::{Region, region, regions};

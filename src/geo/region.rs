@@ -26,6 +26,11 @@ pub fn region(name: &str) -> Option<Region> {
     REGIONS.get(name.to_ascii_lowercase().as_str()).copied()
 }
 
+/// All regions that are known, in no order.
+pub fn regions() -> impl Iterator<Item = Region> {
+    REGIONS.values().copied()
+}
+
 impl Region {
     /// Where it is, as far as its name tells.
     #[must_use]

@@ -21,6 +21,7 @@
 mod intent;
 mod rank;
 mod shape;
+mod share;
 mod steering;
 mod table;
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use intent::{
 };
 pub use rank::{Because, Ranked, Site, distance_km, rank};
 pub use shape::Shape;
+pub use share::Share;
 pub use steering::{Decision, Steering, Subject, Ttls, Variant};
 pub use table::{Candidate, Member, Plan, Standing, Table, Tier};
 pub use trace::{Trace, TraceCluster, TraceTier};

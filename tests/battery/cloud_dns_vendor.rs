@@ -121,6 +121,9 @@ fn quotas_are_told_and_kept() {
     let stand = Stand::start();
     stand.double.quota("rrsetsPerManagedZone", 5);
     stand.clients("few_sets", &[]);
+    let stand = Stand::start();
+    stand.double.quota("internetHealthChecksPerManagedZone", 2);
+    stand.policies("few_checks");
 }
 
 #[test]

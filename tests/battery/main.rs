@@ -4,6 +4,8 @@
 #![allow(missing_docs, unreachable_pub)] // a test binary has no public side
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test may panic and read the clock
 
+mod azure_answers;
+mod azure_vendor;
 mod cloud_dns_calls;
 mod cloud_dns_runs;
 mod cloud_dns_target;

@@ -44,6 +44,21 @@ impl Drop for Served {
     }
 }
 
+/// A record set as a double has it, in words that all of them share.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Shown {
+    /// In lower case, with its final dot.
+    pub(crate) name: String,
+    pub(crate) rtype: String,
+    pub(crate) ttl: Option<u32>,
+    /// As a master file has them, sorted.
+    pub(crate) data: Vec<String>,
+    /// Which of several of that name and type.
+    pub(crate) set: Option<String>,
+    /// The vendor's own fields: routing, alias, health check.
+    pub(crate) extra: serde_json::Value,
+}
+
 /// What goes wrong with the next call.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
@@ -188,29 +203,16 @@ pub(crate) fn country(client: std::net::IpAddr) -> Option<&'static str> {
     }
 }
 
-/// One record set as a double holds it, in words that all vendors share.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Shown {
-    /// In lower case, with the final dot.
-    pub(crate) name: String,
-    pub(crate) rtype: String,
-    pub(crate) ttl: Option<u32>,
-    /// In presentation form, sorted.
-    pub(crate) data: Vec<String>,
-    /// What tells sets of one name and type apart, where a vendor has that.
-    pub(crate) set: Option<String>,
-    /// The vendor's own fields: routing, alias, health check.
-    pub(crate) extra: serde_json::Value,
-}
-
-/// What a double refuses its clients.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// What the credentials in use are worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) enum Denied {
-    /// The credentials are wrong.
-    Credentials,
-    /// They are right, and for nothing here.
-    Permission,
-    /// They are right for reading only.
-    ReadOnly,
+    /// Everything is allowed.
+    #[default]
     None,
+    /// They are not known.
+    Credentials,
+    /// They are known, and may nothing.
+    Permission,
+    /// They may read, and no more.
+    ReadOnly,
 }

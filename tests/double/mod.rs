@@ -2,5 +2,6 @@
 //! faults to switch on, a clock that tests move, and every call counted. Proven by the vendors' own
 //! clients (`tests/battery/vendors.rs`).
 
+pub(crate) mod azure;
 pub(crate) mod cloud_dns;
 pub(crate) mod common;

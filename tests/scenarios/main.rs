@@ -3,12 +3,15 @@
 #![allow(missing_docs, unreachable_pub)] // a test binary has no public side
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test may panic and read the clock
 
+mod accidents;
 mod federation_v1;
 mod holding;
 mod hosts;
 mod live;
 #[path = "../support/mmdb.rs"]
 mod mmdb;
+mod plans;
 mod random;
+mod site;
 mod steering;
 mod world;

@@ -34,7 +34,7 @@ const AZURE: &str = "198.51.100.2";
 const GKE: &str = "198.51.100.3";
 
 /// aws, azure and gke, each with the shop.
-fn three() -> World {
+pub(crate) fn three() -> World {
     let mut world = World::new("fed", "example.com");
     world.join("aws", &["us-west-2/us-west-2a"]);
     world.join("azure", &["westeurope/westeurope-1"]);
@@ -50,7 +50,7 @@ fn clusters(names: &[&str]) -> Vec<meridian::model::ClusterName> {
 }
 
 /// Europe to azure, North America to aws, Asia to gke, all others to aws; each with the next.
-fn classic() -> Order {
+pub(crate) fn classic() -> Order {
     let row = |continent: &str, names: &[&str]| GeoRow {
         places: Places { continents: vec![continent.into()], ..Places::default() },
         clusters: clusters(names),
@@ -65,11 +65,11 @@ fn classic() -> Order {
     })
 }
 
-fn steer(order: Order) -> Arc<Steer> {
+pub(crate) fn steer(order: Order) -> Arc<Steer> {
     Arc::new(Steer { order, pick: Pick::Sticky, ..Steer::default() })
 }
 
-fn weighted(weights: &[(&str, u32)]) -> Arc<Steer> {
+pub(crate) fn weighted(weights: &[(&str, u32)]) -> Arc<Steer> {
     let weights = weights.iter().map(|(cluster, weight)| ((*cluster).into(), *weight)).collect();
     Arc::new(Steer { weights: Weights::Fixed(weights), pick: Pick::Sticky, ..Steer::default() })
 }

@@ -1,10 +1,16 @@
 //! A federation's wishes in a provider's words, and the list of what those words cannot say.
 
-use super::{Capabilities, Desired, RecordSet, Resource, ResourceKey, Sight, Wanted};
+mod cloud_dns;
+mod native;
+mod route53;
+
+use super::{Capabilities, Desired, RecordSet, Resource, ResourceKey, Routing, Sight, Wanted};
 use crate::{
     model::{Key, Name, Ttl},
+    policy::Steering,
     records::{RecordType, Rrset},
 };
+use native::Route;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -59,7 +65,7 @@ pub enum Fidelity {
 /// Says a zone in a provider's words.
 #[must_use]
 pub fn render(desired: &Desired, can: &Capabilities) -> Rendered {
-    let mut rendering = Rendering { can, zone: &desired.zone, degraded: Vec::new() };
+    let mut rendering = Rendering { can, zone: &desired.zone, notes: Notes::default() };
     let mut names = BTreeMap::new();
     for (key, wanted) in &desired.names {
         let name = key.to_name();
@@ -67,14 +73,31 @@ pub fn render(desired: &Desired, can: &Capabilities) -> Rendered {
         let (object, clusters) = (wanted.object.clone(), wanted.clusters.clone());
         names.insert(key.clone(), Say { object, clusters, sets });
     }
-    let Rendering { degraded, .. } = rendering;
+    let degraded = rendering.notes.finish();
     Rendered { names, resources: BTreeMap::new(), degraded, sight: desired.sight.clone() }
 }
 
 struct Rendering<'r> {
     can: &'r Capabilities,
     zone: &'r Name,
-    degraded: Vec<Degraded>,
+    notes: Notes,
+}
+
+/// What could not be said, as it is found.
+#[derive(Default)]
+struct Notes(Vec<Degraded>);
+
+impl Notes {
+    fn note(&mut self, name: &Name, clause: &'static str, fidelity: Fidelity, text: String) {
+        self.0.push(Degraded { name: name.clone(), clause, fidelity, text });
+    }
+
+    /// Each once.
+    fn finish(mut self) -> Vec<Degraded> {
+        self.0.sort();
+        self.0.dedup();
+        self.0
+    }
 }
 
 impl Rendering<'_> {
@@ -83,27 +106,88 @@ impl Rendering<'_> {
             self.note(name, "name", Fidelity::Unsupported, reason);
             return None;
         }
-        if wanted.node.steering().is_some() {
-            let text = "all clients get the records of those whose place is not known, since \
-                        this provider does not tell clients apart";
-            self.note(name, "order", Fidelity::Unsupported, text.to_owned());
-        }
-        let sets: Vec<_> = wanted.node.iter().filter_map(|rrset| self.rrset(name, rrset)).collect();
+        let routed = match wanted.node.steering() {
+            Some(steered) => match self.routed(name, wanted, steered.steering()) {
+                Ok(sets) => sets,
+                Err(reason) => {
+                    self.notes.note(name, "fence", Fidelity::Unsupported, reason);
+                    return None;
+                }
+            },
+            None => None,
+        };
+        let steered = routed.is_some();
+        let plain = wanted.node.iter().filter(|rrset| !steered || !is_address(rrset.rtype));
+        let mut sets: Vec<_> = plain.filter_map(|rrset| self.rrset(name, rrset)).collect();
+        sets.extend(routed.into_iter().flatten());
         // A name of which nothing can be said is kept, not emptied.
         (!sets.is_empty()).then_some(sets)
     }
 
+    /// The addresses of a steered name in the provider's own routing; `None` where it has none.
+    fn routed(
+        &mut self,
+        name: &Name,
+        wanted: &Wanted,
+        steering: &Steering,
+    ) -> Result<Option<Vec<RecordSet>>, String> {
+        if matches!(self.can.routing, Routing::None | Routing::TrafficManager) {
+            if self.tells_apart(name, steering) {
+                let text = "all clients get the records of those whose place is not known, since \
+                            clients are not told apart there";
+                self.note(name, "order", Fidelity::Unsupported, text.to_owned());
+            }
+            return Ok(None);
+        }
+        let ttl = wanted.node.iter().find(|rrset| is_address(rrset.rtype)).map(|rrset| rrset.ttl);
+        let ttl = ttl.unwrap_or(Ttl::WRITTEN);
+        let mut sets = Vec::new();
+        for v6 in [false, true] {
+            let Some(route) = native::route(name, steering, v6, &mut self.notes) else { continue };
+            let route = route?;
+            if matches!(route, Route::Shares(_)) && !steering.is_random() {
+                let text = "clients do not stay with their cluster: each query is drawn anew";
+                self.notes.note(name, "pick", Fidelity::Approximate, text.to_owned());
+            }
+            match self.can.routing {
+                Routing::Route53 => {
+                    sets.extend(route53::sets(name, ttl, v6, &route, &mut self.notes));
+                }
+                _ => sets.extend(cloud_dns::set(name, ttl, v6, &route, steering, &mut self.notes)),
+            }
+        }
+        Ok(Some(sets))
+    }
+
+    /// Whether some clients are answered otherwise than others.
+    fn tells_apart(&self, name: &Name, steering: &Steering) -> bool {
+        let route = |v6| native::route(name, steering, v6, &mut Notes::default());
+        let routes = [route(false), route(true)];
+        !routes.iter().flatten().all(|route| matches!(route, Ok(Route::Same(_))))
+    }
+
     /// Why a name cannot be written at all.
     fn refusal(&self, name: &Name, wanted: &Wanted) -> Option<String> {
-        let alias = wanted.node.get(RecordType::CNAME).is_some();
-        (alias && name == self.zone).then(|| {
+        let alias = wanted.node.get(RecordType::CNAME)?;
+        let said = self.alias(name, alias).is_some();
+        (!said && name == self.zone).then(|| {
             "the apex of a zone cannot be a CNAME (RFC 1034 §3.6.2), and the load balancer has no \
              address; what stands there stays"
                 .to_owned()
         })
     }
 
+    /// A CNAME as the provider's alias, where it has one for that target.
+    fn alias(&self, name: &Name, rrset: &Rrset) -> Option<RecordSet> {
+        let is_alias = rrset.rtype == RecordType::CNAME && self.can.routing == Routing::Route53;
+        let target = rrset.rdata().next().filter(|_| is_alias)?;
+        route53::alias(name, &Name::from_wire(target).ok()?)
+    }
+
     fn rrset(&mut self, name: &Name, rrset: &Rrset) -> Option<RecordSet> {
+        if let Some(alias) = self.alias(name, rrset) {
+            return Some(alias);
+        }
         if !self.can.takes(rrset.rtype) {
             let text = format!("{} takes no records of type {}", self.can.name, rrset.rtype);
             self.note(name, "type", Fidelity::Unsupported, text);
@@ -127,6 +211,10 @@ impl Rendering<'_> {
     }
 
     fn note(&mut self, name: &Name, clause: &'static str, fidelity: Fidelity, text: String) {
-        self.degraded.push(Degraded { name: name.clone(), clause, fidelity, text });
+        self.notes.note(name, clause, fidelity, text);
     }
+}
+
+fn is_address(rtype: RecordType) -> bool {
+    [RecordType::A, RecordType::AAAA].contains(&rtype)
 }

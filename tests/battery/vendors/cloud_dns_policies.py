@@ -253,6 +253,16 @@ def policies_refused():
     assert len(everything(service)) == 2
 
 
+def few_checks():
+    """With room for two endpoints that are checked."""
+    service, check = api(), {"healthCheck": URL + "web"}
+    _insert(api("compute"))
+    change(service, [routed("a.example.org.", "A", _geo((ASIA, _data(JP)), (EUROPE, _checked(DE, US))) | check)])
+    one_more = [routed("b.example.org.", "A", _wrr((1, _checked(JP))) | check)]
+    refused(lambda: change(service, one_more), 403, "quotaExceeded", "internet health checks")
+    change(service, [routed("b.example.org.", "A", _wrr((1, _data(JP))))])
+
+
 # --- What a resolver is told ---------------------------------------------------------------------
 
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes a Python environment of what a requirements file pins, once per content of the file, and
-# prints its directory: setup.sh FILE
+# Makes a Python environment with what a requirements file pins, once per content of the file, and
+# prints its directory: setup.sh azure.txt
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-file=$1
+file="$1"
 [ -e "$file" ] || file="$here/$1"
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/meridian"
 venv="$cache/vendors-$(sha256sum "$file" | cut -c 1-16)"

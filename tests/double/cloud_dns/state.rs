@@ -210,13 +210,7 @@ impl State {
         if sets.len() as u64 > self.quota("rrsetsPerManagedZone") {
             return Err(Refusal::quota("resource record sets per managed zone"));
         }
-        let mut lists = sets.clone();
-        let policies = lists.values_mut().filter(|set| set.routing_policy.is_some());
-        let checked =
-            policies.filter(|set| set.routing_policy.as_ref().unwrap().health_check.is_some());
-        let checks: usize = checked
-            .map(|set| set.clone().lists().iter().map(|list| list.len()).sum::<usize>())
-            .sum();
+        let checks: usize = sets.values().map(Rrset::endpoints).sum();
         if checks as u64 > self.quota("internetHealthChecksPerManagedZone") {
             return Err(Refusal::quota("internet health checks per managed zone"));
         }

@@ -186,6 +186,18 @@ impl Rrset {
         lists
     }
 
+    /// How many endpoints it has checked over the Internet.
+    pub(super) fn endpoints(&self) -> usize {
+        let Some(policy) = &self.routing_policy else { return 0 };
+        let pair = policy.primary_backup.as_ref();
+        let backup = pair.and_then(|pair| pair.backup_geo_targets.as_ref());
+        let geo = policy.geo.iter().chain(backup).flat_map(|geo| &geo.items);
+        let items = geo.chain(policy.wrr.iter().flat_map(|wrr| &wrr.items));
+        let checked = items.filter_map(|item| item.health_checked_targets.as_ref());
+        let primary = pair.and_then(|pair| pair.primary_targets.as_ref());
+        checked.chain(primary).map(|targets| targets.external_endpoints.len()).sum()
+    }
+
     /// How many bytes of data it holds, as `totalRrdataSizePerChange` counts them.
     pub(super) fn size(&self) -> usize {
         self.clone().lists().into_iter().flatten().map(|value| value.len()).sum()

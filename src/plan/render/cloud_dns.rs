@@ -1,0 +1,75 @@
+//! A route as one Cloud DNS routing policy (providers.md §2): shares as weighted round robin, places
+//! and distances as answers by Google Cloud region, whichever is nearest to the client.
+
+use super::{Fidelity, Notes, native::Route};
+use crate::{
+    geo,
+    model::{Location, Name, Ttl},
+    plan::RecordSet,
+    policy::{Share, Steering},
+    records::RecordType,
+};
+use serde_json::{Value, json};
+use std::net::IpAddr;
+
+/// The set of one family: plain where all clients get the same.
+pub(super) fn set(
+    name: &Name,
+    ttl: Ttl,
+    v6: bool,
+    route: &Route,
+    steering: &Steering,
+    notes: &mut Notes,
+) -> Option<RecordSet> {
+    let rtype = if v6 { RecordType::AAAA } else { RecordType::A };
+    let policy = match route {
+        Route::Same(ips) => return plain(name, ttl, rtype, ips),
+        Route::Shares(shares) => weighted(shares),
+        Route::Places { .. } | Route::Nearest(_) => {
+            let text = "each client gets what clients in the nearest Google Cloud region would: at \
+                        borders that may be a neighbour's";
+            notes.note(name, "order", Fidelity::Approximate, text.to_owned());
+            by_region(steering, v6)
+        }
+    };
+    let mut set = plain(name, ttl, rtype, &[std::net::Ipv4Addr::UNSPECIFIED.into()])?;
+    set.data.clear();
+    set.more.insert("policy".into(), policy.to_string().into());
+    Some(set)
+}
+
+fn plain(name: &Name, ttl: Ttl, rtype: RecordType, ips: &[IpAddr]) -> Option<RecordSet> {
+    let octets = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    (!ips.is_empty()).then(|| RecordSet::plain(name, rtype, ttl, ips.iter().map(octets)))
+}
+
+fn weighted(shares: &[Share]) -> Value {
+    let item = |share: &Share| json!({"rrdatas": texts(&share.addresses), "weight": (share.part * 1e6).round() / 1e6});
+    json!({"wrr": {"items": shares.iter().map(item).collect::<Vec<_>>()}})
+}
+
+/// What clients in each of Google's regions get; a region that gets nothing is left out.
+fn by_region(steering: &Steering, v6: bool) -> Value {
+    let mut items: Vec<(&str, Value)> = Vec::new();
+    for region in geo::regions().filter(|region| region.provider == "gcp") {
+        let location = Location { approximate: false, ..region.location() };
+        let shares = steering.answers_at(v6, &location, &[]).unwrap_or_default();
+        let ips: Vec<IpAddr> = shares.into_iter().flat_map(|share| share.addresses).collect();
+        if !ips.is_empty() {
+            items.push((region.name, json!({"location": region.name, "rrdatas": texts(&ips)})));
+        }
+    }
+    items.sort_by_key(|(name, _)| *name);
+    let items: Vec<Value> = items.into_iter().map(|(_, item)| item).collect();
+    json!({"geo": {"items": items}})
+}
+
+fn texts(ips: &[IpAddr]) -> Vec<String> {
+    let mut texts: Vec<String> = ips.iter().map(ToString::to_string).collect();
+    texts.sort();
+    texts.dedup();
+    texts
+}

@@ -1,0 +1,136 @@
+//! A route as Route 53's sets: weighted, by place, by distance (providers.md §1.4), and aliases of
+//! AWS load balancers.
+
+use super::{
+    Fidelity, Notes,
+    native::{Near, Place, Route},
+};
+use crate::{
+    model::{Name, Ttl},
+    plan::{RecordSet, SET_PREFIX},
+    policy::Share,
+    records::{RecordType, Rrset},
+};
+use std::{net::IpAddr, sync::Arc};
+
+/// Sets of one name and type beside each other: 30 by distance, 100 otherwise (§1.2).
+const MOST_NEAR: usize = 30;
+const MOST: usize = 100;
+
+/// The sets of one family.
+pub(super) fn sets(
+    name: &Name,
+    ttl: Ttl,
+    v6: bool,
+    route: &Route,
+    notes: &mut Notes,
+) -> Vec<RecordSet> {
+    let of = |ips: &[IpAddr]| plain(name, ttl, v6, ips);
+    let sets: Vec<RecordSet> = match route {
+        Route::Same(ips) => of(ips).into_iter().collect(),
+        Route::Shares(shares) => weighted(shares, &of),
+        Route::Places { places, default } => {
+            let rest = of(default).map(|set| routed(set, "default", [("geo", "country/*".into())]));
+            let own = places.iter().filter_map(|(place, ips)| {
+                let (id, geo) = place_words(name, place, notes)?;
+                Some(routed(of(ips)?, &id, [("geo", geo)]))
+            });
+            own.chain(rest).collect()
+        }
+        Route::Nearest(all) => {
+            all.iter().filter_map(|near| at_point(of(&near.addresses)?, near)).collect()
+        }
+    };
+    let most = if matches!(route, Route::Nearest(_)) { MOST_NEAR } else { MOST };
+    if sets.len() > most {
+        let text = format!("{} answers, of which Route 53 takes {most} for a name", sets.len());
+        notes.note(name, "order", Fidelity::Approximate, text);
+    }
+    sets.into_iter().take(most).collect()
+}
+
+fn plain(name: &Name, ttl: Ttl, v6: bool, ips: &[IpAddr]) -> Option<RecordSet> {
+    let all = ips.iter().copied();
+    let rrset = if v6 { Rrset::aaaa(ttl, all) } else { Rrset::a(ttl, all) };
+    rrset.map(|rrset| RecordSet::of(name, &rrset))
+}
+
+fn routed<const N: usize>(mut set: RecordSet, id: &str, words: [(&str, String); N]) -> RecordSet {
+    set.key.id = Some(format!("{SET_PREFIX}{id}").into());
+    set.more = words.into_iter().map(|(word, value)| (word.into(), value.into())).collect();
+    set
+}
+
+/// Weights 0 to 255 in the ratio of the shares; whoever has a share has a weight.
+fn weighted(shares: &[Share], of: &dyn Fn(&[IpAddr]) -> Option<RecordSet>) -> Vec<RecordSet> {
+    let most = shares.iter().map(|share| share.part).fold(f64::MIN_POSITIVE, f64::max);
+    let one = |share: &Share| {
+        let clusters: Vec<_> = share.clusters.iter().map(ToString::to_string).collect();
+        let weight = (share.part / most * 255.0).round().clamp(1.0, 255.0);
+        Some(routed(
+            of(&share.addresses)?,
+            &clusters.join("+"),
+            [("weight", format!("{weight:.0}"))],
+        ))
+    };
+    shares.iter().filter_map(one).collect()
+}
+
+/// Set identifier and location; subdivisions are those of the United States alone.
+fn place_words(name: &Name, place: &Place, notes: &mut Notes) -> Option<(String, String)> {
+    Some(match place {
+        Place::Continent(own) => (own.clone(), format!("continent/{own}")),
+        Place::Country(own) => (format!("country-{own}"), format!("country/{own}")),
+        Place::Part(own, part) if own == "US" => {
+            (format!("{own}-{part}"), format!("country/{own}/{part}"))
+        }
+        Place::Part(own, part) => {
+            let text = format!("{own}-{part} is taken as a part of {own}");
+            notes.note(name, "order.geo.subdivisions", Fidelity::Unsupported, text);
+            return None;
+        }
+    })
+}
+
+/// Two decimals at most (§1.2).
+fn at_point(set: RecordSet, near: &Near) -> Option<RecordSet> {
+    let point = format!("coordinates/{:.2}/{:.2}", near.point.0, near.point.1);
+    let bias = format!("{:.0}", near.bias.clamp(-99.0, 99.0));
+    Some(routed(set, &near.cluster.to_string(), [("near", point), ("bias", bias)]))
+}
+
+// === Load balancers ===
+
+/// The alias of an AWS load balancer in place of a CNAME: it costs no second look-up, and may
+/// stand at the apex. `None` for other targets.
+pub(super) fn alias(name: &Name, target: &Name) -> Option<RecordSet> {
+    let host = target.without_dot().to_lowercase();
+    let zone = hosted_zone(&host)?;
+    let mut set = RecordSet::plain(name, RecordType::A, Ttl::WRITTEN, [[0_u8; 0]; 0]);
+    set.ttl = None;
+    let words: [(&str, Arc<str>); 2] =
+        [("alias", format!("{zone}/{host}.").into()), ("evaluate", "true".into())];
+    set.more = words.into_iter().map(|(word, value)| (word.into(), value)).collect();
+    Some(set)
+}
+
+/// `…-….<region>.elb.amazonaws.com` is an application or classic load balancer, and
+/// `….elb.<region>.amazonaws.com` a network one.
+fn hosted_zone(host: &str) -> Option<&'static str> {
+    let own = host.strip_suffix(".amazonaws.com")?;
+    let labels: Vec<&str> = own.split('.').collect();
+    let (region, network) = match labels[..] {
+        [.., "elb", region] => (region, true),
+        [.., region, "elb"] => (region, false),
+        _ => return None,
+    };
+    let row = ELB_ZONES.iter().find(|row| row.0 == region)?;
+    Some(if network { row.2 } else { row.1 })
+}
+
+/// Region, hosted zone of application and classic load balancers, of network load balancers: AWS
+/// General Reference, "Elastic Load Balancing endpoints and quotas". Others stay CNAMEs.
+const ELB_ZONES: [(&str, &str, &str); 2] = [
+    ("us-east-1", "Z35SXDOTRQ7X7K", "Z26RNL4JYFTOTI"),
+    ("eu-central-1", "Z215JYRZR1TBD5", "Z3F0SRJ5LGBH90"),
+];

@@ -1,0 +1,87 @@
+//! A policy in every provider's words: what is written, and what is said not to be. Printed plans
+//! are compared with files; `UPDATE_GOLDEN=1` rewrites them.
+
+use crate::{
+    site::first_plan,
+    steering::{classic, steer, three, weighted},
+    world::World,
+};
+use meridian::{
+    plan::Capabilities,
+    policy::{Fence, Order, Pick, Places, Proximity, Steer},
+};
+use std::{fs, path::PathBuf, sync::Arc};
+
+/// Each policy shape with a name of its own.
+fn shapes() -> Vec<(&'static str, Arc<Steer>)> {
+    let random =
+        Steer { pick: Pick::Random, ..Steer::clone(&weighted(&[("aws", 80), ("azure", 20)])) };
+    let failover = Order::Failover(vec!["azure".into(), "aws".into(), "gke".into()]);
+    let proximity =
+        Order::Proximity(Proximity { bias: [("gke".into(), 20.0)].into(), ..Proximity::default() });
+    let us = Places { countries: vec!["US".into()], ..Places::default() };
+    let fence = Fence { allow: [("aws".into(), us)].into(), ..Fence::default() };
+    let fenced = Steer { fence, ..Steer::clone(&steer(classic())) };
+    vec![
+        ("all", Arc::default()),
+        ("geo", steer(classic())),
+        ("weighted", Arc::new(random)),
+        ("failover", steer(failover)),
+        ("proximity", steer(proximity)),
+        ("fenced", Arc::new(fenced)),
+    ]
+}
+
+fn world(shape: Arc<Steer>) -> World {
+    let mut world = three();
+    world.policy("default/shop", |policy| policy.steer = shape);
+    world
+}
+
+#[test]
+fn every_policy_in_every_providers_words() {
+    let providers = [
+        Capabilities::RFC2136,
+        Capabilities::ROUTE53,
+        Capabilities::CLOUD_DNS,
+        Capabilities::AZURE,
+    ];
+    for can in providers {
+        let mut text = String::new();
+        for (title, shape) in shapes() {
+            let plan = first_plan(&mut world(shape), &can).to_string();
+            // Only the steered name: the levels below it are the same everywhere.
+            let own = sections(&plan);
+            text += &format!("=== {title} ===\n{own}\n");
+        }
+        golden(can.name, &text);
+    }
+}
+
+/// The global name's part of a plan, and what it says of degradation.
+fn sections(plan: &str) -> String {
+    let mut out = String::new();
+    let mut own = false;
+    for line in plan.lines() {
+        if !line.starts_with(' ') {
+            own = line.contains(" shop.default.fed.svc.example.com.");
+        }
+        if own {
+            out += line;
+            out.push('\n');
+        }
+    }
+    out
+}
+
+#[track_caller]
+fn golden(provider: &str, found: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join(format!("tests/golden/plans/{provider}.txt"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, found).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert!(expected == found, "{} differs; found:\n{found}", path.display());
+}
