@@ -7,12 +7,12 @@ use crate::{
     fleet::Snapshot,
     model::{FederationName, Name},
     plan::{
-        Approval, Desired, Entry, Manner, Owner, Plan, Provenance, Sight, Status, Step, Writer,
-        render,
+        Adoption, Approval, Desired, Entry, Manner, Owner, Plan, Provenance, Sight, Status, Step,
+        Writer, render,
     },
     provider::Provider,
     records::Zone,
-    web::Plans,
+    web::{Adopted, Plans},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -80,6 +80,8 @@ enum Word {
     TakeOver(String),
     /// Read the zone, plan, and show the plan.
     Plan(oneshot::Sender<(Status, Option<Plan>)>),
+    /// Read the zone, and list what is taken over, or take it.
+    Adopt(Adoption, bool, oneshot::Sender<Adopted>),
 }
 
 const WORDS: usize = 16;
@@ -182,6 +184,7 @@ impl Writers {
             memory,
             seen: None,
             waiting: Vec::new(),
+            adopting: Vec::new(),
             told: None,
         };
         self.tasks.spawn(task.run(end.clone()));
@@ -249,6 +252,21 @@ impl Writers {
         Ok(())
     }
 
+    /// Has the writers list what an adoption covers, or carry it out.
+    pub(super) fn adopt(
+        &self,
+        zone: Option<&Name>,
+        adoption: &Adoption,
+        go: bool,
+    ) -> Result<Vec<oneshot::Receiver<Adopted>>, String> {
+        let ask = |running: &Running| {
+            let (reply, adopted) = oneshot::channel();
+            let word = Word::Adopt(adoption.clone(), go, reply);
+            running.words.try_send(word).ok().map(|()| adopted)
+        };
+        Ok(self.of(zone)?.into_iter().filter_map(ask).collect())
+    }
+
     /// A person's word that another copy of this installation is gone.
     pub(super) fn take_over(&self, zone: Option<&Name>, instance: &str) -> Result<(), String> {
         for running in self.of(zone)? {
@@ -301,6 +319,8 @@ struct Task {
     seen: Option<(Arc<Zone>, Sight)>,
     /// Who waits for a plan.
     waiting: Vec<oneshot::Sender<(Status, Option<Plan>)>>,
+    /// Who waits for what is taken over; begun once the zone has been read.
+    adopting: Vec<(Adoption, bool, oneshot::Sender<Adopted>)>,
     told: Option<String>,
 }
 
@@ -308,6 +328,7 @@ impl Task {
     async fn run(mut self, end: CancellationToken) {
         self.look_at_snapshot();
         while !end.is_cancelled() {
+            self.begin_adoptions();
             let step = tokio::task::block_in_place(|| self.writer.next(now()));
             self.show(matches!(step, Step::Sleep(_)));
             match step {
@@ -356,9 +377,30 @@ impl Task {
             Word::Freeze(reason) => self.writer.freeze(reason),
             Word::Approve(approval) => self.writer.approve(approval),
             Word::TakeOver(instance) => self.writer.take_over(&instance),
+            Word::Adopt(adoption, go, reply) => {
+                self.adopting.push((adoption, go, reply));
+                self.writer.look();
+            }
             Word::Plan(reply) => {
                 self.waiting.push(reply);
                 self.writer.look();
+            }
+        }
+    }
+
+    /// Answers what would be taken over as the zone is now, and begins to where that was asked.
+    fn begin_adoptions(&mut self) {
+        let status = self.writer.status();
+        let stuck = status.problem.is_some() || status.incomplete.is_some();
+        for (adoption, go, reply) in std::mem::take(&mut self.adopting) {
+            match self.writer.adoptable(&adoption) {
+                None if !stuck => self.adopting.push((adoption, go, reply)),
+                found => {
+                    if go && found.is_some() {
+                        self.writer.adopt(adoption);
+                    }
+                    drop(reply.send((status.clone(), found)));
+                }
             }
         }
     }

@@ -66,6 +66,8 @@ pub enum Action {
     Remove,
     /// Only our own marks.
     Tidy,
+    /// Marks of a name that is taken over; its data stay as they are.
+    Adopt,
 }
 
 /// A change that waits.

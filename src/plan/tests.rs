@@ -453,7 +453,7 @@ fn the_write_layer_refuses_what_has_no_mark() {
         create,
     };
     let own = owner("one", "i1");
-    let refused = |change: Change| permit(&own, &there, vec![change]).unwrap_err().reason;
+    let refused = |change: Change| permit(&own, &there, vec![change], None).unwrap_err().reason;
     let theirs = || vec![a("theirs.z.test", &[9])];
     assert!(refused(change(Action::Remove, theirs(), vec![])).contains("without a mark"));
     assert!(refused(change(Action::Create, vec![], vec![a("b.z.test", &[1])])).contains("mark"));
@@ -600,7 +600,9 @@ proptest! {
             if by_hand {
                 continue;
             }
-            prop_assert_eq!(foreign(&world.there), theirs);
+            for (key, set) in &theirs {
+                prop_assert_eq!(world.there.get(key), Some(set), "{} is somebody else's", key);
+            }
             prop_assert!(generation(&world) >= last);
             for set in &wish {
                 let has = |there: &Listing| there.sets().any(|one| one.key.owner == set.key.owner);

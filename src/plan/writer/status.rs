@@ -169,7 +169,8 @@ impl Status {
         self.generation = batch.generation();
         self.written = Some(at.wall);
         let gone = |action| batch.changes().iter().filter(|one| one.action == action).count();
-        self.owned = (self.owned + gone(Action::Create)).saturating_sub(gone(Action::Remove));
+        self.owned = (self.owned + gone(Action::Create) + gone(Action::Adopt))
+            .saturating_sub(gone(Action::Remove));
         let Some(progress) = &mut self.progress else { return };
         progress.done += batch.changes().len();
         let taken = at.wall.duration_since(progress.since).unsigned_abs().as_secs_f64();

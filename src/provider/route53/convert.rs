@@ -98,7 +98,7 @@ fn read_text(text: &str) -> Option<Vec<u8>> {
     let mut octets = Vec::new();
     let mut rest = text.bytes().peekable();
     loop {
-        while rest.next_if(|byte| byte.is_ascii_whitespace()).is_some() {}
+        while rest.next_if(u8::is_ascii_whitespace).is_some() {}
         match rest.next() {
             None => return (!octets.is_empty()).then_some(octets),
             Some(b'"') => {}

@@ -8,7 +8,7 @@ use aws_sdk_route53::{
 use std::error::Error;
 
 /// A read that broke is read again.
-pub(super) fn reading<E>(error: SdkError<E, HttpResponse>, zone: &Name) -> Failure
+pub(super) fn reading<E>(error: &SdkError<E, HttpResponse>, zone: &Name) -> Failure
 where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
@@ -19,26 +19,26 @@ where
 }
 
 /// Of a write without an answer nobody knows whether it was carried out.
-pub(super) fn writing<E>(error: SdkError<E, HttpResponse>, zone: &Name) -> Failure
+pub(super) fn writing<E>(error: &SdkError<E, HttpResponse>, zone: &Name) -> Failure
 where
     E: Error + ProvideErrorMetadata + Send + Sync + 'static,
 {
     let status = error.raw_response().map_or(0, |answer| answer.status().as_u16());
-    match &error {
-        SdkError::ConstructionFailure(_) => Failure::Denied(said(&error)),
+    match error {
+        SdkError::ConstructionFailure(_) => Failure::Denied(said(error)),
         SdkError::DispatchFailure(failure) if failure.is_user() || failure.is_other() => {
             // Credentials are looked for before anything is sent.
-            Failure::Denied(said(&error))
+            Failure::Denied(said(error))
         }
         SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) | SdkError::ResponseError(_) => {
-            Failure::Unknown(said(&error))
+            Failure::Unknown(said(error))
         }
         SdkError::ServiceError(own) => {
             let own = own.err();
-            let text = own.message().map_or_else(|| said(&error), str::to_owned);
+            let text = own.message().map_or_else(|| said(error), str::to_owned);
             of_code(own.code().unwrap_or_default(), text, status, zone)
         }
-        _ => Failure::Unknown(said(&error)),
+        _ => Failure::Unknown(said(error)),
     }
 }
 

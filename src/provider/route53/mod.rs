@@ -12,7 +12,7 @@ use crate::{
 use aws_sdk_route53::{
     Client,
     config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig},
-    types::{Change, ChangeAction, ChangeBatch, HostedZone, RrType},
+    types::{Change, ChangeAction, ChangeBatch, HostedZone, HostedZoneConfig, RrType},
 };
 use aws_smithy_http_client::tls::{Provider as Tls, rustls_provider::CryptoMode};
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl Route53 {
                 page = page.start_record_name(name).start_record_type(rtype);
                 page = page.set_start_record_identifier(set);
             }
-            let page = page.send().await.map_err(|error| failure::reading(error, zone))?;
+            let page = page.send().await.map_err(|error| failure::reading(&error, zone))?;
             sets.extend(page.resource_record_sets().iter().map(convert::read));
             let next = page.next_record_name().map(str::to_owned);
             from = match (page.is_truncated(), next, page.next_record_type()) {
@@ -89,7 +89,7 @@ impl Route53 {
         let whole = whole.map_err(|error| Failure::Rejected(error.to_string()))?;
         let call = self.client().await.change_resource_record_sets();
         let sent = call.hosted_zone_id(id).change_batch(whole).send().await;
-        sent.map(|_| Versions::new()).map_err(|error| failure::writing(error, batch.zone()))
+        sent.map(|_| Versions::new()).map_err(|error| failure::writing(&error, batch.zone()))
     }
 
     /// The zone's id: as configured, or the one hosted zone of that name.
@@ -103,7 +103,7 @@ impl Route53 {
     async fn find(&self, zone: &Name) -> Result<String, Failure> {
         let name = convert::name(zone);
         let call = self.client().await.list_hosted_zones_by_name().dns_name(&name);
-        let page = call.send().await.map_err(|error| failure::reading(error, zone))?;
+        let page = call.send().await.map_err(|error| failure::reading(&error, zone))?;
         // The listing begins at the name, so all of one name stand first.
         let own = page.hosted_zones().iter().filter(|one| one.name() == name);
         match own.collect::<Vec<_>>()[..] {
@@ -159,6 +159,6 @@ fn bare_id(zone: &HostedZone) -> String {
 }
 
 fn described(zone: &HostedZone) -> String {
-    let private = zone.config().is_some_and(|config| config.private_zone());
+    let private = zone.config().is_some_and(HostedZoneConfig::private_zone);
     format!("{} ({})", bare_id(zone), if private { "private" } else { "public" })
 }
