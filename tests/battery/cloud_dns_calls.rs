@@ -131,7 +131,7 @@ fn batch(existing: &Listing, sets: Vec<RecordSet>) -> Permitted {
     let sight = Sight { fresh: ["aws".into()].into(), blind: BTreeMap::new() };
     let wanted = Rendered { names, resources: BTreeMap::new(), degraded: Vec::new(), sight };
     let changes: Vec<Change> = diff(&wanted, existing, &owner()).changes;
-    permit(&owner(), existing, changes).unwrap()
+    permit(&owner(), existing, changes, None).unwrap()
 }
 
 fn refused(outcome: Result<Listing, Failure>, kind: FailureKind, words: &[&str]) {

@@ -203,3 +203,50 @@ fn the_dns_conf_of_federation_v1_is_taken() {
     holds(&target, &running, "shop", &["1.2.3.1"]);
     assert!(running.log().contains("token-url is not supported"), "{}", running.log());
 }
+
+/// The policy of service `shop`, and what of it the set of the global name holds.
+fn policy_of(target: &CloudDnsTarget) -> serde_json::Value {
+    let name = global("shop");
+    let sets = target.double.sets(&target.zone);
+    let own = sets.into_iter().find(|set| set.name == name && set.rtype == "A");
+    own.map(|set| set.extra["routingPolicy"].clone()).unwrap_or_default()
+}
+
+#[test]
+fn policies_become_the_services_own_and_change_their_kind_in_one_step() {
+    let target = CloudDnsTarget::start();
+    let place = place(&target, &target.publish());
+    place.serve("aws", "shop", &["1.2.3.1"]);
+    place.serve("gke", "shop", &["1.2.3.2"]);
+    let steer = |order: &str| {
+        let text = format!(
+            "apiVersion: meridian.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {{name: shop, \
+             namespace: default}}\nspec: {{targets: [{{kind: Service, name: shop}}], {order}}}\n"
+        );
+        place.file("policy.yaml", &text);
+    };
+    steer("weights: {aws: 3, gke: 1}, pick: random");
+    let running = place.start();
+    let until = |what: &str, good: &dyn Fn(&serde_json::Value) -> bool| {
+        wait_for(&format!("{what}; {}\n{}", running.status(), running.log()), || {
+            good(&policy_of(&target)).then_some(())
+        });
+        running.phase("inStep");
+        let (code, text) = running.say(&["plan"]);
+        assert_eq!(code, 0, "{what}: a look at what was written finds something to do: {text}");
+    };
+    until("shares", &|own| own["wrr"]["items"][0]["weight"] == 0.75);
+    steer("order: {geo: {map: [{continents: [EU], clusters: [aws]}], default: [gke]}}");
+    until("places", &|own| own["geo"]["items"].as_array().is_some_and(|all| all.len() > 40));
+    let from = |client: &str| {
+        let found =
+            target.double.answer(&target.zone, &global("shop"), "A", client.parse().unwrap());
+        found.into_iter().map(|(_, data)| data).collect::<Vec<_>>()
+    };
+    assert_eq!(from("91.0.0.1"), ["1.2.3.1"], "a client in Germany");
+    assert_eq!(from("126.0.0.1"), ["1.2.3.2"], "a client in Japan");
+    steer("order: {failover: [gke, aws]}");
+    until("plain", &serde_json::Value::is_null);
+    assert_eq!(target.get(&global("shop"), "A"), ["1.2.3.2"]);
+    assert_eq!(target.double.control.calls().get("dns.resourceRecordSets.patch"), None);
+}

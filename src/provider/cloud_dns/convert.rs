@@ -3,11 +3,11 @@
 
 use crate::{
     model::{Name, Ttl},
-    plan::{Attributes, RecordSet, SetKey},
+    plan::{Attributes, RecordSet, SetKey, policy_text},
     records::{RecordType, rdata_from_text, rdata_to_text},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// A `ResourceRecordSet`, without what only the service says.
@@ -27,8 +27,6 @@ pub(super) struct Rrset {
 
 /// The attribute that holds a routing policy.
 const POLICY: &str = "policy";
-/// What the service adds to each object and nobody may say.
-const THEIRS: [&str; 2] = ["kind", "signatureRrdatas"];
 
 // === Reading ===
 
@@ -55,34 +53,11 @@ pub(super) fn read(set: Rrset) -> RecordSet {
     data.sort();
     data.dedup();
     if let Some(policy) = set.routing_policy {
-        note(POLICY, &canonical(policy).to_string());
+        note(POLICY, &policy_text(policy));
     }
     let ttl = set.ttl.map(Ttl::from_secs);
     let key = SetKey { owner: owner.key(), rtype, id: None };
     RecordSet { key, ttl, data, more, version: None }
-}
-
-/// Keys sorted, whole numbers without a fraction, and nothing that the service adds.
-fn canonical(value: Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let own = fields.into_iter().filter(|(key, _)| !THEIRS.contains(&key.as_str()));
-            let mut own: Vec<_> = own.map(|(key, value)| (key, canonical(value))).collect();
-            own.sort_by(|a, b| a.0.cmp(&b.0));
-            Value::Object(own.into_iter().collect::<Map<_, _>>())
-        }
-        Value::Array(items) => Value::Array(items.into_iter().map(canonical).collect()),
-        Value::Number(number) => Value::Number(whole(&number).unwrap_or(number)),
-        other => other,
-    }
-}
-
-/// The same number as an integer, where it is one.
-fn whole(number: &Number) -> Option<Number> {
-    let float = number.as_f64().filter(|_| number.is_f64())?;
-    // Below 2^53 every whole number has one float, and prints without an exponent.
-    let exact = float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0;
-    exact.then(|| format!("{float:.0}").parse::<i64>().ok()).flatten().map(Number::from)
 }
 
 // === Writing ===
@@ -126,10 +101,10 @@ mod tests {
             "kind": "dns#resourceRecordSet", "name": "Shop.z.test.", "type": "A", "ttl": 30,
             "routingPolicy": { "kind": "dns#rRSetRoutingPolicy", "wrr": { "items": [
                 { "weight": 1.0, "kind": "k", "rrdatas": ["1.2.3.4"], "signatureRrdatas": [] },
-                { "weight": 0.5, "rrdatas": ["1.2.3.5"] },
+                { "weight": 0.5, "rrdatas": ["1.2.3.6", "1.2.3.5"] },
             ], "kind": "w" } },
         }));
-        let own = r#"{"wrr":{"items":[{"rrdatas":["1.2.3.4"],"weight":1},{"rrdatas":["1.2.3.5"],"weight":0.5}]}}"#;
+        let own = r#"{"wrr":{"items":[{"rrdatas":["1.2.3.4"],"weight":1},{"rrdatas":["1.2.3.5","1.2.3.6"],"weight":0.5}]}}"#;
         assert_eq!(theirs.more.get(POLICY).map(|text| &**text), Some(own));
         assert_eq!((theirs.data.len(), theirs.ttl), (0, Some(Ttl::from_secs(30))));
         assert_eq!(theirs.key.name().to_string(), "shop.z.test.");
@@ -192,7 +167,7 @@ mod tests {
             let mut set = RecordSet::plain(&owner, RecordType::TXT, ttl, [strings]);
             if let Some(policy) = policy {
                 set.data.clear();
-                set.more.insert(POLICY.into(), canonical(policy).to_string().into());
+                set.more.insert(POLICY.into(), policy_text(policy).into());
             }
             let wire = serde_json::to_string(&write(&set).unwrap()).unwrap();
             let back = read(serde_json::from_str(&wire).unwrap());

@@ -28,7 +28,7 @@ fn place(region: &str) -> Option<(f64, f64)> {
 }
 
 /// Region, degrees north, degrees east, of the town that the vendor names for it.
-const REGIONS: [(&str, f64, f64); 42] = [
+const REGIONS: [(&str, f64, f64); 43] = [
     ("africa-south1", -26.2, 28.0),
     ("asia-east1", 24.1, 120.5),
     ("asia-east2", 22.3, 114.2),
@@ -39,6 +39,7 @@ const REGIONS: [(&str, f64, f64); 42] = [
     ("asia-south2", 28.6, 77.2),
     ("asia-southeast1", 1.3, 103.7),
     ("asia-southeast2", -6.2, 106.8),
+    ("asia-southeast3", 13.8, 100.5),
     ("australia-southeast1", -33.9, 151.2),
     ("australia-southeast2", -37.8, 145.0),
     ("europe-central2", 52.2, 21.0),
