@@ -140,8 +140,11 @@ impl CloudDns {
         let place = self.place(zone).await?;
         let url = self.url(&place.project, &["managedZones", &place.zone, "changes"], &[])?;
         let sent = self.call(|client| client.post(url.clone()).json(change)).await;
-        // The change is made once it is answered; that it is served everywhere comes later.
-        sent.map(|_| Versions::new()).map_err(|failed| failure::writing(failed, place.asked()))
+        let answer = sent.map_err(|failed| failure::writing(failed, place.asked()))?;
+        // The change is made once its answer begins; the rest is read so that the connection stays
+        // good, and says no more than that it will be served everywhere later.
+        drop(answer.bytes().await);
+        Ok(Versions::new())
     }
 
     /// The zone as configured, or the one public zone of that name.
