@@ -280,7 +280,7 @@ fn cloud_dns_is_read_with_the_files_that_it_names() {
             ("f.yaml", &*federation("f", &spec)),
             ("m.yaml", MEMBER),
             ("dns.conf", conf),
-            ("external", external),
+            (if fields.contains(".json") { "external.json" } else { "external" }, external),
             ("key", r#"{"type": "service_account", "private_key": "s3cret", "client_email": ""}"#),
         ];
         place(&files).loader.load()
@@ -296,9 +296,11 @@ fn cloud_dns_is_read_with_the_files_that_it_names() {
     let warned: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
     assert!(warned.iter().any(|text| text.contains("token-body is not supported")), "{warned:?}");
     assert!(!warned.concat().contains("s3cret"), "{warned:?}");
-    let external = ", credentialsFile: external, project: example.com:p";
+    // Beside the configuration, and yet no object of it.
+    let external = ", credentialsFile: external.json, project: example.com:p";
     assert_eq!(own(&load(external, "")), "example.com:p");
     for (fields, conf, said) in [
+        (", credentialsFile: f.yaml", "", "f.yaml is not JSON"),
         (", configFile: none.conf", "", "spec.publish[0].configFile: "),
         (", configFile: dns.conf", "[Global]\nproject = a", "dns.conf:2: unknown key \"project\""),
         (", configFile: dns.conf, project: b", "[Global]\nproject-id = a", "remove one"),
