@@ -39,7 +39,10 @@ impl Target for CloudDnsTarget {
         let key = self.double.key_file();
         let mut wrong = key.clone();
         wrong["client_email"] = json!("nobody@meridian-test.iam.gserviceaccount.com");
-        vec![("google.key".to_owned(), key.to_string()), ("wrong.key".to_owned(), wrong.to_string())]
+        vec![
+            ("google.key".to_owned(), key.to_string()),
+            ("wrong.key".to_owned(), wrong.to_string()),
+        ]
     }
 
     fn all(&self) -> Data {

@@ -329,7 +329,7 @@ macro_rules! battery {
 }
 
 battery! {
-    bind: NameServer::bind();
-    knot: NameServer::knot();
+    bind: NameServer::bind(ZONE);
+    knot: NameServer::knot(ZONE);
     cloud_dns: CloudDnsTarget::start();
 }

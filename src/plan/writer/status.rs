@@ -95,6 +95,21 @@ pub enum Phase {
     Refused,
 }
 
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 9] = [
+        Self::Incomplete,
+        Self::Reading,
+        Self::Writing,
+        Self::Waiting,
+        Self::InStep,
+        Self::Held,
+        Self::Frozen,
+        Self::DryRun,
+        Self::Refused,
+    ];
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
