@@ -8,6 +8,10 @@ mod azure_answers;
 mod azure_target;
 mod azure_vendor;
 mod azure_wire;
+mod cloud_dns_calls;
+mod cloud_dns_runs;
+mod cloud_dns_target;
+mod cloud_dns_vendor;
 #[path = "../double/mod.rs"]
 #[allow(dead_code)] // shared by several test binaries
 mod double;

@@ -2,6 +2,7 @@
 
 use crate::{
     azure_target::AzureZone,
+    cloud_dns_target::CloudDnsTarget,
     nameserver::NameServer,
     place::{Place, Running, ZONE, global, wait_for},
     target::Target,
@@ -338,4 +339,5 @@ battery! {
     knot: NameServer::knot(ZONE);
     powerdns: NameServer::powerdns(ZONE);
     azure: AzureZone::start();
+    cloud_dns: CloudDnsTarget::start();
 }

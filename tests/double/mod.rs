@@ -3,4 +3,5 @@
 //! clients (`tests/battery/vendors.rs`).
 
 pub(crate) mod azure;
+pub(crate) mod cloud_dns;
 pub(crate) mod common;

@@ -1,7 +1,7 @@
 //! Checks what a Federation is to be written to: each provider's own settings, and nothing that is
 //! another's.
 
-use super::{Findings, azure_conf::AzureConf};
+use super::{Findings, azure_conf::AzureConf, cloud_dns};
 use crate::{
     config::{
         Publish,
@@ -43,7 +43,8 @@ pub(super) fn publish(
     };
     let all: Vec<Publish> = spec.publish.iter().enumerate().filter_map(of).collect();
     for (at, own) in all.iter().enumerate() {
-        if all[..at].iter().any(|other| other.settings == own.settings) {
+        let place = |own: &Publish| (own.settings.name(), own.settings.place());
+        if all[..at].iter().any(|other| place(other) == place(own)) {
             findings.error(format!(
                 "spec.publish[{at}]: the same zone at the same provider is named before; two \
                  writers of one zone would only lose to each other"
@@ -86,8 +87,9 @@ fn settings(
         })),
         ProviderName::AzureAzuredns => azure(findings, field, spec, folder).map(Settings::Azure),
         ProviderName::GoogleClouddns => {
-            findings.error(format!("{field}.provider: not in this build"));
-            None
+            let endpoint = endpoint(findings, field, spec)?;
+            let own = cloud_dns::settings(findings, field, spec, endpoint, folder);
+            own.map(Settings::CloudDns)
         }
     }
 }
