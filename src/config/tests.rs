@@ -246,7 +246,7 @@ fn a_provider_is_read_with_its_own_settings_and_no_others() {
     assert_eq!(loaded.errors, []);
     let own = &loaded.config.federations.values().next().unwrap().publish[0];
     assert_eq!((own.limits.names, own.limits.percent, own.look.as_secs()), (3, 30, 300));
-    assert_eq!((own.settings.place(), own.ttl.as_secs()), ("192.0.2.1:53", 180));
+    assert_eq!((&*own.settings.place(), own.ttl.as_secs()), ("192.0.2.1:53", 180));
     for (bad, said) in [
         ("{provider: rfc2136}", "spec.publish[0].server: missing"),
         (
@@ -264,6 +264,88 @@ fn a_provider_is_read_with_its_own_settings_and_no_others() {
         ),
     ] {
         one_error(&load(bad), &["f.yaml: Federation f: ", said]);
+    }
+}
+
+#[test]
+fn azures_settings_come_from_its_file_and_the_fields_beside_it() {
+    let load = |publish: &str, conf: &str| {
+        let publish = format!("{{provider: azure-azuredns, {publish}}}");
+        let spec = format!("{{zone: demo.example.org, serve: false, publish: [{publish}]}}");
+        let conf = ("dns.conf", conf);
+        place(&[("f.yaml", &federation("f", &spec)), ("m.yaml", MEMBER), conf]).loader.load()
+    };
+    let whole = "[Global]\nsubscription-id = s\ntenant-id = t\nclient-id = c\nsecret = hush\n\
+                 resourceGroup = g\n";
+    for (publish, conf, place) in [
+        ("configFile: dns.conf", whole, "s/g"),
+        ("configFile: dns.conf, resourceGroup: other", whole, "s/other"),
+        ("subscriptionId: x, endpoint: \"https://management.chinacloudapi.cn/\"", "", "x/"),
+    ] {
+        let loaded = load(publish, conf);
+        assert_eq!(loaded.errors, []);
+        let own = &loaded.config.federations.values().next().unwrap().publish[0];
+        assert_eq!((own.settings.name(), &*own.settings.place()), ("azure-azuredns", place));
+        assert!(!format!("{own:?}").contains("hush"), "secrets are not shown");
+    }
+    for (publish, conf, said) in [
+        ("resourceGroup: g", "", "spec.publish[0].subscriptionId: missing"),
+        ("configFile: none.conf", "", "none.conf: No such file"),
+        ("configFile: dns.conf", "[Global]\nsubscription-id = s\n", "resourceGroup is missing"),
+        ("configFile: dns.conf", "[Global]\nsubscriptionid = s\n", "did you mean subscription-id?"),
+        ("subscriptionId: s, zoneId: z", "", "spec.publish[0].zoneId: is another provider's"),
+        ("subscriptionId: s, endpoint: nowhere", "", "is not a URL"),
+    ] {
+        one_error(&load(publish, conf), &["f.yaml: Federation f: spec.publish[0].", said]);
+    }
+}
+
+#[test]
+fn cloud_dns_is_read_with_the_files_that_it_names() {
+    let external = r#"{"type": "external_account", "audience": "//iam.googleapis.com/x",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "credential_source": {"file": "/var/run/token"}}"#;
+    let load = |fields: &str, conf: &str| {
+        let spec = format!(
+            "{{zone: demo.example.org, serve: false, publish: [{{provider: google-clouddns{fields}}}]}}"
+        );
+        let files = [
+            ("f.yaml", &*federation("f", &spec)),
+            ("m.yaml", MEMBER),
+            ("dns.conf", conf),
+            (if fields.contains(".json") { "external.json" } else { "external" }, external),
+            ("key", r#"{"type": "service_account", "private_key": "s3cret", "client_email": ""}"#),
+        ];
+        place(&files).loader.load()
+    };
+    let own = |loaded: &Loaded| {
+        assert_eq!(loaded.errors, []);
+        loaded.config.federations.values().next().unwrap().publish[0].settings.place()
+    };
+    assert_eq!(own(&load("", "")), "");
+    let conf = "[Global]\nproject-id = my-project\ntoken-body = s3cret\n";
+    let loaded = load(", configFile: dns.conf, zoneId: example-org", conf);
+    assert_eq!(own(&loaded), "my-project/example-org");
+    let warned: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert!(warned.iter().any(|text| text.contains("token-body is not supported")), "{warned:?}");
+    assert!(!warned.concat().contains("s3cret"), "{warned:?}");
+    // Beside the configuration, and yet no object of it.
+    let external = ", credentialsFile: external.json, project: example.com:p";
+    assert_eq!(own(&load(external, "")), "example.com:p");
+    for (fields, conf, said) in [
+        (", credentialsFile: f.yaml", "", "f.yaml is not JSON"),
+        (", configFile: none.conf", "", "spec.publish[0].configFile: "),
+        (", configFile: dns.conf", "[Global]\nproject = a", "dns.conf:2: unknown key \"project\""),
+        (", configFile: dns.conf, project: b", "[Global]\nproject-id = a", "remove one"),
+        (", credentialsFile: none", "", "spec.publish[0].credentialsFile: "),
+        (", credentialsFile: key", "", "key private_key is not an RSA key in PEM form"),
+        (", credentialsFile: external", "", "spec.publish[0].project: missing"),
+        (", project: My Project", "", "spec.publish[0].project: \"My Project\" is not the id"),
+        (", zoneId: a/b", "", "spec.publish[0].zoneId: \"a/b\" is not the name"),
+        (", server: a", "", "spec.publish[0].server: is another provider's"),
+        (", endpoint: nowhere", "", "spec.publish[0].endpoint: \"nowhere\" is not a URL"),
+    ] {
+        one_error(&load(fields, conf), &["f.yaml: Federation f: ", said]);
     }
 }
 

@@ -20,9 +20,13 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+
+/// Who is to be told the plan.
+type Asker = oneshot::Sender<(Status, Option<Plan>)>;
 
 /// One writer at work.
 pub(super) struct Task {
@@ -39,7 +43,7 @@ pub(super) struct Task {
     /// What the last wish was made from.
     pub(super) seen: Option<(Arc<Zone>, Sight)>,
     /// Who waits for a plan.
-    pub(super) waiting: Vec<oneshot::Sender<(Status, Option<Plan>)>>,
+    pub(super) waiting: Vec<(Instant, Asker)>,
     /// Who waits for what is taken over; begun once the zone has been read.
     pub(super) adopting: Vec<(Adoption, bool, oneshot::Sender<Adopted>)>,
     pub(super) told: Option<String>,
@@ -106,7 +110,7 @@ impl Task {
                 self.writer.look();
             }
             Word::Plan(reply) => {
-                self.waiting.push(reply);
+                self.waiting.push((now().mono, reply));
                 self.writer.look();
             }
         }
@@ -187,7 +191,9 @@ impl Task {
         let status = self.writer.status();
         self.tell(&status);
         if at_rest {
-            for reply in self.waiting.drain(..) {
+            // A provider's pace is waited for, but not longer than who asks would.
+            let due = |since: Instant| !status.is_paced() || now().mono - since > PACED;
+            for (_, reply) in self.waiting.extract_if(.., |(since, _)| due(*since)) {
                 drop(reply.send((status.clone(), self.writer.plan().cloned())));
             }
         }
@@ -221,7 +227,9 @@ impl Task {
     }
 }
 
-async fn sleep_until(until: Option<std::time::Instant>) {
+const PACED: Duration = Duration::from_secs(60);
+
+async fn sleep_until(until: Option<Instant>) {
     match until {
         Some(until) => tokio::time::sleep_until(until.into()).await,
         None => std::future::pending().await,

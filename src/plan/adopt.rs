@@ -202,6 +202,8 @@ impl Registry {
         let mut types = BTreeSet::new();
         let mut marks: BTreeSet<SetKey> = BTreeSet::new();
         let mut others = BTreeSet::new();
+        // Flipped before something ended the write half-way: ours but for the mark.
+        let (half_done, mut done) = (flipped_owner(own), BTreeSet::new());
         for rtype in types_at(existing, name) {
             for at in self.names(name, rtype) {
                 let key = SetKey::plain(&at, RecordType::TXT);
@@ -211,6 +213,10 @@ impl Registry {
                         Some(owner) if owner == self.owner => {
                             types.insert(rtype);
                             marks.insert(key.clone());
+                        }
+                        Some(owner) if owner == half_done => {
+                            types.insert(rtype);
+                            done.insert(key.clone());
                         }
                         Some(owner) => drop(others.insert(owner.to_owned())),
                         None => {}
@@ -224,7 +230,7 @@ impl Registry {
             return Err((!others.is_empty()).then(text));
         }
         // A mark of the old form stands at the name itself: that TXT set is not the data's.
-        if marks.iter().any(|key| key.owner == name.key()) {
+        if marks.union(&done).any(|key| key.owner == name.key()) {
             types.remove(&RecordType::TXT);
         }
         let delete: Vec<RecordSet> =
@@ -237,7 +243,7 @@ impl Registry {
     fn flipped(&self, set: &RecordSet, own: &Owner) -> RecordSet {
         let (from, to) = (
             format!("external-dns/owner={}", self.owner),
-            format!("external-dns/owner=meridian-{}", own.id),
+            format!("external-dns/owner={}", flipped_owner(own)),
         );
         let name = set.key.name();
         let ttl = set.ttl.unwrap_or(crate::model::Ttl::WRITTEN);
@@ -275,6 +281,11 @@ impl Registry {
         }
         texts.iter().filter_map(|text| text.trim_end_matches('.').parse().ok()).collect()
     }
+}
+
+/// What external-dns is told the owner is.
+fn flipped_owner(own: &Owner) -> String {
+    format!("meridian-{}", own.id)
 }
 
 /// The owner in a mark of external-dns: `"heritage=external-dns,external-dns/owner=…,…"`.
@@ -389,6 +400,22 @@ mod tests {
             "{text}"
         );
         assert_eq!(change.create[1].key.name(), name("_meridian.x.z.test"));
+    }
+
+    #[test]
+    fn what_was_rewritten_before_a_write_broke_off_is_taken_the_next_time() {
+        let (old, half) = (mark_of("a-x.z.test", "default"), mark_of("x.z.test", "meridian-us"));
+        for (sets, rewritten) in [(vec![old, half.clone()], 1), (vec![half], 0)] {
+            let listing = Listing::whole(name("z.test"), [vec![a("x.z.test")], sets].concat());
+            let adoption = external("default", "");
+            let found = adoptable(&adoption, &wanted(&["x.z.test"]), &listing, &owner());
+            let [change] = &found.changes[..] else { panic!("{found:?}") };
+            assert_eq!(change.delete.len(), rewritten);
+            let (at, mark) = (name("x.z.test"), change.create.last());
+            let marked = mark::read_mark(&owner(), &name("z.test"), &at, mark);
+            let Marked::Ours(mark) = marked else { panic!("{marked:?}") };
+            assert_eq!(mark.types, [RecordType::A].into(), "the text there is not the data's");
+        }
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! The wires to DNS providers: read a zone whole, write a batch whole. They decide nothing: what is
 //! written was planned and permitted in `plan`, and every failure is handed back as one of its kinds.
 
+mod azure;
+mod cloud_dns;
 mod memory;
 mod rfc2136;
 mod route53;
 
+pub use azure::{Azure, AzureSettings};
+pub use cloud_dns::{CloudDns, CloudDnsSettings, GoogleCredentials};
 pub use memory::Memory;
 pub use rfc2136::{Reading, Rfc2136, Rfc2136Settings, TsigAlgorithm, TsigKey};
 pub use route53::{Route53, Route53Settings};
@@ -26,6 +30,10 @@ pub enum Settings {
     Rfc2136(Rfc2136Settings),
     /// Amazon Route 53.
     Route53(Route53Settings),
+    /// Azure DNS.
+    Azure(AzureSettings),
+    /// Google Cloud DNS.
+    CloudDns(CloudDnsSettings),
 }
 
 impl Settings {
@@ -36,6 +44,8 @@ impl Settings {
             Self::Memory => Provider::Memory(Memory::default()),
             Self::Rfc2136(own) => Provider::Rfc2136(Rfc2136::new(own.clone(), clock)),
             Self::Route53(own) => Provider::Route53(Route53::new(own.clone(), clock)),
+            Self::Azure(own) => Provider::Azure(Box::new(Azure::new(own.clone(), clock))),
+            Self::CloudDns(own) => Provider::CloudDns(CloudDns::new(own.clone(), clock)),
         }
     }
 
@@ -46,27 +56,24 @@ impl Settings {
             Self::Memory => Capabilities::MEMORY.name,
             Self::Rfc2136(_) => Capabilities::RFC2136.name,
             Self::Route53(_) => Capabilities::ROUTE53.name,
+            Self::Azure(_) => Capabilities::AZURE.name,
+            Self::CloudDns(_) => Capabilities::CLOUD_DNS.name,
         }
     }
 
-    /// Whether both write to the same zone.
+    /// What tells it from another of its kind, for people and file names: server, zone id or
+    /// resource group.
     #[must_use]
-    pub fn same_zone(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Route53(one), Self::Route53(other)) => {
-                (&one.zone_id, &one.endpoint) == (&other.zone_id, &other.endpoint)
-            }
-            _ => self == other,
-        }
-    }
-
-    /// What tells it from another of its kind, for people and file names: server or zone id.
-    #[must_use]
-    pub fn place(&self) -> &str {
+    pub fn place(&self) -> String {
         match self {
-            Self::Memory => "",
-            Self::Rfc2136(own) => &own.server,
-            Self::Route53(own) => own.zone_id.as_deref().unwrap_or_default(),
+            Self::Memory => String::new(),
+            Self::Rfc2136(own) => own.server.clone(),
+            Self::Route53(own) => own.zone_id.clone().unwrap_or_default(),
+            Self::Azure(own) => own.place(),
+            Self::CloudDns(own) => {
+                let parts = [own.project.as_deref(), own.zone_id.as_deref()];
+                parts.into_iter().flatten().collect::<Vec<_>>().join("/")
+            }
         }
     }
 }
@@ -81,6 +88,10 @@ pub enum Provider {
     Rfc2136(Rfc2136),
     /// Amazon Route 53.
     Route53(Route53),
+    /// Azure DNS.
+    Azure(Box<Azure>),
+    /// Google Cloud DNS.
+    CloudDns(CloudDns),
 }
 
 impl Provider {
@@ -91,6 +102,8 @@ impl Provider {
             Self::Memory(_) => Capabilities::MEMORY,
             Self::Rfc2136(_) => Capabilities::RFC2136,
             Self::Route53(own) => own.capabilities(),
+            Self::Azure(_) => Capabilities::AZURE,
+            Self::CloudDns(_) => Capabilities::CLOUD_DNS,
         }
     }
 
@@ -103,6 +116,8 @@ impl Provider {
             Self::Memory(own) => own.read(zone),
             Self::Rfc2136(own) => own.read(zone, names).await,
             Self::Route53(own) => own.read(zone).await,
+            Self::Azure(own) => own.read(zone).await,
+            Self::CloudDns(own) => own.read(zone).await,
         }
     }
 
@@ -115,6 +130,8 @@ impl Provider {
             Self::Memory(own) => own.write(batch),
             Self::Rfc2136(own) => own.write(batch).await,
             Self::Route53(own) => own.write(batch).await,
+            Self::Azure(own) => own.write(batch).await,
+            Self::CloudDns(own) => own.write(batch).await,
         }
     }
 }

@@ -5,12 +5,19 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test may panic and read the clock
 
 mod azure_answers;
+mod azure_target;
 mod azure_vendor;
+mod azure_wire;
+mod cloud_dns_calls;
+mod cloud_dns_runs;
+mod cloud_dns_target;
+mod cloud_dns_vendor;
 #[path = "../double/mod.rs"]
 #[allow(dead_code)] // shared by several test binaries
 mod double;
 mod nameserver;
 mod place;
+mod rfc2136;
 mod route53_bad;
 mod route53_checks;
 mod route53_sets;

@@ -36,11 +36,8 @@ pub(crate) struct Place {
 impl Place {
     /// Two clusters, and a Federation that is written to this provider alone.
     pub(crate) fn new(publish: &str) -> Self {
-        let place = Self {
-            directory: tempfile::tempdir().unwrap(),
-            clusters: ["aws", "gke"],
-            environment: Vec::new(),
-        };
+        let (directory, clusters) = (tempfile::tempdir().unwrap(), ["aws", "gke"]);
+        let place = Self { directory, clusters, environment: Vec::new() };
         for name in place.clusters {
             fs::create_dir_all(place.path("m").join(name)).unwrap();
             fs::write(place.path("m").join(name).join("node.yaml"), node(name)).unwrap();
@@ -50,9 +47,9 @@ impl Place {
         place
     }
 
-    /// What every process started here has in its environment beside our own.
-    pub(crate) fn with_environment(mut self, pairs: Vec<(String, String)>) -> Self {
-        self.environment = pairs;
+    /// With these variables for every process.
+    pub(crate) fn with_environment(mut self, variables: Vec<(String, String)>) -> Self {
+        self.environment.extend(variables);
         self
     }
 
@@ -106,11 +103,16 @@ impl Place {
 
     /// With the state in that directory.
     pub(crate) fn start_with(&self, state: &str) -> Running {
+        self.start_in(state, &[])
+    }
+
+    /// The same in an environment with these variables.
+    pub(crate) fn start_in(&self, state: &str, variables: &[(&str, &str)]) -> Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
         command.args(["run", "--dns-listen", "127.0.0.1:0", "--web-listen", "127.0.0.1:0"]);
         command.arg("--config").arg(self.path("config"));
         command.arg("--state-dir").arg(self.path(state));
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(self.environment.iter().cloned()).envs(variables.iter().copied());
         Running::spawn(&mut command)
     }
 }

@@ -237,7 +237,6 @@ fn nobody_is_sent_out_of_a_fence_by_a_check() {
         &format!("{HTTP}\n  fence: {{deny: {{gke: {{continents: [NA]}}}}, allowNoData: true}}"),
     );
     let running = own.place.start();
-    std::thread::sleep(Duration::from_secs(2));
     wait_for(&format!("sets; {}\n{}", running.status(), running.log()), || {
         (own.sets().len() >= 2).then_some(())
     });

@@ -1,6 +1,8 @@
 //! The scenarios, once, and a test of each for every provider.
 
 use crate::{
+    azure_target::AzureZone,
+    cloud_dns_target::CloudDnsTarget,
     nameserver::NameServer,
     place::{Place, Running, ZONE, global, wait_for},
     route53_target::Aws,
@@ -8,7 +10,7 @@ use crate::{
 };
 
 /// A place whose zone is written to that provider.
-fn place(target: &dyn Target) -> Place {
+pub(crate) fn place(target: &dyn Target) -> Place {
     let place = Place::new(&target.publish()).with_environment(target.environment());
     for (name, text) in target.files() {
         place.file(&name, &text);
@@ -17,24 +19,26 @@ fn place(target: &dyn Target) -> Place {
 }
 
 /// With service `shop` of both clusters written.
-fn written(target: &dyn Target) -> (Place, Running) {
+pub(crate) fn written(target: &dyn Target) -> (Place, Running) {
     let place = place(target);
     place.serve("aws", "shop", &["1.2.3.1"]);
     place.serve("gke", "shop", &["1.2.3.2"]);
     let running = place.start();
     holds(target, &running, "shop", &["1.2.3.1", "1.2.3.2"]);
+    // Where each set is a call of its own, some of it comes after that.
+    running.phase("inStep");
     (place, running)
 }
 
 /// Waits until the provider has these addresses for the service's global name.
-fn holds(target: &dyn Target, running: &Running, service: &str, ips: &[&str]) {
+pub(crate) fn holds(target: &dyn Target, running: &Running, service: &str, ips: &[&str]) {
     let name = global(service);
     wait_for(&format!("{name} to be {ips:?}; {}\n{}", running.status(), running.log()), || {
         (target.get(&name, "A") == ips).then_some(())
     });
 }
 
-fn services(place: &Place, names: std::ops::Range<u8>) {
+pub(crate) fn services(place: &Place, names: std::ops::Range<u8>) {
     for one in names {
         place.serve("aws", &format!("s{one}"), &[&format!("1.2.4.{}", one + 1)]);
     }
@@ -63,6 +67,7 @@ fn creates_changes_and_removes(target: &dyn Target) {
     wait_for(&format!("nothing but the zone itself; {}", running.status()), || {
         target.data().is_empty().then_some(())
     });
+    running.phase("inStep");
     let left: Vec<_> = target.all().into_keys().map(|(name, _)| name).collect();
     assert!(left.iter().all(|name| !name.starts_with("_meridian.")), "{left:?}");
     let (_, history) = running.say(&["history", &global("shop")]);
@@ -147,6 +152,7 @@ fn names_are_adopted_from_external_dns(target: &dyn Target) {
     let (code, text) = running.say(&[&word[..], &["--yes"]].concat());
     assert!(code == 0 && text.contains(&name), "{text}");
     holds(target, &running, "shop", &["1.2.3.1"]);
+    running.phase("inStep");
     let flipped = target.get(&theirs, "TXT");
     assert!(flipped[0].contains("external-dns/owner=meridian-"), "{flipped:?}");
     let (_, history) = running.say(&["history", &name]);
@@ -299,6 +305,7 @@ fn odd_records_are_written(target: &dyn Target) {
     wait_for(&format!("all addresses; {}", running.status()), || {
         (target.get(&global("many"), "A").len() == 15).then_some(())
     });
+    running.phase("inStep");
     assert_eq!(target.get(&format!("*.wild.{ZONE}."), "A"), ["1.2.3.8"]);
     let text = target.get(&format!("long.{ZONE}."), "TXT");
     assert_eq!(text, ["\"with \\\"quotes\\\" and ;\""]);
@@ -332,4 +339,7 @@ battery! {
     bind: NameServer::bind(ZONE);
     knot: NameServer::knot(ZONE);
     route53: Aws::start();
+    powerdns: NameServer::powerdns(ZONE);
+    azure: AzureZone::start();
+    cloud_dns: CloudDnsTarget::start();
 }

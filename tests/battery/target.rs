@@ -10,7 +10,7 @@ pub(crate) trait Target {
     fn publish_denied(&self) -> String;
     /// Files that lie beside the configuration.
     fn files(&self) -> Vec<(String, String)>;
-    /// What processes find in their environment, such as credentials.
+    /// What the process has in its environment.
     fn environment(&self) -> Vec<(String, String)> {
         Vec::new()
     }

@@ -116,7 +116,8 @@ pub struct SoaSpec {
 pub struct PublishSpec {
     /// Which one; named as in Kubernetes federation v1.
     pub provider: ProviderName,
-    /// The zone's id at the provider, where its name is not unique.
+    /// The zone's id at the provider, where its name is not unique; for google-clouddns the
+    /// managed zone's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone_id: Option<String>,
     /// For rfc2136: the primary server, as in `192.0.2.1:53`.
@@ -134,11 +135,19 @@ pub struct PublishSpec {
     /// For google-clouddns: the project; that of the credentials when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// For azure-azuredns: the subscription that the zone is in, in place of configFile's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription_id: Option<String>,
+    /// For azure-azuredns: the resource group that the zone is in, in place of configFile's; found
+    /// by the zone's name when neither says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_group: Option<String>,
     /// A file with the provider's settings, as Kubernetes federation v1 had it (`dns.conf`, one
     /// section `[Global]`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_file: Option<String>,
-    /// For google-clouddns: the key of a service account, or an external account.
+    /// For google-clouddns: the key of a service account, or the configuration of an external
+    /// account; GOOGLE_APPLICATION_CREDENTIALS, else the metadata server, when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_file: Option<String>,
     /// The Secret that holds the credentials.

@@ -5,6 +5,8 @@ mod cloud_dns;
 mod native;
 mod route53;
 
+pub use cloud_dns::policy_text;
+
 use super::{Capabilities, Desired, RecordSet, Resource, ResourceKey, Routing, Sight, Wanted};
 use crate::{
     model::{Key, Name, Ttl},
