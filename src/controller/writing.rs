@@ -7,13 +7,17 @@ use super::{
 };
 use crate::{
     config::Publish,
-    fleet::Snapshot,
+    fleet::{Snapshot, Unit, UnitView},
     model::{FederationName, Name},
-    plan::{Adoption, Desired, Plan, Provenance, Sight, Source, Status, Step, Writer, render},
+    plan::{
+        Adoption, Desired, Incomplete, Plan, Provenance, Sight, Source, Status, Step, Writer,
+        render,
+    },
     provider::Provider,
     records::Zone,
     web::Adopted,
 };
+use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -28,6 +32,28 @@ use tokio_util::sync::CancellationToken;
 /// Who is to be told the plan.
 type Asker = oneshot::Sender<(Status, Option<Plan>)>;
 
+/// What a wish was made from.
+pub(super) struct Seen {
+    zone: Arc<Zone>,
+    sight: Sight,
+    units: OrdMap<(FederationName, Unit), Arc<UnitView>>,
+    at: Instant,
+}
+
+impl Seen {
+    /// Whether a snapshot asks for nothing else. Views of services change with every verdict, and
+    /// seldom what is written: where they alone did, it is looked at now and then.
+    fn covers(&self, snapshot: &Snapshot) -> bool {
+        let zone = snapshot.zones.get(self.zone.apex());
+        let same = zone.is_some_and(|zone| Arc::ptr_eq(zone, &self.zone));
+        let settled = || now().mono - self.at < VIEWS || self.units.ptr_eq(&snapshot.units);
+        same && Sight::of(snapshot) == self.sight && settled()
+    }
+}
+
+/// How long a change of views alone may wait.
+const VIEWS: Duration = Duration::from_secs(10);
+
 /// One writer at work.
 pub(super) struct Task {
     pub(super) federation: FederationName,
@@ -41,7 +67,7 @@ pub(super) struct Task {
     pub(super) history: Option<Arc<History>>,
     pub(super) memory: Option<PathBuf>,
     /// What the last wish was made from.
-    pub(super) seen: Option<(Arc<Zone>, Sight)>,
+    pub(super) seen: Option<Seen>,
     /// Who waits for a plan.
     pub(super) waiting: Vec<(Instant, Asker)>,
     /// Who waits for what is taken over; begun once the zone has been read.
@@ -133,24 +159,24 @@ impl Task {
         }
     }
 
-    /// Takes over what is wanted now, if that is something else than before.
+    /// Takes over what is wanted now, if that may be something else than before.
     fn look_at_snapshot(&mut self) {
         let snapshot = self.snapshots.borrow_and_update().clone();
+        if self.seen.as_ref().is_some_and(|seen| seen.covers(&snapshot)) {
+            return;
+        }
         let wish = tokio::task::block_in_place(|| {
-            Desired::of(&snapshot, &self.federation, self.publish.ttl)
+            let desired = Desired::of(&snapshot, &self.federation, self.publish.ttl)?;
+            let wanted = render(&desired, &self.provider.capabilities());
+            Ok::<_, Incomplete>((desired, Arc::new(wanted)))
         });
         match wish {
-            Ok(desired) => {
-                let Some(zone) = snapshot.zones.get(&desired.zone).cloned() else { return };
-                let same = self
-                    .seen
-                    .as_ref()
-                    .is_some_and(|(old, sight)| Arc::ptr_eq(old, &zone) && *sight == desired.sight);
-                if !same {
-                    let capabilities = self.provider.capabilities();
-                    self.seen = Some((zone, desired.sight.clone()));
-                    self.writer.want(Ok(Arc::new(render(&desired, &capabilities))));
-                }
+            Ok((desired, wanted)) => {
+                let zone = snapshot.zones.get(&desired.zone).cloned();
+                let (sight, units) = (desired.sight, snapshot.units.clone());
+                let at = now().mono;
+                self.seen = zone.map(|zone| Seen { zone, sight, units, at });
+                self.writer.want(Ok(wanted));
             }
             Err(why) => {
                 self.seen = None;

@@ -52,6 +52,24 @@ pub struct Sight {
 }
 
 impl Sight {
+    /// What a snapshot sees of its clusters.
+    #[must_use]
+    pub fn of(snapshot: &Snapshot) -> Self {
+        let mut sight = Self::default();
+        for view in snapshot.clusters.values() {
+            let name = view.name.clone();
+            match view.freshness {
+                Freshness::Fresh => drop(sight.fresh.insert(name)),
+                other => {
+                    let since = view.last_contact.map(|at| format!(" since {at:.0}"));
+                    let text = format!("is {other}{}", since.unwrap_or_default());
+                    sight.blind.insert(name, text);
+                }
+            }
+        }
+        sight
+    }
+
     /// Why a name that these clusters offered cannot be believed to be gone; `None` when it can.
     /// Of a name that nothing is known of, any cluster may have been the one.
     #[must_use]
@@ -102,7 +120,7 @@ impl Desired {
             });
         }
         let mut desired =
-            Self { zone: view.zone.clone(), names: BTreeMap::new(), sight: sight(snapshot) };
+            Self { zone: view.zone.clone(), names: BTreeMap::new(), sight: Sight::of(snapshot) };
         let mut offering = Offering::default();
         for (key, node) in zone.nodes() {
             let apex = key == zone.key();
@@ -169,20 +187,4 @@ const STATIC: &str = "static records";
 fn unseen(snapshot: &Snapshot) -> Vec<String> {
     let pending = snapshot.clusters.values().filter(|view| view.status == ClusterStatus::Pending);
     pending.map(|view| format!("cluster {} has not been seen yet", view.name)).collect()
-}
-
-fn sight(snapshot: &Snapshot) -> Sight {
-    let mut sight = Sight::default();
-    for view in snapshot.clusters.values() {
-        let name = view.name.clone();
-        match view.freshness {
-            Freshness::Fresh => drop(sight.fresh.insert(name)),
-            other => {
-                let since = view.last_contact.map(|at| format!(" since {at:.0}"));
-                let text = format!("is {other}{}", since.unwrap_or_default());
-                sight.blind.insert(name, text);
-            }
-        }
-    }
-    sight
 }
