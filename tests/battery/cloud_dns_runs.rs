@@ -250,3 +250,38 @@ fn policies_become_the_services_own_and_change_their_kind_in_one_step() {
     assert_eq!(target.get(&global("shop"), "A"), ["1.2.3.2"]);
     assert_eq!(target.double.control.calls().get("dns.resourceRecordSets.patch"), None);
 }
+
+/// The rows that `gcloud dns record-sets list` prints: NAME, TYPE, TTL and DATA, in the API's order.
+#[test]
+fn the_federations_zone_reads_as_gcloud_lists_it() {
+    let target = CloudDnsTarget::start();
+    let place = place(&target, &target.publish());
+    place.serve("aws", "microbot", &["1.2.3.1"]);
+    place.serve("gke", "microbot", &["1.2.3.2"]);
+    let running = place.start();
+    holds(&target, &running, "microbot", &["1.2.3.1", "1.2.3.2"]);
+    place.delete("gke", "microbot");
+    holds(&target, &running, "microbot", &["1.2.3.1"]);
+    in_step(&running);
+    let sets = target.double.sets(&target.zone).into_iter();
+    let own = sets.filter(|set| {
+        !set.name.starts_with("_meridian") && set.rtype != "SOA" && set.rtype != "NS"
+    });
+    let mut rows: Vec<String> = own
+        .map(|set| {
+            format!("{} {} {} {}", set.name, set.rtype, set.ttl.unwrap(), set.data.join(","))
+        })
+        .collect();
+    rows.sort();
+    let name = "microbot.default.magicring.svc";
+    assert_eq!(
+        rows,
+        [
+            format!("{name}.asia-east1-a.asia-east1.{ZONE}. CNAME 180 {name}.asia-east1.{ZONE}."),
+            format!("{name}.asia-east1.{ZONE}. CNAME 180 {name}.{ZONE}."),
+            format!("{name}.{ZONE}. A 180 1.2.3.1"),
+            format!("{name}.us-west-2.{ZONE}. A 180 1.2.3.1"),
+            format!("{name}.us-west-2a.us-west-2.{ZONE}. A 180 1.2.3.1"),
+        ]
+    );
+}

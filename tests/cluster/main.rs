@@ -3,6 +3,9 @@
 #![allow(missing_docs, unreachable_pub)] // a test binary has no public side
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test may panic and read the clock
 
+#[path = "../double/mod.rs"]
+#[allow(dead_code)] // shared with other test binaries
+mod double;
 mod harness;
 mod lookups;
 #[path = "../support/nameserver.rs"]

@@ -18,6 +18,7 @@ mod tokens;
 mod world;
 mod zones;
 
+#[allow(unused_imports)] // not every test binary takes all of them
 pub(crate) use tokens::{ASSERTION, CLIENT, SECRET, TENANT};
 pub(crate) use world::{Denied, GROUP, SUBSCRIPTION};
 
