@@ -110,7 +110,7 @@ impl Writers {
         for (name, own) in &config.federations {
             for publish in &own.publish {
                 let settings = &publish.settings;
-                let key = (name.clone(), settings.name(), settings.place().to_owned());
+                let key = (name.clone(), settings.name(), settings.place().into_owned());
                 wanted.insert(key, (own.federation.zone.clone(), publish.clone()));
             }
         }

@@ -1,10 +1,12 @@
 //! The wires to DNS providers: read a zone whole, write a batch whole. They decide nothing: what is
 //! written was planned and permitted in `plan`, and every failure is handed back as one of its kinds.
 
+mod azure;
 mod memory;
 mod rfc2136;
 mod route53;
 
+pub use azure::{Azure, AzureSettings};
 pub use memory::Memory;
 pub use rfc2136::{Reading, Rfc2136, Rfc2136Settings, TsigAlgorithm, TsigKey};
 pub use route53::{Route53, Route53Settings};
@@ -13,6 +15,7 @@ use crate::{
     model::{Moment, Name},
     plan::{Capabilities, Failure, Listing, Permitted, Versions},
 };
+use std::borrow::Cow;
 
 /// Reads the clock: signatures carry the time, and wires have no clock of their own.
 pub type Clock = fn() -> Moment;
@@ -26,6 +29,8 @@ pub enum Settings {
     Rfc2136(Rfc2136Settings),
     /// Amazon Route 53.
     Route53(Route53Settings),
+    /// Azure DNS.
+    Azure(AzureSettings),
 }
 
 impl Settings {
@@ -36,6 +41,7 @@ impl Settings {
             Self::Memory => Provider::Memory(Memory::default()),
             Self::Rfc2136(own) => Provider::Rfc2136(Rfc2136::new(own.clone(), clock)),
             Self::Route53(own) => Provider::Route53(Route53::new(own.clone())),
+            Self::Azure(own) => Provider::Azure(Azure::new(own.clone(), clock)),
         }
     }
 
@@ -46,16 +52,19 @@ impl Settings {
             Self::Memory => Capabilities::MEMORY.name,
             Self::Rfc2136(_) => Capabilities::RFC2136.name,
             Self::Route53(_) => Capabilities::ROUTE53.name,
+            Self::Azure(_) => Capabilities::AZURE.name,
         }
     }
 
-    /// What tells it from another of its kind, for people and file names: server or zone id.
+    /// What tells it from another of its kind, for people and file names: server, zone id or
+    /// resource group.
     #[must_use]
-    pub fn place(&self) -> &str {
+    pub fn place(&self) -> Cow<'_, str> {
         match self {
-            Self::Memory => "",
-            Self::Rfc2136(own) => &own.server,
-            Self::Route53(own) => own.zone_id.as_deref().unwrap_or_default(),
+            Self::Memory => "".into(),
+            Self::Rfc2136(own) => own.server.as_str().into(),
+            Self::Route53(own) => own.zone_id.as_deref().unwrap_or_default().into(),
+            Self::Azure(own) => own.place().into(),
         }
     }
 }
@@ -69,6 +78,8 @@ pub enum Provider {
     Rfc2136(Rfc2136),
     /// Amazon Route 53.
     Route53(Route53),
+    /// Azure DNS.
+    Azure(Azure),
 }
 
 impl Provider {
@@ -79,6 +90,7 @@ impl Provider {
             Self::Memory(_) => Capabilities::MEMORY,
             Self::Rfc2136(_) => Capabilities::RFC2136,
             Self::Route53(_) => Capabilities::ROUTE53,
+            Self::Azure(_) => Capabilities::AZURE,
         }
     }
 
@@ -91,6 +103,7 @@ impl Provider {
             Self::Memory(own) => own.read(zone),
             Self::Rfc2136(own) => own.read(zone, names).await,
             Self::Route53(own) => own.read(zone).await,
+            Self::Azure(own) => own.read(zone).await,
         }
     }
 
@@ -103,6 +116,7 @@ impl Provider {
             Self::Memory(own) => own.write(batch),
             Self::Rfc2136(own) => own.write(batch).await,
             Self::Route53(own) => own.write(batch).await,
+            Self::Azure(own) => own.write(batch).await,
         }
     }
 }

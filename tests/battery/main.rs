@@ -5,7 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test may panic and read the clock
 
 mod azure_answers;
+mod azure_target;
 mod azure_vendor;
+mod azure_wire;
 #[path = "../double/mod.rs"]
 #[allow(dead_code)] // shared by several test binaries
 mod double;

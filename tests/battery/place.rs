@@ -30,12 +30,14 @@ pub(crate) fn wait_for<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T
 pub(crate) struct Place {
     directory: TempDir,
     clusters: [&'static str; 2],
+    environment: Vec<(String, String)>,
 }
 
 impl Place {
     /// Two clusters, and a Federation that is written to this provider alone.
     pub(crate) fn new(publish: &str) -> Self {
-        let place = Self { directory: tempfile::tempdir().unwrap(), clusters: ["aws", "gke"] };
+        let (directory, clusters) = (tempfile::tempdir().unwrap(), ["aws", "gke"]);
+        let place = Self { directory, clusters, environment: Vec::new() };
         for name in place.clusters {
             fs::create_dir_all(place.path("m").join(name)).unwrap();
             fs::write(place.path("m").join(name).join("node.yaml"), node(name)).unwrap();
@@ -43,6 +45,12 @@ impl Place {
         fs::create_dir_all(place.path("config")).unwrap();
         place.configure(publish, "");
         place
+    }
+
+    /// With these variables for every process.
+    pub(crate) fn with_environment(mut self, variables: Vec<(String, String)>) -> Self {
+        self.environment.extend(variables);
+        self
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -99,6 +107,7 @@ impl Place {
         command.args(["run", "--dns-listen", "127.0.0.1:0", "--web-listen", "127.0.0.1:0"]);
         command.arg("--config").arg(self.path("config"));
         command.arg("--state-dir").arg(self.path(state));
+        command.envs(self.environment.iter().cloned());
         Running::spawn(&mut command)
     }
 }

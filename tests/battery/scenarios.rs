@@ -1,14 +1,15 @@
 //! The scenarios, once, and a test of each for every provider.
 
 use crate::{
+    azure_target::AzureZone,
     nameserver::NameServer,
     place::{Place, Running, ZONE, global, wait_for},
     target::Target,
 };
 
 /// A place whose zone is written to that provider.
-fn place(target: &dyn Target) -> Place {
-    let place = Place::new(&target.publish());
+pub(crate) fn place(target: &dyn Target) -> Place {
+    let place = Place::new(&target.publish()).with_environment(target.environment());
     for (name, text) in target.files() {
         place.file(&name, &text);
     }
@@ -16,7 +17,7 @@ fn place(target: &dyn Target) -> Place {
 }
 
 /// With service `shop` of both clusters written.
-fn written(target: &dyn Target) -> (Place, Running) {
+pub(crate) fn written(target: &dyn Target) -> (Place, Running) {
     let place = place(target);
     place.serve("aws", "shop", &["1.2.3.1"]);
     place.serve("gke", "shop", &["1.2.3.2"]);
@@ -26,14 +27,14 @@ fn written(target: &dyn Target) -> (Place, Running) {
 }
 
 /// Waits until the provider has these addresses for the service's global name.
-fn holds(target: &dyn Target, running: &Running, service: &str, ips: &[&str]) {
+pub(crate) fn holds(target: &dyn Target, running: &Running, service: &str, ips: &[&str]) {
     let name = global(service);
     wait_for(&format!("{name} to be {ips:?}; {}\n{}", running.status(), running.log()), || {
         (target.get(&name, "A") == ips).then_some(())
     });
 }
 
-fn services(place: &Place, names: std::ops::Range<u8>) {
+pub(crate) fn services(place: &Place, names: std::ops::Range<u8>) {
     for one in names {
         place.serve("aws", &format!("s{one}"), &[&format!("1.2.4.{}", one + 1)]);
     }
@@ -295,4 +296,5 @@ macro_rules! battery {
 battery! {
     bind: NameServer::bind();
     knot: NameServer::knot();
+    azure: AzureZone::start();
 }

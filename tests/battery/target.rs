@@ -10,6 +10,10 @@ pub(crate) trait Target {
     fn publish_denied(&self) -> String;
     /// Files that lie beside the configuration.
     fn files(&self) -> Vec<(String, String)>;
+    /// What the process has in its environment.
+    fn environment(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
     /// Every record set, bookkeeping too.
     fn all(&self) -> Data;
     /// Somebody else writes a record set.

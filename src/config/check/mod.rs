@@ -1,5 +1,6 @@
 //! From what was written to what is in force: each field read once, every error of an object said.
 
+mod azure_conf;
 mod federation;
 mod member;
 mod policy;

@@ -1,7 +1,7 @@
 //! Checks what a Federation is to be written to: each provider's own settings, and nothing that is
 //! another's.
 
-use super::Findings;
+use super::{Findings, azure_conf::AzureConf};
 use crate::{
     config::{
         Publish,
@@ -9,7 +9,9 @@ use crate::{
     },
     model::{Ttl, parse_duration},
     plan::{Limits, Manner},
-    provider::{Reading, Rfc2136Settings, Route53Settings, Settings, TsigAlgorithm, TsigKey},
+    provider::{
+        AzureSettings, Reading, Rfc2136Settings, Route53Settings, Settings, TsigAlgorithm, TsigKey,
+    },
 };
 use data_encoding::BASE64;
 use std::{fs, path::Path, time::Duration};
@@ -82,7 +84,8 @@ fn settings(
             zone_id: spec.zone_id.clone(),
             endpoint: endpoint(findings, field, spec)?,
         })),
-        ProviderName::GoogleClouddns | ProviderName::AzureAzuredns => {
+        ProviderName::AzureAzuredns => azure(findings, field, spec, folder).map(Settings::Azure),
+        ProviderName::GoogleClouddns => {
             findings.error(format!("{field}.provider: not in this build"));
             None
         }
@@ -93,13 +96,15 @@ fn settings(
 fn foreign_fields(findings: &mut Findings, field: &str, spec: &PublishSpec) {
     use ProviderName::{AwsRoute53, AzureAzuredns, GoogleClouddns, Memory, Rfc2136};
     let clouds: &[ProviderName] = &[AwsRoute53, GoogleClouddns, AzureAzuredns];
-    let fields: [(&str, bool, &[ProviderName]); 8] = [
-        ("zoneId", spec.zone_id.is_some(), clouds),
+    let fields: [(&str, bool, &[ProviderName]); 10] = [
+        ("zoneId", spec.zone_id.is_some(), &[AwsRoute53, GoogleClouddns]),
         ("server", spec.server.is_some(), &[Rfc2136]),
         ("tsig", spec.tsig.is_some(), &[Rfc2136]),
         ("read", spec.read.is_some(), &[Rfc2136]),
         ("endpoint", spec.endpoint.is_some(), clouds),
         ("project", spec.project.is_some(), &[GoogleClouddns]),
+        ("subscriptionId", spec.subscription_id.is_some(), &[AzureAzuredns]),
+        ("resourceGroup", spec.resource_group.is_some(), &[AzureAzuredns]),
         ("configFile", spec.config_file.is_some(), &[GoogleClouddns, AzureAzuredns]),
         ("credentialsFile", spec.credentials_file.is_some(), &[GoogleClouddns]),
     ];
@@ -137,6 +142,43 @@ fn rfc2136(
         Some(ReadSpec::Query) => Reading::Query,
     };
     Some(Rfc2136Settings { server, key, reading })
+}
+
+fn azure(
+    findings: &mut Findings,
+    field: &str,
+    spec: &PublishSpec,
+    folder: &Path,
+) -> Option<AzureSettings> {
+    let endpoint = endpoint(findings, field, spec)?;
+    let conf = match &spec.config_file {
+        None => AzureConf::default(),
+        Some(file) => {
+            let path = folder.join(file);
+            let place = format!("{field}.configFile: {}", path.display());
+            let given = (spec.subscription_id.is_some(), spec.resource_group.is_some());
+            let read = fs::read_to_string(&path).map_err(|error| vec![error.to_string()]);
+            let read = read.and_then(|text| AzureConf::read(&text, given));
+            let fail = |errors: Vec<String>| {
+                errors.iter().for_each(|text| findings.error(format!("{place}: {text}")));
+            };
+            read.map_err(fail).ok()?
+        }
+    };
+    let Some(subscription_id) = spec.subscription_id.clone().or(conf.subscription_id) else {
+        findings.error(format!(
+            "{field}.subscriptionId: missing; say it here, or name a configFile with subscription-id"
+        ));
+        return None;
+    };
+    Some(AzureSettings {
+        subscription_id,
+        resource_group: spec.resource_group.clone().or(conf.resource_group),
+        tenant_id: conf.tenant_id,
+        client_id: conf.client_id,
+        secret: conf.secret,
+        endpoint,
+    })
 }
 
 /// The outer `None` for one that cannot be.

@@ -134,6 +134,13 @@ pub struct PublishSpec {
     /// For google-clouddns: the project; that of the credentials when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// For azure-azuredns: the subscription that the zone is in, in place of configFile's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription_id: Option<String>,
+    /// For azure-azuredns: the resource group that the zone is in, in place of configFile's; found
+    /// by the zone's name when neither says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_group: Option<String>,
     /// A file with the provider's settings, as Kubernetes federation v1 had it (`dns.conf`, one
     /// section `[Global]`).
     #[serde(default, skip_serializing_if = "Option::is_none")]

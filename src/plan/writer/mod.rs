@@ -87,6 +87,8 @@ pub struct Writer {
     uncertain: BTreeSet<Key>,
     plan: Option<Plan>,
     queue: VecDeque<Vec<Change>>,
+    /// Names that a batch may have: fewer after a refusal, where batches are not carried out whole.
+    most: usize,
     flight: Option<Permitted>,
     reading: bool,
     set_aside: BTreeMap<Key, SetAside>,
@@ -145,6 +147,7 @@ impl Writer {
             uncertain: BTreeSet::new(),
             plan: None,
             queue: VecDeque::new(),
+            most: usize::MAX,
             flight: None,
             reading: false,
             set_aside: BTreeMap::new(),
@@ -354,7 +357,9 @@ impl Writer {
         let mut plan = diff(wanted, known, &self.owner).guarded(&watch);
         let changes = self.without_set_aside(at, &mut plan);
         self.trace_sources();
-        self.queue = batches(changes, &self.can.batch).into();
+        let whole = batches(changes, &self.can.batch);
+        self.queue =
+            whole.iter().flat_map(|own| own.chunks(self.most)).map(<[_]>::to_vec).collect();
         self.status.planned(at, &plan, self.queue.iter().map(Vec::len).sum());
         self.plan = Some(plan);
     }

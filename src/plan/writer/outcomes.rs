@@ -83,20 +83,32 @@ impl Writer {
         self.status.writes += 1;
         match outcome {
             Ok(versions) => self.applied(at, &batch, versions),
-            Err(Failure::Rejected(reason)) => self.refuse(at, batch.changes(), &reason),
+            Err(Failure::Rejected(reason)) => {
+                self.refuse(at, batch.changes(), &reason);
+                if !self.can.atomic {
+                    self.most = (batch.changes().len() / 2).max(1);
+                    self.half_done(&batch);
+                }
+            }
             Err(failure) => {
                 let doubtful = matches!(failure.kind(), FailureKind::Lost | FailureKind::Unknown);
                 if failure.kind() == FailureKind::Lost {
                     self.status.lost += 1;
                 }
                 if doubtful || !self.can.atomic {
-                    self.uncertain.extend(batch.changes().iter().map(|one| one.name.key()));
-                    self.known = None;
+                    self.half_done(&batch);
                 }
                 self.plan_again();
                 self.pause_after(at, &failure);
             }
         }
+    }
+
+    /// Some of it may have been carried out: it is read again, and what is left is planned anew.
+    fn half_done(&mut self, batch: &Permitted) {
+        self.uncertain.extend(batch.changes().iter().map(|one| one.name.key()));
+        self.known = None;
+        self.plan_again();
     }
 
     fn applied(&mut self, at: Moment, batch: &Permitted, versions: Versions) {
@@ -121,6 +133,7 @@ impl Writer {
         self.entries.extend(entries);
         if self.queue.is_empty() {
             self.plan = None;
+            self.most = usize::MAX;
         }
     }
 

@@ -1,0 +1,1 @@
+//! What only Azure can do to a writer.
