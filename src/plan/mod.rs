@@ -40,6 +40,8 @@ pub use mark::{
     marked_name, read_mark,
 };
 pub use permit::{Permitted, Refusal, permit};
-pub use render::{Degraded, Fidelity, Rendered, Say, render};
+pub use render::{
+    Degraded, Fidelity, Profile, ProfileEndpoint, ProfileTarget, Rendered, Say, render,
+};
 pub use set::{Attributes, RecordSet, SetKey};
 pub use writer::{Entry, Manner, Phase, Progress, Status, Step, Versions, Writer};
