@@ -15,3 +15,4 @@ mod nameserver;
 mod place;
 mod scenarios;
 mod target;
+mod traffic_manager;
