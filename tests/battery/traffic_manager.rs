@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::{
     net::IpAddr,
     sync::atomic::{AtomicBool, Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 const AWS: &str = "1.2.3.1";
@@ -31,7 +31,7 @@ fn policy(place: &Place, spec: Option<&str>) {
     let Some(spec) = spec else { return std::fs::remove_file(path).unwrap() };
     let text = format!(
         "apiVersion: meridian.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {{name: shop, namespace: \
-         default}}\nspec:\n  targets: [{{kind: Service, name: shop}}]\n  ttl: 30\n  {spec}\n"
+         default}}\nspec:\n  targets: [{{kind: Service, name: shop}}]\n  {spec}\n"
     );
     // In one step, so that no half file is read.
     let part = place.path("config").join("policy.part");
@@ -92,7 +92,7 @@ fn methods(azure: &Azure) -> Vec<String> {
 #[test]
 fn each_place_gets_its_own_cluster() {
     let target = AzureZone::start();
-    let (place, running) = steered(&target, GEO);
+    let (place, running) = steered(&target, &format!("ttl: 30\n  {GEO}"));
     answers(&target, &running, [&[GKE], &[AWS], &[GKE]]);
     settled(&target, &running, 1);
     let found = target.azure.answer(ZONE, &global("shop"), "A", "91.0.0.1".parse().unwrap());
@@ -186,71 +186,78 @@ fn no_client_sees_an_empty_answer_while_routing_changes() {
     settled(&target, &running, 2);
 }
 
-/// Killed at the first, the second, the third … call, and so on: the next process goes on from
-/// whatever is there, and leaves nothing behind that nothing stands for.
+/// Killed before the first, the second, the third … write of each change: the next process goes on
+/// from whatever is there, and leaves nothing behind that nothing stands for.
 #[test]
 fn a_crash_between_any_calls_is_recovered() {
     let target = AzureZone::start();
     target.azure.control.unlimited();
     let place = place(&target);
     let many: &[&str] = &[GKE, "1.2.3.3"];
-    place.serve("aws", "shop", &[AWS]);
-    place.serve("gke", "shop", many);
-    policy(&place, Some(GEO));
-    let kinds = [Some(GEO), Some(WEIGHTED), None, Some(NEAREST), None, Some(WEIGHTED)];
-    for round in 0..36_usize {
-        let wanted = kinds[round / 6];
-        if wanted.is_some() || place.path("config").join("policy.yaml").exists() {
-            policy(&place, wanted);
+    let serve = || {
+        place.serve("aws", "shop", &[AWS]);
+        place.serve("gke", "shop", many);
+    };
+    let all: &[&str] = &[AWS, GKE, "1.2.3.3"];
+    serve();
+    let mut running = place.start();
+    settled(&target, &running, 0);
+    let spec = |own| format!("ttl: 180\n  {own}");
+    let (geo, nearest) = (spec(GEO), spec(NEAREST));
+    // The generation record, nested, root, alias, root; or nested, root, and the old nested one.
+    for calls in 2..=5 {
+        for (calls, spec, wanted, profiles) in [
+            (calls, Some(geo.as_str()), [many, &[AWS], many], 2),
+            (calls.min(4), Some(nearest.as_str()), [&[AWS], &[AWS], many], 2),
+            (calls.min(4), None, [all, all, all], 0),
+        ] {
+            killed(&target, running, calls, || policy(&place, spec));
+            running = place.start();
+            answers(&target, &running, wanted);
+            settled(&target, &running, profiles);
         }
-        killed_at_write(&target, &place, round % 6 + 1);
     }
-    policy(&place, Some(GEO));
-    let running = place.start();
-    answers(&target, &running, [many, &[AWS], many]);
-    settled(&target, &running, 2);
     // And on the way out.
-    for calls in 1..8 {
-        drop(place.start());
-        if calls == 1 {
+    policy(&place, Some(&geo));
+    for calls in 4..=7 {
+        serve();
+        answers(&target, &running, [many, &[AWS], many]);
+        settled(&target, &running, 2);
+        killed(&target, running, calls, || {
             place.delete("aws", "shop");
             place.delete("gke", "shop");
-        }
-        killed_at_write(&target, &place, calls);
+        });
+        running = place.start();
+        wait_for(&format!("nothing at all; {}", running.status()), || {
+            (target.data().is_empty() && target.azure.profiles().is_empty()).then_some(())
+        });
     }
-    let running = place.start();
-    wait_for(&format!("nothing at all; {}", running.status()), || {
-        (target.data().is_empty() && target.azure.profiles().is_empty()).then_some(())
-    });
 }
 
-/// Runs until that many writes were begun, or a while has passed without, and kills the process.
-fn killed_at_write(target: &AzureZone, place: &Place, calls: usize) {
+/// Kills the process as it begins that write of a change, before it is carried out.
+fn killed(target: &AzureZone, running: Running, calls: u64, change: impl Fn()) {
+    let control = &target.azure.control;
     let writes = || {
-        let all = target.azure.control.calls();
-        let write = |name: &&String| name.ends_with("_CreateOrUpdate") || name.ends_with("_Delete");
-        all.keys().filter(write).map(|name| all[name]).sum::<u64>()
+        let all = control.calls();
+        WRITES.iter().filter_map(|name| all.get(*name)).sum::<u64>()
     };
-    for name in [
-        "RecordSets_CreateOrUpdate",
-        "RecordSets_Delete",
-        "Profiles_CreateOrUpdate",
-        "Profiles_Delete",
-    ] {
-        for _ in 0..calls {
-            target.azure.control.fail(name, Fault::Slow(Duration::from_millis(15)));
-        }
+    for name in WRITES {
+        (0..calls).for_each(|_| control.fail(name, Fault::Slow(Duration::from_millis(100))));
     }
     let before = writes();
-    let running = place.start();
-    let deadline = Instant::now() + Duration::from_millis(700);
-    while writes() < before + calls as u64 && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    // In the midst of the call, or just after it.
-    std::thread::sleep(Duration::from_millis(calls as u64 % 2 * 18));
+    change();
+    wait_for("as many writes", || (writes() >= before + calls).then_some(()));
     running.signal("-KILL");
+    drop(running);
+    WRITES.iter().for_each(|name| while control.fault(name).is_some() {});
 }
+
+const WRITES: [&str; 4] = [
+    "RecordSets_CreateOrUpdate",
+    "RecordSets_Delete",
+    "Profiles_CreateOrUpdate",
+    "Profiles_Delete",
+];
 
 #[test]
 fn what_somebody_changed_by_hand_is_put_right() {
@@ -260,14 +267,17 @@ fn what_somebody_changed_by_hand_is_put_right() {
     place.serve("gke", "shop", many);
     answers(&target, &running, [many, &[AWS], many]);
     settled(&target, &running, 2);
+    assert_eq!(running.say(&["freeze", "--reason", "to see the plan"]).0, 0);
     let whole = target.azure.profiles();
     let nested = whole.iter().find(|own| own["properties"]["maxReturn"].is_u64()).unwrap();
     let mut edited = nested.clone();
     edited["properties"]["endpoints"][0]["properties"]["target"] = json!("9.9.9.9");
     target.azure.put_profile(nested["name"].as_str().unwrap(), &edited);
     assert_ne!(asked(&target.azure, "A", "91.0.0.1"), many);
-    let (_, text) = running.say(&["plan"]);
-    assert!(text.contains("9.9.9.9"), "{text}");
+    // Found by the next look; asking for the plan is one.
+    let (code, text) = running.say(&["plan"]);
+    assert!(code == 2 && text.contains("9.9.9.9"), "{text}");
+    assert_eq!(running.say(&["thaw"]).0, 0);
     answers(&target, &running, [many, &[AWS], many]);
     settled(&target, &running, 2);
     assert_eq!(running.status()["drift"], 1, "{}", running.status());
@@ -315,6 +325,42 @@ fn a_deleted_service_leaves_no_profile() {
     });
     let client = "91.0.0.1".parse().unwrap();
     assert_eq!(target.azure.answer(ZONE, &format!("theirs.{ZONE}"), "A", client)[0].1, "8.8.8.8");
+}
+
+/// An identity with rights to the zone alone writes plain records as ever.
+#[test]
+fn profiles_that_may_not_be_read_are_none() {
+    let target = AzureZone::start();
+    for _ in 0..20 {
+        target.azure.control.fail("Profiles_ListByResourceGroup", Fault::Status(403));
+    }
+    let place = place(&target);
+    place.serve("aws", "shop", &[AWS]);
+    let running = place.start();
+    wait_for(&format!("the record; {}", running.status()), || {
+        (each(&target.azure) == [[AWS], [AWS], [AWS]]).then_some(())
+    });
+}
+
+/// Where the subscription has no room for profiles, what was answered before stays.
+#[test]
+fn too_many_profiles_are_said_and_change_nothing() {
+    let target = AzureZone::start();
+    target.azure.most_profiles(1);
+    let (place, running) = steered(&target, WEIGHTED);
+    settled(&target, &running, 1);
+    place.serve("gke", "shop", &[GKE, "1.2.3.3"]);
+    let aside = wait_for("the reason", || {
+        let status = running.status().to_string();
+        status.contains("ResourceQuotaExceeded").then_some(status)
+    });
+    assert!(aside.contains("ask Azure for more"), "{aside}");
+    assert!(each(&target.azure).iter().all(|own| own.len() == 1));
+    assert_eq!(methods(&target.azure), ["Weighted"]);
+    target.azure.most_profiles(200);
+    policy(&place, Some(GEO));
+    answers(&target, &running, [&[GKE, "1.2.3.3"], &[AWS], &[GKE, "1.2.3.3"]]);
+    settled(&target, &running, 2);
 }
 
 #[test]
