@@ -63,6 +63,10 @@ enum Command {
     Plan(providers::PlanArgs),
     /// Have it written now, and approve removals that are held
     Apply(providers::ApplyArgs),
+    /// Take names over from external-dns, another installation, or nobody
+    Adopt(providers::AdoptArgs),
+    /// List what departed clusters and services left at providers, and remove it on approval
+    Gc(providers::GcArgs),
     /// Stop all writes to providers; answers and checks go on
     Freeze(providers::FreezeArgs),
     /// Let writes to providers go on
@@ -112,6 +116,8 @@ impl Cli {
             Command::Force(args) => drain::force(&args),
             Command::Plan(args) => return code(providers::plan(&args)),
             Command::Apply(args) => return code(providers::apply(&args)),
+            Command::Adopt(args) => providers::adopt(&args),
+            Command::Gc(args) => return code(providers::gc(&args)),
             Command::Freeze(args) => providers::freeze(&args),
             Command::Thaw(args) => providers::thaw(&args),
             Command::History(args) => providers::history(&args),

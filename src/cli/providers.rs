@@ -3,10 +3,10 @@
 use super::{Output, Server, ask, show, table};
 use crate::{
     model::Name,
-    plan::Entry,
-    web::{Applying, Freezing, Outcome, PlanView},
+    plan::{Adoption, Entry, Origin, Registry},
+    web::{AdoptedView, Adopting, Applying, Freezing, Outcome, PlanView},
 };
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::process::ExitCode;
 
 #[derive(Args, Debug)]
@@ -35,6 +35,67 @@ pub(super) struct ApplyArgs {
     /// Write although this other instance of the installation wrote last; only if it is gone
     #[arg(long, value_name = "INSTANCE")]
     take_over: Option<String>,
+    /// Who says so
+    #[arg(long, env = "USER")]
+    by: Option<String>,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct AdoptArgs {
+    /// Who marked the names
+    #[arg(long, value_enum)]
+    from: From,
+    /// Its owner id: --txt-owner-id of external-dns, or the id of the other installation
+    #[arg(long, required_unless_present_any = ["name"])]
+    owner: Option<String>,
+    /// Only this name, with * for any run of characters; once for each
+    #[arg(long)]
+    name: Vec<String>,
+    /// --txt-prefix of external-dns
+    #[arg(long, default_value = "")]
+    txt_prefix: String,
+    /// --txt-suffix of external-dns
+    #[arg(long, default_value = "")]
+    txt_suffix: String,
+    /// --txt-wildcard-replacement of external-dns
+    #[arg(long, default_value = "")]
+    txt_wildcard_replacement: String,
+    /// Only this zone
+    #[arg(long)]
+    zone: Option<Name>,
+    /// Do it; without, only list
+    #[arg(long)]
+    yes: bool,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Output,
+    #[command(flatten)]
+    server: Server,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum From {
+    /// external-dns with its TXT registry
+    ExternalDns,
+    /// Another installation of Meridian, or this one before its key was lost
+    Meridian,
+    /// Nobody: name them with --name
+    Unmarked,
+}
+
+#[derive(Args, Debug)]
+pub(super) struct GcArgs {
+    /// Only this zone
+    #[arg(long)]
+    zone: Option<Name>,
+    /// Remove them, if they are no more than so many by now
+    #[arg(long, value_name = "N")]
+    approve: Option<usize>,
     /// Who says so
     #[arg(long, env = "USER")]
     by: Option<String>,
@@ -112,6 +173,59 @@ fn show_plans(plans: &[PlanView], output: Output) -> anyhow::Result<ExitCode> {
 fn text(plan: &PlanView) -> String {
     let problem = plan.problem.as_ref().map(|text| format!("! {text}\n")).unwrap_or_default();
     format!("{} ({}): {problem}{}", plan.provider, plan.phase, plan.text)
+}
+
+pub(super) fn adopt(args: &AdoptArgs) -> anyhow::Result<()> {
+    let owner = args.owner.clone();
+    let need = || anyhow::anyhow!("--owner: missing; whose names are taken over?");
+    let from = match args.from {
+        From::Unmarked => Origin::Unmarked,
+        From::Meridian => Origin::Meridian { owner: owner.ok_or_else(need)? },
+        From::ExternalDns => Origin::ExternalDns(Registry {
+            owner: owner.ok_or_else(need)?,
+            prefix: args.txt_prefix.clone(),
+            suffix: args.txt_suffix.clone(),
+            wildcard: args.txt_wildcard_replacement.clone(),
+        }),
+    };
+    let adoption = Adoption { from, names: args.name.clone() };
+    let adopting = Adopting { zone: args.zone.clone(), adoption, go: args.yes };
+    let views: Vec<AdoptedView> = ask::post(&args.server, "/api/v1/adopt", &adopting)?;
+    let verb = if args.yes { "taken over" } else { "would be taken over; say --yes to do it" };
+    show(&views, args.output, |views| views.iter().map(|view| adopted(view, verb)).collect())
+}
+
+fn adopted(view: &AdoptedView, verb: &str) -> String {
+    let mut text = format!("{} {}: {} names {verb}\n", view.provider, view.zone, view.taken.len());
+    view.taken.iter().for_each(|name| text += &format!("  {name}\n"));
+    view.left.iter().for_each(|(name, why)| text += &format!("  left: {name} ({why})\n"));
+    view.problem.iter().for_each(|problem| text += &format!("  ! {problem}\n"));
+    text
+}
+
+/// Lists what is ours at a provider and nobody wants any more, and removes it on approval. Exit
+/// code 3 while some is left.
+pub(super) fn gc(args: &GcArgs) -> anyhow::Result<ExitCode> {
+    let applying = Applying {
+        zone: args.zone.clone(),
+        approve: args.approve,
+        by: args.by.clone(),
+        ..Applying::default()
+    };
+    let mut plans: Vec<PlanView> = ask::post(&args.server, "/api/v1/apply", &applying)?;
+    for view in &mut plans {
+        let held = view.plan["held"].as_array().into_iter().flatten();
+        let lines = held.map(|held| {
+            let word = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            let (name, object) = (word(&held["change"]["name"]), word(&held["change"]["object"]));
+            format!("{name} ({object}): {}\n", word(&held["reason"]))
+        });
+        view.text = lines.collect();
+        if view.text.is_empty() {
+            view.text = "nothing is left behind\n".to_owned();
+        }
+    }
+    show_plans(&plans, args.output)
 }
 
 pub(super) fn freeze(args: &FreezeArgs) -> anyhow::Result<()> {

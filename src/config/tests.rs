@@ -246,7 +246,7 @@ fn a_provider_is_read_with_its_own_settings_and_no_others() {
     assert_eq!(loaded.errors, []);
     let own = &loaded.config.federations.values().next().unwrap().publish[0];
     assert_eq!((own.limits.names, own.limits.percent, own.look.as_secs()), (3, 30, 300));
-    assert_eq!((own.settings.place(), own.ttl.as_secs()), ("192.0.2.1:53", 180));
+    assert_eq!((&*own.settings.place(), own.ttl.as_secs()), ("192.0.2.1:53", 180));
     for (bad, said) in [
         ("{provider: rfc2136}", "spec.publish[0].server: missing"),
         (
@@ -264,6 +264,39 @@ fn a_provider_is_read_with_its_own_settings_and_no_others() {
         ),
     ] {
         one_error(&load(bad), &["f.yaml: Federation f: ", said]);
+    }
+}
+
+#[test]
+fn azures_settings_come_from_its_file_and_the_fields_beside_it() {
+    let load = |publish: &str, conf: &str| {
+        let publish = format!("{{provider: azure-azuredns, {publish}}}");
+        let spec = format!("{{zone: demo.example.org, serve: false, publish: [{publish}]}}");
+        let conf = ("dns.conf", conf);
+        place(&[("f.yaml", &federation("f", &spec)), ("m.yaml", MEMBER), conf]).loader.load()
+    };
+    let whole = "[Global]\nsubscription-id = s\ntenant-id = t\nclient-id = c\nsecret = hush\n\
+                 resourceGroup = g\n";
+    for (publish, conf, place) in [
+        ("configFile: dns.conf", whole, "s/g"),
+        ("configFile: dns.conf, resourceGroup: other", whole, "s/other"),
+        ("subscriptionId: x, endpoint: \"https://management.chinacloudapi.cn/\"", "", "x/"),
+    ] {
+        let loaded = load(publish, conf);
+        assert_eq!(loaded.errors, []);
+        let own = &loaded.config.federations.values().next().unwrap().publish[0];
+        assert_eq!((own.settings.name(), &*own.settings.place()), ("azure-azuredns", place));
+        assert!(!format!("{own:?}").contains("hush"), "secrets are not shown");
+    }
+    for (publish, conf, said) in [
+        ("resourceGroup: g", "", "spec.publish[0].subscriptionId: missing"),
+        ("configFile: none.conf", "", "none.conf: No such file"),
+        ("configFile: dns.conf", "[Global]\nsubscription-id = s\n", "resourceGroup is missing"),
+        ("configFile: dns.conf", "[Global]\nsubscriptionid = s\n", "did you mean subscription-id?"),
+        ("subscriptionId: s, zoneId: z", "", "spec.publish[0].zoneId: is another provider's"),
+        ("subscriptionId: s, endpoint: nowhere", "", "is not a URL"),
+    ] {
+        one_error(&load(publish, conf), &["f.yaml: Federation f: spec.publish[0].", said]);
     }
 }
 

@@ -20,6 +20,7 @@ mod sources;
 mod state;
 mod vantages;
 mod writers;
+mod writing;
 
 pub use clock::now;
 pub use publish::Published;
@@ -347,10 +348,13 @@ impl Controller {
     fn readers(&self, dns: Vec<SocketAddr>, stats: Arc<Stats>) -> web::Readers {
         let metrics = Metrics::new();
         let (snapshots, counted) = (self.published.clone(), self.published.clone());
-        let checks = self.checks.stats();
+        let (checks, board) = (self.checks.stats(), self.writers.board());
         web::Readers {
             snapshot: Box::new(move || snapshots.load()),
-            metrics: Box::new(move || metrics.text(&counted.load(), &stats.view(), &checks.view())),
+            metrics: Box::new(move || {
+                let zones: Vec<_> = board.all().into_iter().map(|(_, status)| status).collect();
+                metrics.text(&counted.load(), &stats.view(), &checks.view(), &zones)
+            }),
             orders: self.order.clone(),
             dns,
         }

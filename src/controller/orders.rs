@@ -40,6 +40,9 @@ impl Controller {
             ProviderOrder::TakeOver { zone, instance, reply } => {
                 drop(reply.send(writers.take_over(zone.as_ref(), &instance)));
             }
+            ProviderOrder::Adopt { zone, adoption, go, reply } => {
+                drop(reply.send(writers.adopt(zone.as_ref(), &adoption, go)));
+            }
             ProviderOrder::Freeze { freeze, reply } => {
                 let since = now().wall;
                 let freeze = freeze.map(|own| Freeze { reason: own.reason, by: own.by, since });

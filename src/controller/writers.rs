@@ -1,24 +1,23 @@
 //! A task for each zone at each provider: it does what its [`Writer`] says and tells it what came
 //! of it.
 
-use super::{history::History, installation, now};
+use super::{
+    history::History,
+    installation, now,
+    writing::{Remembered, Task, file_name, read_json, write_json},
+};
 use crate::{
     config::{Config, Publish},
     fleet::Snapshot,
     model::{FederationName, Name},
-    plan::{
-        Approval, Desired, Entry, Manner, Owner, Plan, Provenance, Sight, Status, Step, Writer,
-        render,
-    },
-    provider::Provider,
-    records::Zone,
-    web::Plans,
+    plan::{Adoption, Approval, Entry, Manner, Owner, Plan, Status, Writer},
+    web::{Adopted, Plans},
 };
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -31,6 +30,7 @@ pub(super) struct Writers {
     directory: Option<PathBuf>,
     owner: Option<Owner>,
     running: BTreeMap<Key, Running>,
+    board: Board,
     snapshots: watch::Sender<Arc<Snapshot>>,
     history: Option<Arc<History>>,
     frozen: Option<Freeze>,
@@ -39,21 +39,29 @@ pub(super) struct Writers {
 }
 
 /// Federation, provider, and what tells two of one provider apart.
-type Key = (FederationName, &'static str, String);
+pub(super) type Key = (FederationName, &'static str, String);
 
 #[derive(Debug)]
 struct Running {
     zone: Name,
     publish: Publish,
     words: mpsc::Sender<Word>,
-    shown: Arc<Mutex<Shown>>,
     end: CancellationToken,
 }
 
-/// What a writer last showed.
+/// How every writer last stood.
 #[derive(Clone, Debug, Default)]
-struct Shown {
-    status: Option<Status>,
+pub(super) struct Board(Arc<Mutex<BTreeMap<Key, Status>>>);
+
+impl Board {
+    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<Key, Status>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// By federation.
+    pub(super) fn all(&self) -> Vec<(FederationName, Status)> {
+        self.lock().iter().map(|(key, status)| (key.0.clone(), status.clone())).collect()
+    }
 }
 
 /// A switch that stops all writes.
@@ -74,12 +82,14 @@ impl Freeze {
 
 /// What is said to a writer.
 #[derive(Debug)]
-enum Word {
+pub(super) enum Word {
     Freeze(Option<String>),
     Approve(Approval),
     TakeOver(String),
     /// Read the zone, plan, and show the plan.
     Plan(oneshot::Sender<(Status, Option<Plan>)>),
+    /// Read the zone, and list what is taken over, or take it.
+    Adopt(Adoption, bool, oneshot::Sender<Adopted>),
 }
 
 const WORDS: usize = 16;
@@ -97,6 +107,7 @@ impl Writers {
             directory,
             owner: None,
             running: BTreeMap::new(),
+            board: Board::default(),
             snapshots: watch::Sender::new(Arc::new(Snapshot::empty(now().wall))),
             frozen,
             tasks: tasks.clone(),
@@ -120,6 +131,7 @@ impl Writers {
                 .is_some_and(|(zone, own)| *zone == running.zone && *own == running.publish);
             if !stays {
                 running.end.cancel();
+                self.board.lock().remove(key);
             }
             stays
         });
@@ -155,7 +167,6 @@ impl Writers {
 
     fn start(&self, key: &Key, zone: Name, publish: Publish, owner: Owner) -> Running {
         let (words, heard) = mpsc::channel(WORDS);
-        let shown = Arc::new(Mutex::new(Shown::default()));
         let end = self.shutdown.child_token();
         let provider = publish.settings.provider(now);
         let manner = Manner {
@@ -177,15 +188,18 @@ impl Writers {
             provider,
             words: heard,
             snapshots: self.snapshots.subscribe(),
-            shown: shown.clone(),
+            key: key.clone(),
+            board: self.board.clone(),
             history: self.history.clone(),
             memory,
             seen: None,
             waiting: Vec::new(),
+            adopting: Vec::new(),
             told: None,
+            end: end.clone(),
         };
-        self.tasks.spawn(task.run(end.clone()));
-        Running { zone, publish, words, shown, end }
+        self.tasks.spawn(task.run());
+        Running { zone, publish, words, end }
     }
 
     /// Hands on what is to be written.
@@ -199,10 +213,12 @@ impl Writers {
 
     /// How every writer stands.
     pub(super) fn statuses(&self) -> Vec<(FederationName, Status)> {
-        let of = |(key, running): (&Key, &Running)| {
-            Some((key.0.clone(), lock(&running.shown).status.clone()?))
-        };
-        self.running.iter().filter_map(of).collect()
+        self.board.all()
+    }
+
+    /// The same for whoever asks later.
+    pub(super) fn board(&self) -> Board {
+        self.board.clone()
     }
 
     /// Stops or lets go on all writes, also after a restart.
@@ -249,6 +265,21 @@ impl Writers {
         Ok(())
     }
 
+    /// Has the writers list what an adoption covers, or carry it out.
+    pub(super) fn adopt(
+        &self,
+        zone: Option<&Name>,
+        adoption: &Adoption,
+        go: bool,
+    ) -> Result<Vec<oneshot::Receiver<Adopted>>, String> {
+        let ask = |running: &Running| {
+            let (reply, adopted) = oneshot::channel();
+            let word = Word::Adopt(adoption.clone(), go, reply);
+            running.words.try_send(word).ok().map(|()| adopted)
+        };
+        Ok(self.of(zone)?.into_iter().filter_map(ask).collect())
+    }
+
     /// A person's word that another copy of this installation is gone.
     pub(super) fn take_over(&self, zone: Option<&Name>, instance: &str) -> Result<(), String> {
         for running in self.of(zone)? {
@@ -280,216 +311,4 @@ impl Writers {
         }
         .to_owned())
     }
-}
-
-fn lock(shown: &Mutex<Shown>) -> MutexGuard<'_, Shown> {
-    shown.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// One writer at work.
-struct Task {
-    federation: FederationName,
-    publish: Publish,
-    writer: Writer,
-    provider: Provider,
-    words: mpsc::Receiver<Word>,
-    snapshots: watch::Receiver<Arc<Snapshot>>,
-    shown: Arc<Mutex<Shown>>,
-    history: Option<Arc<History>>,
-    memory: Option<PathBuf>,
-    /// What the last wish was made from.
-    seen: Option<(Arc<Zone>, Sight)>,
-    /// Who waits for a plan.
-    waiting: Vec<oneshot::Sender<(Status, Option<Plan>)>>,
-    told: Option<String>,
-}
-
-impl Task {
-    async fn run(mut self, end: CancellationToken) {
-        self.look_at_snapshot();
-        while !end.is_cancelled() {
-            let step = tokio::task::block_in_place(|| self.writer.next(now()));
-            self.show(matches!(step, Step::Sleep(_)));
-            match step {
-                Step::Read => self.read(&end).await,
-                Step::Write(batch) => {
-                    // Not given up at shutdown: whether it was carried out should be known.
-                    let outcome = self.provider.write(&batch).await;
-                    self.writer.wrote(now(), outcome);
-                    self.record();
-                }
-                Step::Sleep(until) => {
-                    tokio::select! {
-                        () = end.cancelled() => {}
-                        () = sleep_until(until) => {}
-                        word = self.words.recv() => match word {
-                            Some(word) => self.hear(word),
-                            None => return,
-                        },
-                        changed = self.snapshots.changed() => match changed {
-                            Ok(()) => self.look_at_snapshot(),
-                            Err(_) => return,
-                        },
-                    }
-                }
-            }
-            while let Ok(word) = self.words.try_recv() {
-                self.hear(word);
-            }
-            if self.snapshots.has_changed().unwrap_or_default() {
-                self.look_at_snapshot();
-            }
-        }
-        self.remember();
-    }
-
-    async fn read(&mut self, end: &CancellationToken) {
-        let (zone, names) = (self.writer.status().zone, self.writer.names());
-        tokio::select! {
-            () = end.cancelled() => {}
-            outcome = self.provider.read(&zone, &names) => self.writer.read(now(), outcome),
-        }
-    }
-
-    fn hear(&mut self, word: Word) {
-        match word {
-            Word::Freeze(reason) => self.writer.freeze(reason),
-            Word::Approve(approval) => self.writer.approve(approval),
-            Word::TakeOver(instance) => self.writer.take_over(&instance),
-            Word::Plan(reply) => {
-                self.waiting.push(reply);
-                self.writer.look();
-            }
-        }
-    }
-
-    /// Takes over what is wanted now, if that is something else than before.
-    fn look_at_snapshot(&mut self) {
-        let snapshot = self.snapshots.borrow_and_update().clone();
-        let wish = tokio::task::block_in_place(|| {
-            Desired::of(&snapshot, &self.federation, self.publish.ttl)
-        });
-        match wish {
-            Ok(desired) => {
-                let Some(zone) = snapshot.zones.get(&desired.zone).cloned() else { return };
-                let same = self
-                    .seen
-                    .as_ref()
-                    .is_some_and(|(old, sight)| Arc::ptr_eq(old, &zone) && *sight == desired.sight);
-                if !same {
-                    let capabilities = self.provider.capabilities();
-                    self.seen = Some((zone, desired.sight.clone()));
-                    self.writer.want(Ok(Arc::new(render(&desired, &capabilities))));
-                }
-            }
-            Err(why) => {
-                self.seen = None;
-                self.writer.want(Err(why.to_string()));
-            }
-        }
-    }
-
-    /// Writes down what was written.
-    fn record(&mut self) {
-        let entries = self.writer.take_entries();
-        for entry in &entries {
-            tracing::debug!(
-                "{} {}: {} {} ({})",
-                entry.provider,
-                entry.zone,
-                entry.action,
-                entry.name,
-                entry.object
-            );
-        }
-        let Some(history) = self.history.as_ref().filter(|_| !entries.is_empty()) else { return };
-        if let Err(error) = tokio::task::block_in_place(|| history.append(&entries)) {
-            tracing::error!("the audit trail cannot be written: {error}; writing goes on");
-        }
-    }
-
-    fn remember(&mut self) {
-        let Some(path) = &self.memory else { return };
-        let remembered = Remembered::from(self.writer.provenance());
-        if let Err(error) = tokio::task::block_in_place(|| write_json(path, &remembered)) {
-            tracing::warn!("{}: {error}; removals may wait for approval later", path.display());
-        }
-    }
-
-    /// Shows how it stands; once at rest, whoever waits for the plan gets it.
-    fn show(&mut self, at_rest: bool) {
-        let status = self.writer.status();
-        self.tell(&status);
-        if at_rest {
-            for reply in self.waiting.drain(..) {
-                drop(reply.send((status.clone(), self.writer.plan().cloned())));
-            }
-        }
-        let changed =
-            lock(&self.shown).status.as_ref().is_none_or(|old| old.written != status.written);
-        lock(&self.shown).status = Some(status);
-        if at_rest && changed {
-            self.remember();
-        }
-    }
-
-    /// Logs what went wrong, and that it no longer does, once each.
-    fn tell(&mut self, status: &Status) {
-        let problem = status.problem.clone().or_else(|| {
-            let held = status.held.len();
-            (held > 0).then(|| format!("{held} changes wait: {}", status.held[0].reason))
-        });
-        if problem == self.told {
-            return;
-        }
-        let (provider, zone) = (status.provider, &status.zone);
-        match &problem {
-            Some(problem) => tracing::warn!("{provider} {zone}: {problem}"),
-            None => tracing::info!("{provider} {zone}: {} again", status.phase),
-        }
-        self.told = problem;
-    }
-}
-
-async fn sleep_until(until: Option<std::time::Instant>) {
-    match until {
-        Some(until) => tokio::time::sleep_until(until.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-// === Files ===
-
-/// Where names came from, as it is kept.
-#[derive(Default, Deserialize, Serialize)]
-struct Remembered(BTreeMap<Name, crate::plan::Source>);
-
-impl From<Remembered> for Provenance {
-    fn from(own: Remembered) -> Self {
-        own.0.into_iter().map(|(name, source)| (name.key(), source)).collect()
-    }
-}
-
-impl From<&Provenance> for Remembered {
-    fn from(own: &Provenance) -> Self {
-        Self(own.iter().map(|(key, source)| (key.to_name(), source.clone())).collect())
-    }
-}
-
-fn file_name((federation, provider, place): &Key, zone: &Name) -> String {
-    let safe = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
-    let text = format!("{federation}-{}-{provider}-{place}", zone.without_dot());
-    format!("written-{}.json", text.chars().map(safe).collect::<String>())
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
-fn write_json(path: &Path, value: &impl Serialize) -> std::io::Result<()> {
-    let new = path.with_extension("new");
-    let file = super::state::create_private(&new)?;
-    serde_json::to_writer(std::io::BufWriter::new(&file), value)?;
-    file.sync_all()?;
-    fs::rename(new, path)
 }

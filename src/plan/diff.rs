@@ -66,6 +66,8 @@ pub enum Action {
     Remove,
     /// Only our own marks.
     Tidy,
+    /// Marks of a name that is taken over; its data stay as they are.
+    Adopt,
 }
 
 /// A change that waits.
@@ -189,7 +191,7 @@ impl<'p> Comparing<'p> {
             }
             None => {
                 let mut create = sets.clone();
-                create.push(self.mark(say, sets, plan));
+                create.push(self.mark(say, types_of(sets), plan));
                 // A TXT set of somebody's where the mark goes is not ours to replace.
                 if let Some(other) = self.mark_set {
                     let reason = format!("has `{other}` where its mark would stand; remove that");
@@ -235,7 +237,7 @@ impl<'p> Comparing<'p> {
         let come = sets.iter().filter(|set| !same(set, &own)).cloned();
         let (mut delete, mut create): (Vec<_>, Vec<_>) = (gone.collect(), come.collect());
         let data = !delete.is_empty() || !create.is_empty();
-        let new = self.new_mark(mark, say, sets, plan);
+        let new = self.new_mark(mark, say, sets, &delete, plan);
         if let Some((old, new)) = new {
             delete.extend(old.cloned());
             create.push(new);
@@ -259,26 +261,34 @@ impl<'p> Comparing<'p> {
         plan.changes.push(self.change(action, &mark.object, delete, vec![]));
     }
 
-    /// The mark to replace the old one with, where it says something else.
+    /// The mark to replace the old one with, where it says something else. While some types take
+    /// the place of others beside them, it covers both, so that whatever ends the change half-way
+    /// leaves nothing behind that is nobody's; the plan after that makes it say less.
     fn new_mark(
         &self,
         old: &Mark,
         say: &Say,
         sets: &[RecordSet],
+        gone: &[RecordSet],
         plan: &Plan,
     ) -> Option<(Option<&'p RecordSet>, RecordSet)> {
         let object = self.owner.opaque(&say.object);
-        let types: BTreeSet<_> = sets.iter().map(|set| set.key.rtype).collect();
+        let mut types = types_of(sets);
+        let going = types_of(gone);
+        let alone = types.union(&going).any(|rtype| *rtype == RecordType::CNAME);
+        if !alone && !going.is_subset(&types) && !types.is_subset(&old.types) {
+            types.extend(going);
+        }
         let same = *old.object == *object && old.types == types;
-        (!same).then(|| (self.mark_set, self.mark(say, sets, plan)))
+        (!same).then(|| (self.mark_set, self.mark(say, types, plan)))
     }
 
-    fn mark(&self, say: &Say, sets: &[RecordSet], plan: &Plan) -> RecordSet {
+    fn mark(&self, say: &Say, types: BTreeSet<RecordType>, plan: &Plan) -> RecordSet {
         let mark = Mark {
             owner: self.owner.id.clone(),
             object: self.owner.opaque(&say.object).into(),
             generation: plan.generation + 1,
-            types: sets.iter().map(|set| set.key.rtype).collect(),
+            types,
         };
         mark.set(self.owner, self.zone, &self.name)
     }
@@ -297,6 +307,10 @@ impl<'p> Comparing<'p> {
         let (name, object) = (self.name.clone(), say.object.clone());
         plan.conflicts.push(Conflict { name, object, reason: format!("{} {reason}", self.name) });
     }
+}
+
+fn types_of(sets: &[RecordSet]) -> BTreeSet<RecordType> {
+    sets.iter().map(|set| set.key.rtype).collect()
 }
 
 /// Whether a mark covers a set: its type, and where sets stand beside each other, our own ids.

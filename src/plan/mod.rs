@@ -12,6 +12,7 @@
 //! only); what is not provably ours is not touched ([`permit()`]); a write goes through only if
 //! nobody wrote since ([`Epoch`]); what removes much waits for a person ([`guard`](Limits)).
 
+mod adopt;
 mod batch;
 mod capability;
 mod desired;
@@ -28,6 +29,7 @@ mod set;
 mod tests;
 mod writer;
 
+pub use adopt::{Adoptable, Adoption, Origin, Registry, adoptable};
 pub use batch::batches;
 pub use capability::{BatchLimits, Bucket, Capabilities, Pace, Routing};
 pub use desired::{Desired, Incomplete, Sight, Wanted};

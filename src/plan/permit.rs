@@ -3,7 +3,7 @@
 //! batch alone, whatever the planner thought.
 
 use super::{
-    Change, Listing, RecordSet, SetKey,
+    Adoption, Change, Listing, RecordSet, Rendered, SetKey, adopt,
     diff::{self, Action},
     mark::{self, Epoch, Marked, Owner, Written},
 };
@@ -82,11 +82,15 @@ pub fn permit(
     owner: &Owner,
     existing: &Listing,
     changes: Vec<Change>,
+    adopting: Option<(&Adoption, &Rendered)>,
 ) -> Result<Permitted, Refusal> {
     let zone = existing.zone();
     for change in &changes {
-        judge(owner, existing, change)
-            .map_err(|reason| Refusal { name: change.name.clone(), reason })?;
+        let judged = match (change.action, adopting) {
+            (Action::Adopt, word) => adopts(owner, existing, change, word),
+            _ => judge(owner, existing, change),
+        };
+        judged.map_err(|reason| Refusal { name: change.name.clone(), reason })?;
     }
     let generation = match diff::epoch(existing, owner) {
         Written::Last(last) => last.generation + 1,
@@ -99,6 +103,20 @@ pub fn permit(
     let new = Epoch { instance: owner.instance.clone(), generation }.set(owner, zone);
     let old = existing.get(&new.key).cloned();
     Ok(Permitted { zone: zone.clone(), epoch: (old, new), generation, changes })
+}
+
+/// A name is taken over exactly as a person's word and the zone as read say.
+fn adopts(
+    owner: &Owner,
+    existing: &Listing,
+    change: &Change,
+    word: Option<(&Adoption, &Rendered)>,
+) -> Result<(), String> {
+    let (adoption, wanted) = word.ok_or("it would be taken over without a person's word")?;
+    match adopt::one(adoption, wanted, existing, owner, &change.name) {
+        Ok(own) if own == *change => Ok(()),
+        _ => Err("it would be taken over otherwise than that word covers".to_owned()),
+    }
 }
 
 fn judge(owner: &Owner, existing: &Listing, change: &Change) -> Result<(), String> {

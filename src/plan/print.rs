@@ -10,6 +10,7 @@ impl fmt::Display for Action {
             Self::Update => "update",
             Self::Remove => "remove",
             Self::Tidy => "tidy",
+            Self::Adopt => "adopt",
         })
     }
 }

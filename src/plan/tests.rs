@@ -73,12 +73,14 @@ struct World {
     there: Listing,
     calls: usize,
     poison: Option<Key>,
+    /// Whether what is refused was left whole.
+    whole: bool,
 }
 
 impl World {
     fn new(sets: impl IntoIterator<Item = RecordSet>) -> Self {
         let at = Moment { mono: start(), wall: jiff::Timestamp::UNIX_EPOCH };
-        Self { at, there: Listing::whole(zone(), sets), calls: 0, poison: None }
+        Self { at, there: Listing::whole(zone(), sets), calls: 0, poison: None, whole: true }
     }
 
     fn pass(&mut self, time: Duration) {
@@ -99,6 +101,9 @@ impl World {
         }
         let poisoned = |set: &RecordSet| Some(&set.key.owner) == self.poison.as_ref();
         if batch.creates().any(poisoned) {
+            if !self.whole {
+                self.there.put(batch.epoch().1.clone());
+            }
             return Err(Failure::Rejected(text));
         }
         self.there = self.there.clone().after(batch);
@@ -367,6 +372,53 @@ fn a_second_installation_with_the_same_id_writes_nothing() {
 }
 
 #[test]
+fn a_refused_name_is_found_where_batches_are_carried_out_in_part() {
+    let mut world = World::new([]);
+    (world.whole, world.poison) = (false, Some(name("n13.z.test").key()));
+    let can = Capabilities { atomic: false, ..Capabilities::MEMORY };
+    let mut writer = Writer::new(owner("one", "i1"), zone(), can, Manner::default());
+    want(&mut writer, many(40));
+    for _ in 0..60 {
+        while world.step(&mut writer, Fault::None) {}
+        world.pass(Duration::from_secs(1));
+    }
+    let status = writer.status();
+    assert_eq!(world.data().len(), 39, "{status:?}");
+    assert_eq!((status.set_aside.len(), status.lost, status.drift), (1, 0, 0));
+    // Once nothing is refused any more, batches are as long as ever.
+    let calls = world.calls;
+    want(
+        &mut writer,
+        many(60).into_iter().filter(|set| Some(&set.key.owner) != world.poison.as_ref()),
+    );
+    while world.step(&mut writer, Fault::None) {}
+    assert_eq!((world.data().len(), world.calls), (59, calls + 1));
+}
+
+#[test]
+fn a_mark_covers_both_while_one_type_takes_the_other_s_place() {
+    let (mut world, mut writer) = wrote([a("a.z.test", &[1])]);
+    let at = name("a.z.test");
+    let new = RecordSet::plain(&at, RecordType::AAAA, Ttl::WRITTEN, [[1; 16]]);
+    want(&mut writer, [new.clone()]);
+    let Step::Write(batch) = writer.next(world.at) else { panic!("a write") };
+    let types = |world: &World| {
+        let key = SetKey::plain(&mark_name(&zone(), &at), RecordType::TXT);
+        match read_mark(&owner("one", "i1"), &zone(), &at, world.there.get(&key)) {
+            Marked::Ours(mark) => mark.types.into_iter().collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let outcome = world.write(&batch, Fault::None);
+    assert_eq!(types(&world), [RecordType::A, RecordType::AAAA]);
+    writer.wrote(world.at, outcome);
+    world.settle(&mut writer);
+    assert_eq!(types(&world), [RecordType::AAAA]);
+    assert_eq!(world.there.get(&new.key), Some(&new));
+    assert_eq!(world.data().len(), 1);
+}
+
+#[test]
 fn one_bad_record_holds_back_itself_alone() {
     let mut world = World::new([]);
     world.poison = Some(name("n13.z.test").key());
@@ -453,7 +505,7 @@ fn the_write_layer_refuses_what_has_no_mark() {
         create,
     };
     let own = owner("one", "i1");
-    let refused = |change: Change| permit(&own, &there, vec![change]).unwrap_err().reason;
+    let refused = |change: Change| permit(&own, &there, vec![change], None).unwrap_err().reason;
     let theirs = || vec![a("theirs.z.test", &[9])];
     assert!(refused(change(Action::Remove, theirs(), vec![])).contains("without a mark"));
     assert!(refused(change(Action::Create, vec![], vec![a("b.z.test", &[1])])).contains("mark"));
@@ -600,7 +652,9 @@ proptest! {
             if by_hand {
                 continue;
             }
-            prop_assert_eq!(foreign(&world.there), theirs);
+            for (key, set) in &theirs {
+                prop_assert_eq!(world.there.get(key), Some(set), "{} is somebody else's", key);
+            }
             prop_assert!(generation(&world) >= last);
             for set in &wish {
                 let has = |there: &Listing| there.sets().any(|one| one.key.owner == set.key.owner);

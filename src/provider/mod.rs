@@ -41,7 +41,7 @@ impl Settings {
             Self::Memory => Provider::Memory(Memory::default()),
             Self::Rfc2136(own) => Provider::Rfc2136(Rfc2136::new(own.clone(), clock)),
             Self::Route53(own) => Provider::Route53(Route53::new(own.clone())),
-            Self::Azure(own) => Provider::Azure(Azure::new(own.clone(), clock)),
+            Self::Azure(own) => Provider::Azure(Box::new(Azure::new(own.clone(), clock))),
         }
     }
 
@@ -79,7 +79,7 @@ pub enum Provider {
     /// Amazon Route 53.
     Route53(Route53),
     /// Azure DNS.
-    Azure(Azure),
+    Azure(Box<Azure>),
 }
 
 impl Provider {

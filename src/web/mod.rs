@@ -5,7 +5,10 @@ mod orders;
 mod writing;
 
 pub use orders::{Forcing, Order};
-pub use writing::{Applying, Freezing, Outcome, PlanView, Plans, ProviderOrder, WriterView};
+pub use writing::{
+    Adopted, AdoptedView, Adopting, Applying, Freezing, Outcome, PlanView, Plans, ProviderOrder,
+    WriterView,
+};
 
 use crate::{
     fleet::{self, ClusterView, Drill, Explanation, Snapshot, Supposed, Unit, UnitView},
@@ -106,6 +109,7 @@ fn router(state: State) -> Router {
         .route("/api/v1/providers", get(writing::providers))
         .route("/api/v1/plan", get(writing::plan))
         .route("/api/v1/apply", post(writing::apply))
+        .route("/api/v1/adopt", post(writing::adopt))
         .route("/api/v1/freeze", post(writing::freeze).delete(writing::thaw))
         .route("/api/v1/history", get(writing::history))
         .with_state(state)

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     model::{FederationName, Name},
-    plan::{Entry, Phase, Plan, Status},
+    plan::{Adoptable, Adoption, Entry, Origin, Phase, Plan, Status},
 };
 use axum::{
     Json,
@@ -58,6 +58,17 @@ pub enum ProviderOrder {
         /// Whether it reached anybody.
         reply: oneshot::Sender<Result<(), String>>,
     },
+    /// Names are taken over, or listed.
+    Adopt {
+        /// Of one zone, or all.
+        zone: Option<Name>,
+        /// From whom.
+        adoption: Adoption,
+        /// Done, not only listed.
+        go: bool,
+        /// What each writer would take over, or has.
+        reply: oneshot::Sender<Result<Vec<oneshot::Receiver<Adopted>>, String>>,
+    },
     /// Stops all writes, or lets them go on.
     Freeze {
         /// Why and by whom; `None` lets go.
@@ -106,6 +117,65 @@ pub struct Applying {
     /// Who says so.
     #[serde(default)]
     pub by: Option<String>,
+}
+
+/// What of one zone is taken over; `None` where the zone could not be read.
+pub type Adopted = (Status, Option<Adoptable>);
+
+/// What is to be taken over, as it is sent.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Adopting {
+    /// Of one zone, or all.
+    #[serde(default)]
+    pub zone: Option<Name>,
+    /// From whom, and which names.
+    pub adoption: Adoption,
+    /// Do it.
+    #[serde(default)]
+    pub go: bool,
+}
+
+/// What is taken over, for people and programs.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AdoptedView {
+    /// At which provider.
+    pub provider: String,
+    /// Of which zone.
+    pub zone: Name,
+    /// Names that are, or would be, ours.
+    pub taken: Vec<Name>,
+    /// Names that match and are left, with the reason.
+    pub left: Vec<(Name, String)>,
+    /// Why it could not be found out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+pub(super) async fn adopt(
+    Extract(state): Extract<State>,
+    Json(adopting): Json<Adopting>,
+) -> Result<Json<Vec<AdoptedView>>, Refused> {
+    let Adopting { zone, adoption, go } = adopting;
+    if adoption.from == Origin::Unmarked && adoption.names.is_empty() {
+        return Err(bad("names: empty; what nobody marked is taken over by name only".to_owned()));
+    }
+    let (reply, outcome) = oneshot::channel();
+    let order = Order::Provider(ProviderOrder::Adopt { zone, adoption, go, reply });
+    let mut views = Vec::new();
+    for coming in carry_out(&state, order, outcome).await? {
+        let Ok(Ok((status, found))) = tokio::time::timeout(PATIENCE, coming).await else {
+            continue;
+        };
+        let unread = found.is_none().then(|| status.problem.clone().unwrap_or_default());
+        let problem = unread.or(status.frozen.clone());
+        let Adoptable { changes, left } = found.unwrap_or_default();
+        let taken = changes.into_iter().map(|change| change.name).collect();
+        let (provider, zone) = (status.provider.to_owned(), status.zone);
+        views.push(AdoptedView { provider, zone, taken, left, problem });
+    }
+    Ok(Json(views))
 }
 
 /// One writer's plan, for people and programs.

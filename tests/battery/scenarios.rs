@@ -23,6 +23,8 @@ pub(crate) fn written(target: &dyn Target) -> (Place, Running) {
     place.serve("gke", "shop", &["1.2.3.2"]);
     let running = place.start();
     holds(target, &running, "shop", &["1.2.3.1", "1.2.3.2"]);
+    // Where each set is a call of its own, some of it comes after that.
+    running.phase("inStep");
     (place, running)
 }
 
@@ -63,6 +65,7 @@ fn creates_changes_and_removes(target: &dyn Target) {
     wait_for(&format!("nothing but the zone itself; {}", running.status()), || {
         target.data().is_empty().then_some(())
     });
+    running.phase("inStep");
     let left: Vec<_> = target.all().into_keys().map(|(name, _)| name).collect();
     assert!(left.iter().all(|name| !name.starts_with("_meridian.")), "{left:?}");
     let (_, history) = running.say(&["history", &global("shop")]);
@@ -110,6 +113,12 @@ fn much_removed_at_once_waits(target: &dyn Target) {
     assert_eq!(code, 3, "{text}");
     assert!(text.contains("HELD remove s3.default.magicring"), "{text}");
     let count = held["held"].as_array().unwrap().len();
+    let (code, text) = running.say(&["gc"]);
+    assert!(
+        code == 3
+            && text.contains("s3.default.magicring.svc.fed.example.org. (service default/s3)"),
+        "{text}"
+    );
     let (code, text) = running.say(&["apply", "--approve", &(count - 1).to_string()]);
     assert_eq!(code, 3, "{text}");
     assert_eq!(target.get(&global("s3"), "A"), ["1.2.4.4"]);
@@ -118,6 +127,35 @@ fn much_removed_at_once_waits(target: &dyn Target) {
     wait_for("the approved removals", || target.get(&global("s3"), "A").is_empty().then_some(()));
     let (_, history) = running.say(&["history", "-o", "json", &global("s3")]);
     assert!(history.contains("\"approved\": \"ann\""), "{history}");
+}
+
+/// Names of external-dns are taken over on a person's word: ownership first, then the data.
+fn names_are_adopted_from_external_dns(target: &dyn Target) {
+    let name = global("shop");
+    let theirs = format!("a-{name}");
+    target.put(&name, "A", 60, &["9.9.9.9"]);
+    let text = "\"heritage=external-dns,external-dns/owner=default,external-dns/resource=service/default/shop\"";
+    target.put(&theirs, "TXT", 60, &[text]);
+    let place = place(target);
+    place.serve("aws", "shop", &["1.2.3.1"]);
+    place.serve("aws", "other", &["1.2.3.7"]);
+    let running = place.start();
+    holds(target, &running, "other", &["1.2.3.7"]);
+    let word = ["adopt", "--from", "external-dns", "--owner", "default"];
+    let (code, listed) = running.say(&word);
+    assert!(code == 0 && listed.contains("1 names would be taken over"), "{listed}");
+    assert_eq!(target.get(&name, "A"), ["9.9.9.9"]);
+    let (_, wrong) = running.say(&["adopt", "--from", "external-dns", "--owner", "else", "--yes"]);
+    assert!(wrong.contains("0 names taken over"), "{wrong}");
+    let (code, text) = running.say(&[&word[..], &["--yes"]].concat());
+    assert!(code == 0 && text.contains(&name), "{text}");
+    holds(target, &running, "shop", &["1.2.3.1"]);
+    running.phase("inStep");
+    let flipped = target.get(&theirs, "TXT");
+    assert!(flipped[0].contains("external-dns/owner=meridian-"), "{flipped:?}");
+    let (_, history) = running.say(&["history", &name]);
+    let (adopted, updated) = (history.find("adopt").unwrap(), history.find("update").unwrap());
+    assert!(adopted < updated, "{history}");
 }
 
 /// A process that is killed at any moment goes on after its restart.
@@ -265,6 +303,7 @@ fn odd_records_are_written(target: &dyn Target) {
     wait_for(&format!("all addresses; {}", running.status()), || {
         (target.get(&global("many"), "A").len() == 15).then_some(())
     });
+    running.phase("inStep");
     assert_eq!(target.get(&format!("*.wild.{ZONE}."), "A"), ["1.2.3.8"]);
     let text = target.get(&format!("long.{ZONE}."), "TXT");
     assert_eq!(text, ["\"with \\\"quotes\\\" and ;\""]);
@@ -279,7 +318,8 @@ macro_rules! battery {
             use super::*;
 
             battery!(@each $start; creates_changes_and_removes foreign_records_stay
-                much_removed_at_once_waits a_crash_at_any_moment_is_recovered
+                much_removed_at_once_waits names_are_adopted_from_external_dns
+                a_crash_at_any_moment_is_recovered
                 a_second_writer_refuses a_paused_writer_with_an_old_plan_loses
                 a_zone_emptied_by_hand_is_filled_again wrong_credentials_are_said
                 a_missing_zone_is_said a_freeze_stops_writes odd_records_are_written);
@@ -294,7 +334,7 @@ macro_rules! battery {
 }
 
 battery! {
-    bind: NameServer::bind();
-    knot: NameServer::knot();
+    bind: NameServer::bind(ZONE);
+    knot: NameServer::knot(ZONE);
     azure: AzureZone::start();
 }

@@ -5,6 +5,10 @@
 
 mod harness;
 mod lookups;
+#[path = "../support/nameserver.rs"]
+#[allow(dead_code)] // shared with other test binaries
+mod nameserver;
+mod providers;
 mod steering;
 
 use harness::{Clusters, Meridian, wait_for};

@@ -11,6 +11,7 @@ mod live;
 #[path = "../support/mmdb.rs"]
 mod mmdb;
 mod plans;
+mod race;
 mod random;
 mod site;
 mod steering;

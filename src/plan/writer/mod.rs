@@ -20,7 +20,8 @@ mod tokens;
 pub use status::{Entry, Phase, Progress, Status};
 
 use super::{
-    Capabilities, Change, Listing, Permitted, Plan, Provenance, RecordSet, Rendered, Source,
+    Adoptable, Adoption, Capabilities, Change, Listing, Permitted, Plan, Provenance, RecordSet,
+    Rendered, Source, adoptable,
     batch::batches,
     diff::{Held, diff},
     guard::{Approval, Limits, WINDOW, Watch},
@@ -96,6 +97,7 @@ pub struct Writer {
     removed: VecDeque<(Instant, usize)>,
     repaired: BTreeMap<Key, Instant>,
     approval: Option<Approval>,
+    adopting: Option<Adoption>,
     frozen: Option<String>,
     /// Another copy of this installation that wrote here, and may be taken over from.
     other: Option<Arc<str>>,
@@ -155,6 +157,7 @@ impl Writer {
             removed: VecDeque::new(),
             repaired: BTreeMap::new(),
             approval: None,
+            adopting: None,
             frozen: None,
             other: None,
             taking_over: None,
@@ -189,6 +192,19 @@ impl Writer {
     pub fn approve(&mut self, approval: Approval) {
         self.approval = Some(approval);
         self.plan_again();
+    }
+
+    /// A person's word that names are ours from now on.
+    pub fn adopt(&mut self, adoption: Adoption) {
+        self.adopting = Some(adoption);
+        self.plan_again();
+    }
+
+    /// What that word would cover; `None` before the zone is known.
+    #[must_use]
+    pub fn adoptable(&self, adoption: &Adoption) -> Option<Adoptable> {
+        let (wanted, known) = (self.wanted.as_ref()?, self.known.as_ref()?);
+        Some(adoptable(adoption, wanted, known, &self.owner))
     }
 
     /// A person's word that this other copy of the installation is gone.
@@ -279,6 +295,7 @@ impl Writer {
     }
 
     fn rest(&mut self, at: Moment) -> Step {
+        self.adopting = None;
         if self.other.is_some() {
             self.status.phase = Phase::Refused;
             return Step::Sleep(self.look_at);
@@ -305,7 +322,8 @@ impl Writer {
 
     fn start_write(&mut self, at: Moment, changes: Vec<Change>) -> Step {
         let Some(known) = &self.known else { return Step::Sleep(None) };
-        let batch = match permit(&self.owner, known, changes.clone()) {
+        let word = self.adopting.as_ref().zip(self.wanted.as_deref());
+        let batch = match permit(&self.owner, known, changes.clone(), word) {
             Ok(batch) => batch,
             Err(refusal) => {
                 self.refuse(at, &changes, &refusal.to_string());
@@ -355,6 +373,13 @@ impl Writer {
             approval: good,
         };
         let mut plan = diff(wanted, known, &self.owner).guarded(&watch);
+        if let Some(adoption) = &self.adopting {
+            let adopted = adoptable(adoption, wanted, known, &self.owner).changes;
+            let own: BTreeSet<_> = adopted.iter().map(|change| change.name.clone()).collect();
+            plan.conflicts.retain(|conflict| !own.contains(&conflict.name));
+            plan.changes.retain(|change| !own.contains(&change.name));
+            plan.changes.splice(0..0, adopted);
+        }
         let changes = self.without_set_aside(at, &mut plan);
         self.trace_sources();
         let whole = batches(changes, &self.can.batch);

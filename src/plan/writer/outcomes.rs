@@ -132,6 +132,8 @@ impl Writer {
         let entries = Entry::of(at.wall, &self.status, batch, approval);
         self.entries.extend(entries);
         if self.queue.is_empty() {
+            // What was adopted is planned for next.
+            self.adopting = None;
             self.plan = None;
             self.most = usize::MAX;
         }

@@ -95,6 +95,21 @@ pub enum Phase {
     Refused,
 }
 
+impl Phase {
+    /// Every phase.
+    pub const ALL: [Self; 9] = [
+        Self::Incomplete,
+        Self::Reading,
+        Self::Writing,
+        Self::Waiting,
+        Self::InStep,
+        Self::Held,
+        Self::Frozen,
+        Self::DryRun,
+        Self::Refused,
+    ];
+}
+
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -155,6 +170,12 @@ impl Status {
         }
     }
 
+    /// Whether it waits for nothing but the provider's pace.
+    #[must_use]
+    pub fn is_paced(&self) -> bool {
+        self.phase == Phase::Waiting && self.problem.is_none()
+    }
+
     pub(super) fn planned(&mut self, at: Moment, plan: &Plan, total: usize) {
         self.generation = plan.generation;
         self.owned = plan.owned;
@@ -169,7 +190,8 @@ impl Status {
         self.generation = batch.generation();
         self.written = Some(at.wall);
         let gone = |action| batch.changes().iter().filter(|one| one.action == action).count();
-        self.owned = (self.owned + gone(Action::Create)).saturating_sub(gone(Action::Remove));
+        self.owned = (self.owned + gone(Action::Create) + gone(Action::Adopt))
+            .saturating_sub(gone(Action::Remove));
         let Some(progress) = &mut self.progress else { return };
         progress.done += batch.changes().len();
         let taken = at.wall.duration_since(progress.since).unsigned_abs().as_secs_f64();

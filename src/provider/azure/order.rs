@@ -7,11 +7,12 @@
 //! each name   values or types change   put, delete
 //!             it has fewer types       put, delete, mark
 //!             to or from CNAME         delete, mark, put: a CNAME is alone
+//!             taken over               put (the old owner's marks), mark
 //! marks of names that go
 //! ```
 
 use crate::{
-    plan::{Change, Permitted, RecordSet, is_bookkeeping},
+    plan::{Action, Change, Permitted, RecordSet, is_bookkeeping},
     records::RecordType,
 };
 
@@ -55,6 +56,7 @@ struct Sorted<'b> {
     created: Vec<Call<'b>>,
     gone: Vec<Call<'b>>,
     alias: bool,
+    adopted: bool,
 }
 
 enum Order {
@@ -65,7 +67,8 @@ enum Order {
 
 impl<'b> Sorted<'b> {
     fn of(change: &'b Change) -> Self {
-        let mut own = Self::default();
+        let adopted = change.action == Action::Adopt;
+        let mut own = Self { adopted, ..Self::default() };
         for new in &change.create {
             let old = change.delete.iter().find(|old| old.key == new.key);
             let call = old.map_or(Call::Create(new), |old| Call::Replace(old, new));
@@ -92,6 +95,7 @@ impl<'b> Sorted<'b> {
         match (self.gone.is_empty(), self.created.is_empty()) {
             (false, false) if self.alias => Order::Swap,
             (false, true) => Order::Fewer,
+            _ if self.adopted => Order::Fewer,
             _ => Order::Usual,
         }
     }

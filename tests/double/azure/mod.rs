@@ -149,6 +149,16 @@ impl Azure {
         self.world().taken.insert(relative.to_ascii_lowercase());
     }
 
+    /// A zone of that name in another resource group, too.
+    pub(crate) fn twin(&self, zone: &str, group: &str) {
+        self.world().twins.insert((key(zone), group.to_owned()));
+    }
+
+    /// Takes them away.
+    pub(crate) fn no_twins(&self) {
+        self.world().twins.clear();
+    }
+
     /// How many profiles the subscription may have.
     pub(crate) fn most_profiles(&self, most: usize) {
         self.world().most_profiles = most;

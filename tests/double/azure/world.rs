@@ -37,6 +37,8 @@ pub(super) struct World {
     pub(super) ill: BTreeSet<String>,
     /// Names under trafficmanager.net that others in the world have.
     pub(super) taken: BTreeSet<String>,
+    /// Zones of the same names in other resource groups, which lists of the subscription have.
+    pub(super) twins: BTreeSet<(String, String)>,
     /// How many profiles the subscription may have.
     pub(super) most_profiles: usize,
     /// The zones whose limits are set.

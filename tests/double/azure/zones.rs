@@ -14,7 +14,15 @@ use std::ops::Bound;
 pub(super) fn list(world: &mut World, call: &Call, _: &[String]) -> Result<Reply, Refused> {
     let (all, after) = (&world.zones, call.after()?);
     let rest = all.range::<String, _>((from(after.as_ref()), Bound::Unbounded));
-    let page = page(call, rest.map(|(name, zone)| (name.clone(), zone.shown())))?;
+    let twins = world.twins.iter().filter_map(|(name, group)| {
+        let mut shown = world.zones.get(name)?.shown();
+        let id = shown["id"].as_str()?.replace(super::world::GROUP, group);
+        shown["id"] = json!(id);
+        Some((format!("{name}/{group}"), shown))
+    });
+    let twins = twins.filter(|(name, _)| after.as_ref().is_none_or(|after| name > after));
+    let rest = rest.map(|(name, zone)| (name.clone(), zone.shown()));
+    let page = page(call, rest.chain(twins))?;
     Reply::ok(page)
 }
 

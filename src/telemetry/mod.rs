@@ -1,9 +1,11 @@
 //! Logs and metrics: read from snapshots and counters when they are asked for.
 
+mod writers;
+
 use crate::{
     fleet::{EndpointState, Serving, Snapshot},
     model::Freshness,
-    probe,
+    plan, probe,
     server::StatsView,
 };
 use prometheus::{
@@ -42,6 +44,7 @@ pub struct Metrics {
     checking: IntGauge,
     lag: Gauge,
     geography: IntGauge,
+    writers: writers::Writers,
 }
 
 impl Default for Metrics {
@@ -113,6 +116,7 @@ impl Metrics {
                 "meridian_geo_database_built_seconds",
                 "When the database that locates clients was built, in seconds since 1970.",
             ),
+            writers: writers::Writers::new(&registry),
             registry,
         }
     }
@@ -124,7 +128,9 @@ impl Metrics {
         snapshot: &Snapshot,
         stats: &StatsView,
         checks: &probe::StatsView,
+        zones: &[plan::Status],
     ) -> String {
+        self.writers.read(zones);
         self.read_snapshot(snapshot);
         self.read_stats(stats);
         self.read_checks(checks);
@@ -208,7 +214,11 @@ impl Metrics {
 
 /// A counter that is kept elsewhere only rises, so the difference is what is new.
 fn raise(counters: &IntCounterVec, label: &str, to: u64) {
-    let counter = counters.with_label_values(&[label]);
+    raise_by(counters, &[label], to);
+}
+
+fn raise_by(counters: &IntCounterVec, labels: &[&str], to: u64) {
+    let counter = counters.with_label_values(labels);
     counter.inc_by(to.saturating_sub(counter.get()));
 }
 
@@ -231,8 +241,8 @@ mod tests {
         let snapshot = Snapshot::empty(jiff::Timestamp::UNIX_EPOCH);
         let stats = StatsView { udp: 3, rcodes: vec![3], ..StatsView::default() };
         let metrics = Metrics::new();
-        let _ = metrics.text(&snapshot, &stats, &probe::StatsView::default());
-        let text = metrics.text(&snapshot, &stats, &probe::StatsView::default());
+        let _ = metrics.text(&snapshot, &stats, &probe::StatsView::default(), &[]);
+        let text = metrics.text(&snapshot, &stats, &probe::StatsView::default(), &[]);
         assert!(text.contains("meridian_dns_queries_total{transport=\"udp\"} 3"), "{text}");
         assert!(text.contains("meridian_dns_responses_total{rcode=\"NOERROR\"} 3"), "{text}");
     }
