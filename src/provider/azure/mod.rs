@@ -75,7 +75,7 @@ pub struct Azure {
     api: Api,
     /// The zone's id, once it was found.
     found: Mutex<Option<String>>,
-    profiles: Mutex<traffic_manager::Known>,
+    profiles: Box<Mutex<traffic_manager::Known>>,
 }
 
 impl Azure {
@@ -87,7 +87,7 @@ impl Azure {
         let environment = token::Environment::read();
         let tokens = token::Tokens::new(settings.clone(), environment, clock);
         let api = Api::new(settings.endpoint(), tokens);
-        Self { settings, api, found: Mutex::default(), profiles: Mutex::default() }
+        Self { settings, api, found: Mutex::default(), profiles: Box::default() }
     }
 
     pub(super) async fn read(&self, zone: &Name) -> Result<Listing, Failure> {

@@ -128,12 +128,12 @@ impl Names {
             }
             endpoints.push(endpoint(own, below)?);
         }
-        let body = self.body(of, &name, tree, endpoints);
+        let body = self.body(of, &name, tree, &endpoints);
         all.push(Made { name, tree: tree.clone(), nested, body });
         Ok(())
     }
 
-    fn body(&self, of: &Of, name: &str, tree: &Profile, endpoints: Vec<Value>) -> Value {
+    fn body(&self, of: &Of, name: &str, tree: &Profile, endpoints: &[Value]) -> Value {
         let mut properties = json!({
             "profileStatus": ENABLED,
             "trafficRoutingMethod": tree.method,
