@@ -327,6 +327,27 @@ fn a_deleted_service_leaves_no_profile() {
     assert_eq!(target.azure.answer(ZONE, &format!("theirs.{ZONE}"), "A", client)[0].1, "8.8.8.8");
 }
 
+/// Calls that are refused as too fast, or end without an answer, are made good.
+#[test]
+fn torn_and_throttled_calls_are_made_good() {
+    let target = AzureZone::start();
+    let control = &target.azure.control;
+    for fault in [Fault::TornAfter, Fault::Throttled(Some(1)), Fault::TornBefore] {
+        control.fail("Profiles_CreateOrUpdate", fault);
+    }
+    let (place, running) = steered(&target, GEO);
+    answers(&target, &running, [&[GKE], &[AWS], &[GKE]]);
+    settled(&target, &running, 1);
+    for fault in [Fault::TornAfter, Fault::Status(503)] {
+        control.fail("Profiles_Delete", fault);
+    }
+    policy(&place, None);
+    wait_for("plain records", || {
+        (asked(&target.azure, "A", "91.0.0.1") == [AWS, GKE]).then_some(())
+    });
+    settled(&target, &running, 0);
+}
+
 /// An identity with rights to the zone alone writes plain records as ever.
 #[test]
 fn profiles_that_may_not_be_read_are_none() {

@@ -85,12 +85,7 @@ impl Profile {
     /// All addresses that it can answer.
     #[must_use]
     pub fn addresses(&self) -> Vec<IpAddr> {
-        let of = |own: &ProfileEndpoint| match &own.target {
-            ProfileTarget::Address(ip) => vec![*ip],
-            ProfileTarget::Profile(nested) => nested.addresses(),
-            ProfileTarget::Other(_) => Vec::new(),
-        };
-        self.endpoints.iter().flat_map(of).collect()
+        self.endpoints.iter().flat_map(ProfileEndpoint::addresses).collect()
     }
 
     /// Whether it has profiles nested in it.
@@ -113,6 +108,16 @@ impl ProfileEndpoint {
     pub fn new(name: String, target: ProfileTarget) -> Self {
         let odd = BTreeMap::new();
         Self { geo: Vec::new(), location: None, name, odd, target, weight: None }
+    }
+
+    /// All addresses that it can answer.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        match &self.target {
+            ProfileTarget::Address(ip) => vec![*ip],
+            ProfileTarget::Profile(nested) => nested.addresses(),
+            ProfileTarget::Other(_) => Vec::new(),
+        }
     }
 }
 

@@ -71,7 +71,7 @@ impl<'w> Work<'w> {
         let all = match self.list().await {
             // An identity that may do nothing here has made nothing here.
             Err(Failure::Denied(_)) if !sets.iter().any(|set| self.is_root(set)) => Profiles::new(),
-            listed => listed?,
+            listed => listed.map_err(refused)?,
         };
         let mut known = Known::default();
         for (name, listed) in &all {

@@ -90,17 +90,15 @@ impl Names {
     /// The root as it is before an alias stands for it: Azure DNS refuses to make an alias of a
     /// profile with others nested in it, and an empty one would answer nothing.
     pub(super) fn first(&self, of: &Of, tree: &Profile) -> Result<Made, String> {
-        let default = tree.endpoints.iter().find(|own| own.geo.iter().any(|code| code == "WORLD"));
-        let default = default.and_then(|own| match &own.target {
-            ProfileTarget::Profile(nested) => nested.addresses().into_iter().next(),
-            ProfileTarget::Address(ip) => Some(*ip),
-            ProfileTarget::Other(_) => None,
-        });
-        let ip = default.or_else(|| tree.addresses().into_iter().next());
-        let ip = ip.ok_or_else(|| "a tree of profiles without an address".to_owned())?;
-        let mut first = Profile::new("Weighted", tree.ttl);
-        let mut only = ProfileEndpoint::new("first".to_owned(), ProfileTarget::Address(ip));
-        only.weight = Some(1);
+        let world = |own: &&ProfileEndpoint| own.geo.iter().any(|code| code == WORLD);
+        let default = tree.endpoints.iter().find(world).or(tree.endpoints.first());
+        let (default, ip) = default
+            .and_then(|own| Some((own, *own.addresses().first()?)))
+            .ok_or_else(|| "a tree of profiles whose default has no address".to_owned())?;
+        let mut only = ProfileEndpoint { target: ProfileTarget::Address(ip), ..default.clone() };
+        only.name = "first".to_owned();
+        only.geo.retain(|code| code == WORLD);
+        let mut first = Profile::new(&tree.method, tree.ttl);
         first.endpoints.push(only);
         self.made(of, &first)?.pop().ok_or_else(|| "no profile at all".to_owned())
     }
@@ -362,6 +360,8 @@ impl ListedEndpoint {
     }
 }
 
+/// Clients that no place has.
+const WORLD: &str = "WORLD";
 const PREFIX: &str = "meridian-";
 /// The tag that names zone and record set, and the one that names its type.
 const TAG: &str = "meridian";
@@ -472,5 +472,7 @@ mod tests {
         assert_eq!(first.name, names.root(&of));
         assert_eq!(first.tree.addresses(), ["1.2.3.4".parse::<std::net::IpAddr>().unwrap()]);
         assert!(!first.tree.is_nested());
+        assert_eq!(first.tree.method, tree().method);
+        assert_eq!(first.tree.endpoints[0].geo, ["WORLD"]);
     }
 }
