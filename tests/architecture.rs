@@ -18,7 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("policy", &["model", "geo", "health"]),
     ("records", &["model", "geo", "policy"]),
     ("fleet", &["model", "geo", "health", "policy", "records"]),
-    ("plan", &["model", "geo", "policy", "records", "fleet"]),
+    ("plan", &["model", "geo", "health", "policy", "records", "fleet"]),
     ("source", &["model"]),
     ("probe", &["model", "health"]),
     ("provider", &["model", "records", "plan"]),

@@ -25,6 +25,9 @@ for need in dig:bind9-dnsutils kdig:knot-dnsutils named-checkzone:bind9-utils \
   command -v "${need%%:*}" >/dev/null || missing+=("${need##*:}")
 done
 if ! ls /usr/lib/*/knot/modules-*/geoip.so >/dev/null 2>&1; then missing+=(knot-module-geoip); fi
+if [ ! -e /usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql ]; then
+  missing+=(pdns-backend-sqlite3)
+fi
 if [ ${#missing[@]} -gt 0 ]; then
   if command -v apt-get >/dev/null && [ "$(id -u)" = 0 ]; then
     apt-get update -qq

@@ -61,6 +61,7 @@ fn text(own: &Explanation) -> String {
         line("policy", &format!("TrafficPolicy {}", steering.policy));
     }
     own.because.iter().for_each(|reason| line("because", reason));
+    own.providers.iter().for_each(|provider| line("provider", provider));
     if let Some(steering) = &own.steering {
         text.push_str(&traces(steering));
     }

@@ -27,6 +27,17 @@ pub(super) struct Written {
     pub(super) manifests: Vec<PathBuf>,
     /// Master files that it names.
     pub(super) masters: Vec<PathBuf>,
+    /// Files with credentials that it names.
+    pub(super) credentials: Vec<PathBuf>,
+}
+
+impl Written {
+    /// Whether it may be a file with credentials: nothing in it says that it is an object.
+    pub(super) fn is_no_object(&self) -> bool {
+        let plain =
+            |value: &Value| value.get("kind").is_none() && value.get("apiVersion").is_none();
+        self.objects.as_ref().is_ok_and(|objects| objects.iter().all(plain))
+    }
 }
 
 /// The files of a directory and those below, but hidden ones.
@@ -77,6 +88,7 @@ pub(super) fn read(file: &Path) -> Written {
         objects: Ok(Vec::new()),
         manifests: Vec::new(),
         masters: Vec::new(),
+        credentials: Vec::new(),
     };
     let text = match fs::read_to_string(file) {
         Ok(text) => text,
@@ -91,6 +103,8 @@ pub(super) fn read(file: &Path) -> Written {
             let objects: Vec<Value> = documents.into_iter().flat_map(apart).collect();
             manifests = named(&objects, "/spec/access/directory");
             masters = named(&objects, "/spec/masterFile");
+            let credentials = of_providers(&objects, "credentialsFile");
+            written.credentials = credentials.map(|path| placed(&beside(file, path))).collect();
             written.objects = Ok(objects);
         }
         Err(error) => {
@@ -122,6 +136,12 @@ fn apart(mut value: Value) -> Vec<Value> {
 fn named(objects: &[Value], pointer: &str) -> Vec<String> {
     let texts = objects.iter().filter_map(|object| object.pointer(pointer)?.as_str());
     texts.map(ToOwned::to_owned).collect()
+}
+
+/// The values of a field of each provider that a zone is written to.
+fn of_providers<'o>(objects: &'o [Value], field: &'o str) -> impl Iterator<Item = &'o str> {
+    let providers = objects.iter().filter_map(|object| object.pointer("/spec/publish")?.as_array());
+    providers.flatten().filter_map(move |own| own.get(field)?.as_str())
 }
 
 /// The values of a field in text that is not YAML as a whole.

@@ -125,6 +125,9 @@ impl<'p> Pass<'p> {
             }
         }
         written.retain(|own| !is_below(&placed(&own.file), &manifests));
+        // A provider's key lies beside what names it, and looks like JSON that is ours.
+        let keys: BTreeSet<_> = written.iter().flat_map(|own| own.credentials.clone()).collect();
+        written.retain(|own| !(own.is_no_object() && keys.contains(&placed(&own.file))));
         (written, manifests)
     }
 

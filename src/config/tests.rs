@@ -301,6 +301,55 @@ fn azures_settings_come_from_its_file_and_the_fields_beside_it() {
 }
 
 #[test]
+fn cloud_dns_is_read_with_the_files_that_it_names() {
+    let external = r#"{"type": "external_account", "audience": "//iam.googleapis.com/x",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "credential_source": {"file": "/var/run/token"}}"#;
+    let load = |fields: &str, conf: &str| {
+        let spec = format!(
+            "{{zone: demo.example.org, serve: false, publish: [{{provider: google-clouddns{fields}}}]}}"
+        );
+        let files = [
+            ("f.yaml", &*federation("f", &spec)),
+            ("m.yaml", MEMBER),
+            ("dns.conf", conf),
+            (if fields.contains(".json") { "external.json" } else { "external" }, external),
+            ("key", r#"{"type": "service_account", "private_key": "s3cret", "client_email": ""}"#),
+        ];
+        place(&files).loader.load()
+    };
+    let own = |loaded: &Loaded| {
+        assert_eq!(loaded.errors, []);
+        loaded.config.federations.values().next().unwrap().publish[0].settings.place()
+    };
+    assert_eq!(own(&load("", "")), "");
+    let conf = "[Global]\nproject-id = my-project\ntoken-body = s3cret\n";
+    let loaded = load(", configFile: dns.conf, zoneId: example-org", conf);
+    assert_eq!(own(&loaded), "my-project/example-org");
+    let warned: Vec<_> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert!(warned.iter().any(|text| text.contains("token-body is not supported")), "{warned:?}");
+    assert!(!warned.concat().contains("s3cret"), "{warned:?}");
+    // Beside the configuration, and yet no object of it.
+    let external = ", credentialsFile: external.json, project: example.com:p";
+    assert_eq!(own(&load(external, "")), "example.com:p");
+    for (fields, conf, said) in [
+        (", credentialsFile: f.yaml", "", "f.yaml is not JSON"),
+        (", configFile: none.conf", "", "spec.publish[0].configFile: "),
+        (", configFile: dns.conf", "[Global]\nproject = a", "dns.conf:2: unknown key \"project\""),
+        (", configFile: dns.conf, project: b", "[Global]\nproject-id = a", "remove one"),
+        (", credentialsFile: none", "", "spec.publish[0].credentialsFile: "),
+        (", credentialsFile: key", "", "key private_key is not an RSA key in PEM form"),
+        (", credentialsFile: external", "", "spec.publish[0].project: missing"),
+        (", project: My Project", "", "spec.publish[0].project: \"My Project\" is not the id"),
+        (", zoneId: a/b", "", "spec.publish[0].zoneId: \"a/b\" is not the name"),
+        (", server: a", "", "spec.publish[0].server: is another provider's"),
+        (", endpoint: nowhere", "", "spec.publish[0].endpoint: \"nowhere\" is not a URL"),
+    ] {
+        one_error(&load(fields, conf), &["f.yaml: Federation f: ", said]);
+    }
+}
+
+#[test]
 fn a_members_location_and_weight_are_read() {
     let spec = "{weight: 20, location: {country: de, subdivision: be, latitude: 52.5, longitude: \
                     13.4}, access";

@@ -349,12 +349,14 @@ impl Controller {
         let metrics = Metrics::new();
         let (snapshots, counted) = (self.published.clone(), self.published.clone());
         let (checks, board) = (self.checks.stats(), self.writers.board());
+        let shown = board.clone();
         web::Readers {
             snapshot: Box::new(move || snapshots.load()),
             metrics: Box::new(move || {
                 let zones: Vec<_> = board.all().into_iter().map(|(_, status)| status).collect();
                 metrics.text(&counted.load(), &stats.view(), &checks.view(), &zones)
             }),
+            written: Box::new(move || shown.all()),
             orders: self.order.clone(),
             dns,
         }

@@ -32,7 +32,6 @@ impl Controller {
         let writers = &mut self.writers;
         match order {
             ProviderOrder::Plans { zone, reply } => drop(reply.send(writers.plans(zone.as_ref()))),
-            ProviderOrder::Statuses { reply } => drop(reply.send(Ok(writers.statuses()))),
             ProviderOrder::Approve { zone, ceiling, by, lasting, reply } => {
                 let approval = Approval { ceiling, by, until: now().after(lasting).wall };
                 drop(reply.send(writers.approve(zone.as_ref(), &approval)));

@@ -121,7 +121,7 @@ impl Writers {
         for (name, own) in &config.federations {
             for publish in &own.publish {
                 let settings = &publish.settings;
-                let key = (name.clone(), settings.name(), settings.place().into_owned());
+                let key = (name.clone(), settings.name(), settings.place());
                 wanted.insert(key, (own.federation.zone.clone(), publish.clone()));
             }
         }
@@ -211,12 +211,7 @@ impl Writers {
 
     // === Orders ===
 
-    /// How every writer stands.
-    pub(super) fn statuses(&self) -> Vec<(FederationName, Status)> {
-        self.board.all()
-    }
-
-    /// The same for whoever asks later.
+    /// How every writer stands, for whoever asks.
     pub(super) fn board(&self) -> Board {
         self.board.clone()
     }

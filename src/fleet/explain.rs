@@ -42,6 +42,9 @@ pub struct Explanation {
     /// How clients are told apart; `None` where all get the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steering: Option<ShownSteering>,
+    /// How it stands at each provider that its zone is written to, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub providers: Vec<String>,
     /// Options for `dig` that ask the same: the name, the type, the client's subnet.
     #[serde(default)]
     pub dig: Vec<String>,
@@ -126,6 +129,7 @@ pub fn explain(snapshot: &Snapshot, name: &Name, net: Option<IpNet>) -> Explanat
         steering: steered(snapshot, name, &client, &location),
         place,
         dig: dig(name, net),
+        providers: Vec::new(),
         dns: None,
         zone: zone.map(|zone| (zone.apex().clone(), zone.serial().0)),
         generation: snapshot.generation.0,

@@ -9,7 +9,7 @@ use crate::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr};
+use std::{collections::BTreeMap, fmt, net::IpAddr, str::FromStr, sync::Arc};
 
 /// One member cluster as it is known now.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -140,13 +140,37 @@ pub struct UnitView {
     /// Seconds until checks have noticed a failure at the latest; `None` where nothing is checked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detection: Option<u64>,
+    /// How its addresses are checked, for providers that check too.
+    #[serde(skip)]
+    pub check: Option<Arc<health::Check>>,
     /// What is wrong with its objects.
     pub problems: Vec<String>,
 }
 
 impl UnitView {
-    pub(super) fn with(self, policy: Option<ServiceKey>, detection: Option<u64>) -> Self {
-        Self { policy, detection, ..self }
+    /// One that nothing is answered for.
+    pub(super) fn refused(id: &(FederationName, Unit), name: Name, problems: Vec<String>) -> Self {
+        Self {
+            federation: id.0.clone(),
+            unit: id.1.clone(),
+            name,
+            serving: Serving::Nothing,
+            ttl: None,
+            endpoints: Vec::new(),
+            policy: None,
+            detection: None,
+            check: None,
+            problems,
+        }
+    }
+
+    pub(super) fn with(
+        self,
+        policy: Option<ServiceKey>,
+        check: Option<Arc<health::Check>>,
+    ) -> Self {
+        let detection = check.as_ref().map(|check| check.detection().as_secs());
+        Self { policy, detection, check, ..self }
     }
 }
 

@@ -11,6 +11,8 @@ pub struct Capabilities {
     pub name: &'static str,
     /// Which routing it has of its own.
     pub routing: Routing,
+    /// Whether it checks endpoints itself, and is asked to.
+    pub checks: bool,
     /// Whether a batch is carried out whole or not at all.
     pub atomic: bool,
     /// Types that it takes; all when empty.
@@ -93,6 +95,7 @@ impl Capabilities {
     pub const MEMORY: Self = Self {
         name: "memory",
         routing: Routing::None,
+        checks: false,
         atomic: true,
         types: &[],
         values: usize::MAX,
@@ -106,6 +109,7 @@ impl Capabilities {
     pub const RFC2136: Self = Self {
         name: "rfc2136",
         routing: Routing::None,
+        checks: false,
         atomic: true,
         types: &[],
         values: 1_000,
@@ -120,6 +124,7 @@ impl Capabilities {
     pub const ROUTE53: Self = Self {
         name: "aws-route53",
         routing: Routing::Route53,
+        checks: false,
         atomic: true,
         types: &ROUTE53_TYPES,
         values: 400,
@@ -131,11 +136,20 @@ impl Capabilities {
         },
     };
 
+    /// The same with health checks of its own. Of these 50 may be made at once and one each two
+    /// seconds after that (§1.3), so that batches are small: what waits for checks is little.
+    pub const ROUTE53_CHECKING: Self = Self {
+        checks: true,
+        batch: BatchLimits { sets: 100, records: 1_000, characters: 32_000 },
+        ..Self::ROUTE53
+    };
+
     /// Google Cloud DNS: 1,000 additions and as many deletions a change, 100 records a set
     /// (providers.md §2; calls a minute are not published, so five a second are taken).
     pub const CLOUD_DNS: Self = Self {
         name: "google-clouddns",
         routing: Routing::CloudDns,
+        checks: false,
         atomic: true,
         types: &CLOUD_DNS_TYPES,
         values: 100,
@@ -149,6 +163,7 @@ impl Capabilities {
     pub const AZURE: Self = Self {
         name: "azure-azuredns",
         routing: Routing::TrafficManager,
+        checks: false,
         atomic: false,
         types: &AZURE_TYPES,
         values: 20,

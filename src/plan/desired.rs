@@ -3,11 +3,13 @@
 
 use crate::{
     fleet::{ClusterStatus, EndpointState, Snapshot, Unit, UnitView},
+    health::Check,
     model::{ClusterName, FederationName, Freshness, Key, Name, Ttl},
     records::{Node, RecordType, Rrset},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::Arc,
 };
 
@@ -33,7 +35,12 @@ pub struct Wanted {
     pub clusters: Arc<BTreeSet<ClusterName>>,
     /// For names that are steered: all that native routing needs.
     pub unit: Option<Arc<UnitView>>,
+    /// For these: which of their addresses are checked, and how.
+    pub checks: Checked,
 }
+
+/// Addresses that are checked, and how.
+pub type Checked = BTreeMap<IpAddr, Arc<Check>>;
 
 /// Which clusters are in sight: only then does what they no longer offer count as gone.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -107,7 +114,9 @@ impl Desired {
             }
             let (object, clusters) = offering.of(unit);
             let unit = unit.filter(|_| node.steering().is_some()).cloned();
-            desired.names.insert(key.clone(), Wanted { node: written, object, clusters, unit });
+            let checks = unit.as_deref().map(checked).unwrap_or_default();
+            let wanted = Wanted { node: written, object, clusters, unit, checks };
+            desired.names.insert(key.clone(), wanted);
         }
         Ok(desired)
     }
@@ -126,6 +135,12 @@ fn written(node: &Node, apex: bool, unit: Option<&Arc<UnitView>>, ttl: Ttl) -> N
         rrset
     };
     Node::new(rrsets.map(of)).with_steering_of(node)
+}
+
+fn checked(unit: &UnitView) -> Checked {
+    let addresses = unit.endpoints.iter().flat_map(|one| &one.health).map(|one| one.address);
+    let check = unit.check.iter();
+    check.flat_map(|check| addresses.clone().map(|ip| (ip, check.clone()))).collect()
 }
 
 /// The object and clusters of each unit, put together once for its many names.

@@ -32,7 +32,7 @@ mod writer;
 pub use adopt::{Adoptable, Adoption, Origin, Registry, adoptable};
 pub use batch::batches;
 pub use capability::{BatchLimits, Bucket, Capabilities, Pace, Routing};
-pub use desired::{Desired, Incomplete, Sight, Wanted};
+pub use desired::{Checked, Desired, Incomplete, Sight, Wanted};
 pub use diff::{Action, Change, Conflict, Held, Plan, Provenance, SET_PREFIX, Source, diff, epoch};
 pub use failure::{Failure, FailureKind};
 pub use guard::{Approval, Limits, WINDOW, Watch};
@@ -43,7 +43,7 @@ pub use mark::{
 };
 pub use permit::{Permitted, Refusal, permit};
 pub use render::{
-    Degraded, Fidelity, Profile, ProfileEndpoint, ProfileTarget, Rendered, Say, render,
+    Degraded, Fidelity, Profile, ProfileEndpoint, ProfileTarget, Rendered, Say, policy_text, render,
 };
 pub use set::{Attributes, RecordSet, SetKey};
 pub use writer::{Entry, Manner, Phase, Progress, Status, Step, Versions, Writer};

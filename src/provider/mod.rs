@@ -2,11 +2,13 @@
 //! written was planned and permitted in `plan`, and every failure is handed back as one of its kinds.
 
 mod azure;
+mod cloud_dns;
 mod memory;
 mod rfc2136;
 mod route53;
 
 pub use azure::{Azure, AzureSettings};
+pub use cloud_dns::{CloudDns, CloudDnsSettings, GoogleCredentials};
 pub use memory::Memory;
 pub use rfc2136::{Reading, Rfc2136, Rfc2136Settings, TsigAlgorithm, TsigKey};
 pub use route53::{Route53, Route53Settings};
@@ -15,7 +17,6 @@ use crate::{
     model::{Moment, Name},
     plan::{Capabilities, Failure, Listing, Permitted, Versions},
 };
-use std::borrow::Cow;
 
 /// Reads the clock: signatures carry the time, and wires have no clock of their own.
 pub type Clock = fn() -> Moment;
@@ -31,6 +32,8 @@ pub enum Settings {
     Route53(Route53Settings),
     /// Azure DNS.
     Azure(AzureSettings),
+    /// Google Cloud DNS.
+    CloudDns(CloudDnsSettings),
 }
 
 impl Settings {
@@ -40,8 +43,9 @@ impl Settings {
         match self {
             Self::Memory => Provider::Memory(Memory::default()),
             Self::Rfc2136(own) => Provider::Rfc2136(Rfc2136::new(own.clone(), clock)),
-            Self::Route53(own) => Provider::Route53(Route53::new(own.clone())),
+            Self::Route53(own) => Provider::Route53(Route53::new(own.clone(), clock)),
             Self::Azure(own) => Provider::Azure(Box::new(Azure::new(own.clone(), clock))),
+            Self::CloudDns(own) => Provider::CloudDns(CloudDns::new(own.clone(), clock)),
         }
     }
 
@@ -53,24 +57,30 @@ impl Settings {
             Self::Rfc2136(_) => Capabilities::RFC2136.name,
             Self::Route53(_) => Capabilities::ROUTE53.name,
             Self::Azure(_) => Capabilities::AZURE.name,
+            Self::CloudDns(_) => Capabilities::CLOUD_DNS.name,
         }
     }
 
     /// What tells it from another of its kind, for people and file names: server, zone id or
     /// resource group.
     #[must_use]
-    pub fn place(&self) -> Cow<'_, str> {
+    pub fn place(&self) -> String {
         match self {
-            Self::Memory => "".into(),
-            Self::Rfc2136(own) => own.server.as_str().into(),
-            Self::Route53(own) => own.zone_id.as_deref().unwrap_or_default().into(),
-            Self::Azure(own) => own.place().into(),
+            Self::Memory => String::new(),
+            Self::Rfc2136(own) => own.server.clone(),
+            Self::Route53(own) => own.zone_id.clone().unwrap_or_default(),
+            Self::Azure(own) => own.place(),
+            Self::CloudDns(own) => {
+                let parts = [own.project.as_deref(), own.zone_id.as_deref()];
+                parts.into_iter().flatten().collect::<Vec<_>>().join("/")
+            }
         }
     }
 }
 
 /// One provider, ready to be called.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant)] // one for each zone that is written
 pub enum Provider {
     /// A zone in memory.
     Memory(Memory),
@@ -80,6 +90,8 @@ pub enum Provider {
     Route53(Route53),
     /// Azure DNS.
     Azure(Box<Azure>),
+    /// Google Cloud DNS.
+    CloudDns(CloudDns),
 }
 
 impl Provider {
@@ -89,8 +101,9 @@ impl Provider {
         match self {
             Self::Memory(_) => Capabilities::MEMORY,
             Self::Rfc2136(_) => Capabilities::RFC2136,
-            Self::Route53(_) => Capabilities::ROUTE53,
+            Self::Route53(own) => own.capabilities(),
             Self::Azure(_) => Capabilities::AZURE,
+            Self::CloudDns(_) => Capabilities::CLOUD_DNS,
         }
     }
 
@@ -104,6 +117,7 @@ impl Provider {
             Self::Rfc2136(own) => own.read(zone, names).await,
             Self::Route53(own) => own.read(zone).await,
             Self::Azure(own) => own.read(zone).await,
+            Self::CloudDns(own) => own.read(zone).await,
         }
     }
 
@@ -117,6 +131,7 @@ impl Provider {
             Self::Rfc2136(own) => own.write(batch).await,
             Self::Route53(own) => own.write(batch).await,
             Self::Azure(own) => own.write(batch).await,
+            Self::CloudDns(own) => own.write(batch).await,
         }
     }
 }

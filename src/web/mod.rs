@@ -13,7 +13,8 @@ pub use writing::{
 use crate::{
     fleet::{self, ClusterView, Drill, Explanation, Snapshot, Supposed, Unit, UnitView},
     health,
-    model::Name,
+    model::{FederationName, Name},
+    plan,
     records::{self, MasterFile, Row, Zone},
 };
 use axum::{
@@ -43,6 +44,8 @@ pub struct Readers {
     pub snapshot: Box<dyn Fn() -> Arc<Snapshot> + Send + Sync>,
     /// The metrics, as Prometheus reads them.
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+    /// How every zone at a provider stands.
+    pub written: Box<dyn Fn() -> Vec<(FederationName, plan::Status)> + Send + Sync>,
     /// Where orders go.
     pub orders: mpsc::Sender<Order>,
     /// Where DNS is served.
@@ -214,6 +217,8 @@ async fn explain(
     let mut own = fleet::explain(&snapshot, &name, client);
     own.supposed = supposed.iter().map(ToString::to_string).collect();
     own.dns = state.0.dns.first().copied();
+    let all = (state.0.written)();
+    own.providers = all.iter().filter_map(|(_, status)| status.of_name(&name)).collect();
     Ok(Json(own))
 }
 

@@ -8,11 +8,21 @@ mod azure_answers;
 mod azure_target;
 mod azure_vendor;
 mod azure_wire;
+mod cloud_dns_calls;
+mod cloud_dns_runs;
+mod cloud_dns_target;
+mod cloud_dns_vendor;
 #[path = "../double/mod.rs"]
 #[allow(dead_code)] // shared by several test binaries
 mod double;
 mod nameserver;
 mod place;
+mod rfc2136;
+mod route53_bad;
+mod route53_checks;
+mod route53_sets;
+mod route53_target;
+mod route53_vendor;
 mod scenarios;
 mod target;
 mod traffic_manager;

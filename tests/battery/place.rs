@@ -103,11 +103,16 @@ impl Place {
 
     /// With the state in that directory.
     pub(crate) fn start_with(&self, state: &str) -> Running {
+        self.start_in(state, &[])
+    }
+
+    /// The same in an environment with these variables.
+    pub(crate) fn start_in(&self, state: &str, variables: &[(&str, &str)]) -> Running {
         let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
         command.args(["run", "--dns-listen", "127.0.0.1:0", "--web-listen", "127.0.0.1:0"]);
         command.arg("--config").arg(self.path("config"));
         command.arg("--state-dir").arg(self.path(state));
-        command.envs(self.environment.iter().cloned());
+        command.envs(self.environment.iter().cloned()).envs(variables.iter().copied());
         Running::spawn(&mut command)
     }
 }

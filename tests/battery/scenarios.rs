@@ -2,8 +2,10 @@
 
 use crate::{
     azure_target::AzureZone,
+    cloud_dns_target::CloudDnsTarget,
     nameserver::NameServer,
     place::{Place, Running, ZONE, global, wait_for},
+    route53_target::Aws,
     target::Target,
 };
 
@@ -336,5 +338,8 @@ macro_rules! battery {
 battery! {
     bind: NameServer::bind(ZONE);
     knot: NameServer::knot(ZONE);
+    route53: Aws::start();
+    powerdns: NameServer::powerdns(ZONE);
     azure: AzureZone::start();
+    cloud_dns: CloudDnsTarget::start();
 }

@@ -202,3 +202,17 @@ pub(crate) fn country(client: std::net::IpAddr) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// What the credentials in use are worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Denied {
+    /// Everything is allowed.
+    #[default]
+    None,
+    /// They are not known.
+    Credentials,
+    /// They are known, and may nothing.
+    Permission,
+    /// They may read, and no more.
+    ReadOnly,
+}

@@ -3,4 +3,6 @@
 //! clients (`tests/battery/vendors.rs`).
 
 pub(crate) mod azure;
+pub(crate) mod cloud_dns;
 pub(crate) mod common;
+pub(crate) mod route53;

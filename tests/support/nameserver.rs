@@ -44,21 +44,7 @@ pub(crate) const KEY: &str = "meridian";
 impl NameServer {
     /// BIND 9.
     pub(crate) fn bind(zone: &'static str) -> Self {
-        Self::start(zone, |directory, port, secret| {
-            let place = directory.display();
-            let text = format!(
-                "key \"{KEY}.\" {{ algorithm hmac-sha256; secret \"{secret}\"; }};\noptions {{ \
-                 directory \"{place}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; \
-                 }}; pid-file none; session-keyfile \"{place}/session.key\"; recursion no; \
-                 allow-transfer {{ key \"{KEY}.\"; }}; dnssec-validation no; notify no; }};\ncontrols \
-                 {{ }};\nzone \"{zone}\" {{ type master; file \"zone\"; allow-update {{ key \
-                 \"{KEY}.\"; }}; }};\n"
-            );
-            fs::write(directory.join("named.conf"), text).unwrap();
-            let mut command = Command::new("/usr/sbin/named");
-            command.args(["-g", "-n", "1", "-c"]).arg(directory.join("named.conf"));
-            command
-        })
+        Self::start(zone, |directory, port, secret| bind_command(zone, directory, port, secret))
     }
 
     /// Knot DNS.
@@ -75,6 +61,50 @@ impl NameServer {
             fs::write(directory.join("knot.conf"), text).unwrap();
             let mut command = Command::new("/usr/sbin/knotd");
             command.arg("-c").arg(directory.join("knot.conf"));
+            command
+        })
+    }
+
+    /// PowerDNS with its SQLite backend.
+    pub(crate) fn powerdns(zone: &'static str) -> Self {
+        Self::start(zone, |directory, port, secret| {
+            let place = directory.display();
+            let text = format!(
+                "launch=gsqlite3\ngsqlite3-database={place}/db\ndnsupdate=yes\n\
+                 allow-dnsupdate-from=127.0.0.0/8\nlocal-address=127.0.0.1\nlocal-port={port}\n\
+                 socket-dir={place}\ndaemon=no\nguardian=no\ndisable-axfr=no\nallow-axfr-ips=\n\
+                 zone-cache-refresh-interval=0\ncache-ttl=0\nquery-cache-ttl=0\n\
+                 negquery-cache-ttl=0\n"
+            );
+            fs::write(directory.join("pdns.conf"), text).unwrap();
+            let schema = fs::File::open(POWERDNS_SCHEMA).unwrap();
+            run(Command::new("sqlite3").arg(directory.join("db")).stdin(schema));
+            let config = format!("--config-dir={place}");
+            let soa = format!("ns.example.net hostmaster.{zone} 1 7200 900 86400 30");
+            for args in [
+                &["create-zone", zone, "ns.example.net"][..],
+                &["replace-rrset", zone, "@", "SOA", &soa],
+                &["import-tsig-key", KEY, "hmac-sha256", secret],
+                &["set-meta", zone, "TSIG-ALLOW-DNSUPDATE", KEY],
+                &["set-meta", zone, "TSIG-ALLOW-AXFR", KEY],
+            ] {
+                run(Command::new("pdnsutil").arg(&config).args(args));
+            }
+            let mut command = Command::new("/usr/sbin/pdns_server");
+            command.arg(config);
+            command
+        })
+    }
+
+    /// BIND 9 that hands its zone out to nobody.
+    pub(crate) fn bind_without_transfer(zone: &'static str) -> Self {
+        Self::start(zone, |directory, port, secret| {
+            let command = bind_command(zone, directory, port, secret);
+            let path = directory.join("named.conf");
+            let text = fs::read_to_string(&path).unwrap();
+            let allowed = format!("allow-transfer {{ key \"{KEY}.\"; }};");
+            assert!(text.contains(&allowed));
+            fs::write(path, text.replace(&allowed, "allow-transfer { none; };")).unwrap();
             command
         })
     }
@@ -122,4 +152,28 @@ impl NameServer {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{lines}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+/// Where Debian's package has it.
+const POWERDNS_SCHEMA: &str = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn bind_command(zone: &str, directory: &Path, port: u16, secret: &str) -> Command {
+    let place = directory.display();
+    let text = format!(
+        "key \"{KEY}.\" {{ algorithm hmac-sha256; secret \"{secret}\"; }};\noptions {{ \
+         directory \"{place}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; \
+         }}; pid-file none; session-keyfile \"{place}/session.key\"; recursion no; \
+         allow-transfer {{ key \"{KEY}.\"; }}; dnssec-validation no; notify no; }};\ncontrols \
+         {{ }};\nzone \"{zone}\" {{ type master; file \"zone\"; allow-update {{ key \
+         \"{KEY}.\"; }}; }};\n"
+    );
+    fs::write(directory.join("named.conf"), text).unwrap();
+    let mut command = Command::new("/usr/sbin/named");
+    command.args(["-g", "-n", "1", "-c"]).arg(directory.join("named.conf"));
+    command
 }

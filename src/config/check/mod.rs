@@ -1,6 +1,8 @@
 //! From what was written to what is in force: each field read once, every error of an object said.
 
 mod azure_conf;
+mod cloud_dns;
+mod dns_conf;
 mod federation;
 mod member;
 mod policy;

@@ -1,7 +1,7 @@
 //! Checks what a Federation is to be written to: each provider's own settings, and nothing that is
 //! another's.
 
-use super::{Findings, azure_conf::AzureConf};
+use super::{Findings, azure_conf::AzureConf, cloud_dns};
 use crate::{
     config::{
         Publish,
@@ -43,7 +43,8 @@ pub(super) fn publish(
     };
     let all: Vec<Publish> = spec.publish.iter().enumerate().filter_map(of).collect();
     for (at, own) in all.iter().enumerate() {
-        if all[..at].iter().any(|other| other.settings == own.settings) {
+        let place = |own: &Publish| (own.settings.name(), own.settings.place());
+        if all[..at].iter().any(|other| place(other) == place(own)) {
             findings.error(format!(
                 "spec.publish[{at}]: the same zone at the same provider is named before; two \
                  writers of one zone would only lose to each other"
@@ -83,11 +84,13 @@ fn settings(
         ProviderName::AwsRoute53 => Some(Settings::Route53(Route53Settings {
             zone_id: spec.zone_id.clone(),
             endpoint: endpoint(findings, field, spec)?,
+            health_checks: spec.health_checks.unwrap_or_default(),
         })),
         ProviderName::AzureAzuredns => azure(findings, field, spec, folder).map(Settings::Azure),
         ProviderName::GoogleClouddns => {
-            findings.error(format!("{field}.provider: not in this build"));
-            None
+            let endpoint = endpoint(findings, field, spec)?;
+            let own = cloud_dns::settings(findings, field, spec, endpoint, folder);
+            own.map(Settings::CloudDns)
         }
     }
 }
@@ -96,12 +99,13 @@ fn settings(
 fn foreign_fields(findings: &mut Findings, field: &str, spec: &PublishSpec) {
     use ProviderName::{AwsRoute53, AzureAzuredns, GoogleClouddns, Memory, Rfc2136};
     let clouds: &[ProviderName] = &[AwsRoute53, GoogleClouddns, AzureAzuredns];
-    let fields: [(&str, bool, &[ProviderName]); 10] = [
+    let fields: [(&str, bool, &[ProviderName]); 11] = [
         ("zoneId", spec.zone_id.is_some(), &[AwsRoute53, GoogleClouddns]),
         ("server", spec.server.is_some(), &[Rfc2136]),
         ("tsig", spec.tsig.is_some(), &[Rfc2136]),
         ("read", spec.read.is_some(), &[Rfc2136]),
         ("endpoint", spec.endpoint.is_some(), clouds),
+        ("healthChecks", spec.health_checks.is_some(), &[AwsRoute53]),
         ("project", spec.project.is_some(), &[GoogleClouddns]),
         ("subscriptionId", spec.subscription_id.is_some(), &[AzureAzuredns]),
         ("resourceGroup", spec.resource_group.is_some(), &[AzureAzuredns]),

@@ -116,7 +116,8 @@ pub struct SoaSpec {
 pub struct PublishSpec {
     /// Which one; named as in Kubernetes federation v1.
     pub provider: ProviderName,
-    /// The zone's id at the provider, where its name is not unique.
+    /// The zone's id at the provider, where its name is not unique; for google-clouddns the
+    /// managed zone's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone_id: Option<String>,
     /// For rfc2136: the primary server, as in `192.0.2.1:53`.
@@ -145,12 +146,17 @@ pub struct PublishSpec {
     /// section `[Global]`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_file: Option<String>,
-    /// For google-clouddns: the key of a service account, or an external account.
+    /// For google-clouddns: the key of a service account, or the configuration of an external
+    /// account; GOOGLE_APPLICATION_CREDENTIALS, else the metadata server, when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_file: Option<String>,
     /// The Secret that holds the credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
+    /// For aws-route53: has Route 53 check endpoints, too, as their policies say; not when not
+    /// said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_checks: Option<bool>,
     /// Plans and shows, and writes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,

@@ -257,8 +257,7 @@ impl FederationState {
         self.write_names(&writing, &offers, &selection, zone, &mut problems);
         self.watch(&unit, &checks, &selection, inventory);
         let policy = policy.map(|policy| policy.key.clone());
-        let detection = checks.map(|check| check.detection().as_secs());
-        let view = self.view(unit, name, selection, inventory, problems).with(policy, detection);
+        let view = self.view(unit, name, selection, inventory, problems).with(policy, checks);
         let changed = units.get(&id).map(|old| &**old) != Some(&view);
         if changed {
             units.insert(id, Arc::new(view));
@@ -395,17 +394,7 @@ impl FederationState {
         if gone || problems.is_empty() {
             return units.remove(&id).is_some();
         }
-        let view = UnitView {
-            federation: id.0.clone(),
-            unit: id.1.clone(),
-            name: self.federation.zone.clone(),
-            serving: Serving::Nothing,
-            ttl: None,
-            endpoints: Vec::new(),
-            policy: None,
-            detection: None,
-            problems,
-        };
+        let view = UnitView::refused(&id, self.federation.zone.clone(), problems);
         let changed = units.get(&id).map(|old| &**old) != Some(&view);
         units.insert(id, Arc::new(view));
         changed
@@ -434,6 +423,7 @@ impl FederationState {
             endpoints,
             policy: None,
             detection: None,
+            check: None,
             problems,
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     policy::{Share, Steering},
     records::RecordType,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Number, Value, json};
 use std::net::IpAddr;
 
 /// The set of one family: plain where all clients get the same.
@@ -38,7 +38,7 @@ pub(super) fn set(
     };
     let mut set = plain(name, ttl, rtype, &[std::net::Ipv4Addr::UNSPECIFIED.into()])?;
     set.data.clear();
-    set.more.insert("policy".into(), policy.to_string().into());
+    set.more.insert("policy".into(), policy_text(policy).into());
     Some(set)
 }
 
@@ -86,3 +86,43 @@ fn texts(ips: &[IpAddr]) -> Vec<String> {
     texts.dedup();
     texts
 }
+
+// === One form ===
+
+/// The text of a policy, the same for all that say the same: keys and lists of values sorted, whole
+/// numbers without a fraction, and nothing that only the service says. The order of items stays.
+#[must_use]
+pub fn policy_text(policy: Value) -> String {
+    canonical(policy).to_string()
+}
+
+fn canonical(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => {
+            let own = fields.into_iter().filter(|(key, _)| !THEIRS.contains(&key.as_str()));
+            let mut own: Vec<_> = own.map(|(key, value)| (key, canonical(value))).collect();
+            own.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(own.into_iter().collect::<Map<_, _>>())
+        }
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.into_iter().map(canonical).collect();
+            if items.iter().all(Value::is_string) {
+                items.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+            }
+            Value::Array(items)
+        }
+        Value::Number(number) => Value::Number(whole(&number).unwrap_or(number)),
+        other => other,
+    }
+}
+
+/// The same number as an integer, where it is one.
+fn whole(number: &Number) -> Option<Number> {
+    let float = number.as_f64().filter(|_| number.is_f64())?;
+    // Below 2^53 every whole number has one float, and prints without an exponent.
+    let exact = float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0;
+    exact.then(|| format!("{float:.0}").parse::<i64>().ok()).flatten().map(Number::from)
+}
+
+/// What the service adds to each object and nobody may say.
+const THEIRS: [&str; 2] = ["kind", "signatureRrdatas"];

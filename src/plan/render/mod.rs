@@ -1,10 +1,13 @@
 //! A federation's wishes in a provider's words, and the list of what those words cannot say.
 
+mod checks;
 mod cloud_dns;
 mod native;
 mod profile;
 mod route53;
 mod traffic_manager;
+
+pub use cloud_dns::policy_text;
 
 use super::{Capabilities, Desired, RecordSet, Resource, ResourceKey, Routing, Sight, Wanted};
 use crate::{
@@ -165,6 +168,9 @@ impl Rendering<'_> {
                 }
                 _ => sets.extend(cloud_dns::set(name, ttl, v6, &route, steering, &mut self.notes)),
             }
+        }
+        if self.can.checks {
+            checks::put(name, wanted, steering, &mut sets, &mut self.notes);
         }
         Ok(Some(sets))
     }

@@ -11,11 +11,15 @@ use crate::{
     policy::Share,
     records::{RecordType, Rrset},
 };
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
 use std::{net::IpAddr, sync::Arc};
 
 /// Sets of one name and type beside each other: 30 by distance, 100 otherwise (§1.2).
 const MOST_NEAR: usize = 30;
 const MOST: usize = 100;
+/// Characters of a set identifier.
+const LONGEST_ID: usize = 128;
 
 /// The sets of one family.
 pub(super) fn sets(
@@ -28,7 +32,7 @@ pub(super) fn sets(
     let of = |ips: &[IpAddr]| plain(name, ttl, v6, ips);
     let sets: Vec<RecordSet> = match route {
         Route::Same(ips) => of(ips).into_iter().collect(),
-        Route::Shares(shares) => weighted(shares, &of),
+        Route::Shares(shares) => weighted(name, shares, &of, notes),
         Route::Places { places, default } => {
             let rest = of(&native::merged(name, default, notes));
             let rest = rest.map(|set| routed(set, "default", [("geo", "country/*".into())]));
@@ -58,24 +62,54 @@ fn plain(name: &Name, ttl: Ttl, v6: bool, ips: &[IpAddr]) -> Option<RecordSet> {
 }
 
 fn routed<const N: usize>(mut set: RecordSet, id: &str, words: [(&str, String); N]) -> RecordSet {
-    set.key.id = Some(format!("{SET_PREFIX}{id}").into());
+    set.key.id = Some(identifier(id));
     set.more = words.into_iter().map(|(word, value)| (word.into(), value.into())).collect();
     set
 }
 
-/// Weights 0 to 255 in the ratio of the shares; whoever has a share has a weight.
-fn weighted(shares: &[Share], of: &dyn Fn(&[IpAddr]) -> Option<RecordSet>) -> Vec<RecordSet> {
-    let most = shares.iter().map(|share| share.part).fold(f64::MIN_POSITIVE, f64::max);
+/// What is too long is cut, and told apart by a hash of the whole.
+fn identifier(id: &str) -> Arc<str> {
+    let whole = format!("{SET_PREFIX}{id}");
+    if whole.len() <= LONGEST_ID {
+        return whole.into();
+    }
+    let hash = HEXLOWER.encode(&Sha256::digest(whole.as_bytes())[..8]);
+    let end = whole.floor_char_boundary(LONGEST_ID - hash.len() - 1);
+    format!("{}~{hash}", &whole[..end]).into()
+}
+
+/// Weights 0 to 255 in the ratio of the shares; whoever has a share has a weight. A weighted set
+/// holds one address (providers.md §1.4), so that a cluster with several has as many sets.
+fn weighted(
+    name: &Name,
+    shares: &[Share],
+    of: &dyn Fn(&[IpAddr]) -> Option<RecordSet>,
+    notes: &mut Notes,
+) -> Vec<RecordSet> {
+    if shares.iter().any(|share| share.addresses.len() > 1) {
+        let text = "clients get one address of their cluster, not all: Route 53 weighs each alone";
+        notes.note(name, "weights", Fidelity::Approximate, text.to_owned());
+    }
+    let most = shares.iter().map(each).fold(f64::MIN_POSITIVE, f64::max);
     let one = |share: &Share| {
         let clusters: Vec<_> = share.clusters.iter().map(ToString::to_string).collect();
-        let weight = (share.part / most * 255.0).round().clamp(1.0, 255.0);
-        Some(routed(
-            of(&share.addresses)?,
-            &clusters.join("+"),
-            [("weight", format!("{weight:.0}"))],
-        ))
+        let weight = (each(share) / most * 255.0).round().clamp(1.0, 255.0);
+        let set = |ip: &IpAddr| {
+            let id = match share.addresses.len() {
+                1 => clusters.join("+"),
+                _ => format!("{}/{ip}", clusters.join("+")),
+            };
+            Some(routed(of(&[*ip])?, &id, [("weight", format!("{weight:.0}"))]))
+        };
+        share.addresses.iter().filter_map(set).collect::<Vec<_>>()
     };
-    shares.iter().filter_map(one).collect()
+    shares.iter().flat_map(one).collect()
+}
+
+/// What of a share falls to each of its addresses.
+#[allow(clippy::cast_precision_loss)] // hundreds at most
+fn each(share: &Share) -> f64 {
+    share.part / share.addresses.len().max(1) as f64
 }
 
 /// Set identifier and location; subdivisions are those of the United States alone.

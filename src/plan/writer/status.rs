@@ -170,6 +170,28 @@ impl Status {
         }
     }
 
+    /// How one name stands there, in a sentence; `None` for names outside the zone.
+    #[must_use]
+    pub fn of_name(&self, name: &Name) -> Option<String> {
+        if !name.is_within(&self.zone) {
+            return None;
+        }
+        let held = self.held.iter().find(|held| held.change.name == *name);
+        let held = held.map(|held| format!("{} is held: {}", held.change.action, held.reason));
+        let conflict = self.conflicts.iter().find(|conflict| conflict.name == *name);
+        let aside = self.set_aside.iter().find(|(own, _)| own == name);
+        let stuck = [&self.frozen, &self.incomplete, &self.problem].into_iter().flatten().next();
+        let word = held
+            .or_else(|| conflict.map(|conflict| conflict.reason.clone()))
+            .or_else(|| aside.map(|(_, reason)| reason.clone()))
+            .or_else(|| stuck.cloned())
+            .unwrap_or_else(|| self.phase.to_string());
+        let degraded = self.degraded.iter().filter(|one| one.name == *name);
+        let degraded: String =
+            degraded.map(|one| format!("; {} degraded: {}", one.clause, one.text)).collect();
+        Some(format!("{}: {word}{degraded}", self.provider))
+    }
+
     /// Whether it waits for nothing but the provider's pace.
     #[must_use]
     pub fn is_paced(&self) -> bool {

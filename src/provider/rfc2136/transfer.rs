@@ -118,8 +118,9 @@ fn judge(answer: &Message, zone: &Name) -> Result<(), Failure> {
             "the server refuses to hand out {zone} (REFUSED); allow transfers to our key or \
              address, or set `read: query`"
         ))),
-        ResponseCode::NotAuth => Err(Failure::Zone(format!(
-            "the server does not serve {zone}, or not to our key (NOTAUTH)"
+        // Unsigned, as this comes where the key is refused too: nobody can tell which it is.
+        ResponseCode::NotAuth => Err(Failure::Denied(format!(
+            "the server does not serve {zone}, or does not take our TSIG key for it (NOTAUTH)"
         ))),
         other => {
             Err(Failure::Unavailable(format!("the server answers {} for {zone}", other.to_str())))

@@ -5,7 +5,7 @@
 //! weight=10  region=eu-west-1  failover=PRIMARY  multivalue=true
 //! geo=continent/EU | country/DE | country/US/CA | country/*
 //! near=coordinates/52.52/13.40 | region/eu-west-1 | group/us-east-1-bos-1   bias=-10
-//! cidr=<collection>/<location>   check=<health check id>
+//! cidr=<collection>/<location>   check=<health check id, or its text: `checks`>
 //! alias=<zone id>/<name>   evaluate=true|false   instance=<traffic policy instance>
 //! ```
 

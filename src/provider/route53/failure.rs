@@ -26,8 +26,8 @@ where
     let status = error.raw_response().map_or(0, |answer| answer.status().as_u16());
     match error {
         SdkError::ConstructionFailure(_) => Failure::Denied(said(error)),
-        SdkError::DispatchFailure(failure) if failure.is_user() || failure.is_other() => {
-            // Credentials are looked for before anything is sent.
+        // Credentials are looked for before anything is sent.
+        SdkError::DispatchFailure(failure) if failure.is_other() && lacks_keys(&said(error)) => {
             Failure::Denied(said(error))
         }
         SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) | SdkError::ResponseError(_) => {
@@ -52,7 +52,12 @@ fn of_code(code: &str, text: String, status: u16, zone: &Name) -> Failure {
             Failure::Zone(format!("Route 53 has no such hosted zone as {zone}'s"))
         }
         "InvalidChangeBatch" | "InvalidInput" if lost(&text) => Failure::Lost(text),
-        "InvalidChangeBatch" | "InvalidInput" | "NoSuchHealthCheck" => Failure::Rejected(text),
+        // A check that was read is gone, or its reference is spent: read again.
+        "NoSuchHealthCheck" | "HealthCheckAlreadyExists" => Failure::Lost(said),
+        "InvalidChangeBatch" | "InvalidInput" => Failure::Rejected(text),
+        "TooManyHealthChecks" => Failure::Rejected(format!(
+            "{said}; have the account's quota of health checks raised, or leave out healthChecks"
+        )),
         "RequestExpired" | "RequestTimeTooSkewed" => {
             Failure::Denied(format!("{said}; this machine's clock is off, set it by NTP"))
         }
@@ -64,6 +69,11 @@ fn of_code(code: &str, text: String, status: u16, zone: &Name) -> Failure {
         _ if status == 401 || status == 403 => Failure::Denied(said),
         _ => Failure::Rejected(said),
     }
+}
+
+/// Whether keys were looked for in vain; a torn connection is of the same kind for the client.
+fn lacks_keys(text: &str) -> bool {
+    ["credential", "identity"].iter().any(|word| text.contains(word))
 }
 
 /// Whether a batch was refused because the zone is not as it was read.

@@ -2,12 +2,14 @@
 //! a transaction. Never UPSERT: what goes is deleted exactly as it was read and what comes is
 //! created, so that the service itself compares and sets.
 
+mod checks;
 mod convert;
 mod failure;
 
+use super::Clock;
 use crate::{
     model::Name,
-    plan::{Failure, Listing, Permitted, RecordSet, Versions},
+    plan::{Capabilities, Failure, Listing, Permitted, RecordSet, Versions},
 };
 use aws_sdk_route53::{
     Client,
@@ -15,8 +17,9 @@ use aws_sdk_route53::{
     types::{Change, ChangeAction, ChangeBatch, HostedZone, HostedZoneConfig, RrType},
 };
 use aws_smithy_http_client::tls::{Provider as Tls, rustls_provider::CryptoMode};
+use checks::Checks;
 use std::time::Duration;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 /// Which zone, and where.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -25,6 +28,8 @@ pub struct Route53Settings {
     pub zone_id: Option<String>,
     /// In place of AWS's own endpoint.
     pub endpoint: Option<String>,
+    /// Whether Route 53 checks endpoints itself, by health checks that we make there.
+    pub health_checks: bool,
 }
 
 /// One hosted zone. Credentials come as AWS's tools find them: environment, profile, web identity,
@@ -33,7 +38,9 @@ pub struct Route53Settings {
 pub struct Route53 {
     settings: Route53Settings,
     client: OnceCell<Client>,
-    zone_id: OnceCell<String>,
+    zone_id: Mutex<Option<String>>,
+    clock: Clock,
+    checks: Mutex<Checks>,
 }
 
 /// A call that takes longer has no answer.
@@ -44,11 +51,31 @@ const REGION: &str = "us-east-1";
 impl Route53 {
     /// One that is connected to when it is called.
     #[must_use]
-    pub fn new(settings: Route53Settings) -> Self {
-        Self { settings, client: OnceCell::new(), zone_id: OnceCell::new() }
+    pub fn new(settings: Route53Settings, clock: Clock) -> Self {
+        let (zone_id, checks) = (Mutex::default(), Mutex::default());
+        Self { settings, client: OnceCell::new(), zone_id, clock, checks }
+    }
+
+    pub(super) fn capabilities(&self) -> Capabilities {
+        match self.settings.health_checks {
+            true => Capabilities::ROUTE53_CHECKING,
+            false => Capabilities::ROUTE53,
+        }
     }
 
     pub(super) async fn read(&self, zone: &Name) -> Result<Listing, Failure> {
+        let mut sets = match self.list(zone).await {
+            Ok(sets) => sets,
+            Err(failure) => return Err(self.noticed(failure).await),
+        };
+        if self.settings.health_checks {
+            let (client, now) = (self.client().await, (self.clock)().mono);
+            self.checks.lock().await.read(client, zone, now, &mut sets).await?;
+        }
+        Ok(Listing::whole(zone.clone(), sets))
+    }
+
+    async fn list(&self, zone: &Name) -> Result<Vec<RecordSet>, Failure> {
         let (client, id) = (self.client().await, self.zone_id(zone).await?);
         let mut sets: Vec<RecordSet> = Vec::new();
         let mut from: Option<(String, RrType, Option<String>)> = None;
@@ -62,7 +89,7 @@ impl Route53 {
             sets.extend(page.resource_record_sets().iter().map(convert::read));
             let next = page.next_record_name().map(str::to_owned);
             from = match (page.is_truncated(), next, page.next_record_type()) {
-                (false, ..) => return Ok(Listing::whole(zone.clone(), sets)),
+                (false, ..) => return Ok(sets),
                 (true, Some(name), Some(rtype)) => {
                     let set = page.next_record_identifier().map(str::to_owned);
                     Some((name, rtype.clone(), set))
@@ -76,28 +103,67 @@ impl Route53 {
     }
 
     pub(super) async fn write(&self, batch: &Permitted) -> Result<Versions, Failure> {
-        let id = self.zone_id(batch.zone()).await?;
-        let mut changes = Vec::new();
-        for set in batch.deletes() {
-            changes.push(change(ChangeAction::Delete, set)?);
+        let (client, id) = (self.client().await, self.zone_id(batch.zone()).await?);
+        if !self.settings.health_checks {
+            let own = whole(batch, RecordSet::clone, RecordSet::clone)?;
+            return self.send(&id, batch, own).await;
         }
-        for set in batch.creates() {
-            changes.push(change(ChangeAction::Create, set)?);
-        }
-        let comment = format!("meridian generation {}", batch.generation());
-        let whole = ChangeBatch::builder().set_changes(Some(changes)).comment(comment).build();
-        let whole = whole.map_err(|error| Failure::Rejected(error.to_string()))?;
-        let call = self.client().await.change_resource_record_sets();
-        let sent = call.hosted_zone_id(id).change_batch(whole).send().await;
-        sent.map(|_| Versions::new()).map_err(|error| failure::writing(&error, batch.zone()))
+        let mut checks = self.checks.lock().await;
+        checks.provide(client, &id, batch).await?;
+        let coming = |set: &RecordSet| checks.coming(&id, batch, set);
+        let own = whole(batch, |set| checks.going(set), coming)?;
+        let versions = self.send(&id, batch, own).await?;
+        let now = (self.clock)().mono;
+        checks.wrote(now, &id, batch);
+        checks.sweep(client, now, &id, batch).await;
+        Ok(versions)
     }
 
-    /// The zone's id: as configured, or the one hosted zone of that name.
+    async fn send(
+        &self,
+        id: &str,
+        batch: &Permitted,
+        own: ChangeBatch,
+    ) -> Result<Versions, Failure> {
+        let call = self.client().await.change_resource_record_sets();
+        match call.hosted_zone_id(id).change_batch(own).send().await {
+            Ok(_) => Ok(Versions::new()),
+            Err(error) => Err(self.noticed(failure::writing(&error, batch.zone())).await),
+        }
+    }
+
+    /// The zone's id, looked up once and again after it was found to be gone.
     async fn zone_id(&self, zone: &Name) -> Result<String, Failure> {
-        if let Some(id) = &self.settings.zone_id {
+        let mut known = self.zone_id.lock().await;
+        if let Some(id) = &*known {
             return Ok(id.clone());
         }
-        self.zone_id.get_or_try_init(|| self.find(zone)).await.cloned()
+        let id = match &self.settings.zone_id {
+            Some(id) => self.checked(id, zone).await?,
+            None => self.find(zone).await?,
+        };
+        *known = Some(id.clone());
+        Ok(id)
+    }
+
+    /// Forgets the zone's id where the zone is gone.
+    async fn noticed(&self, failure: Failure) -> Failure {
+        if matches!(failure, Failure::Zone(_)) {
+            *self.zone_id.lock().await = None;
+        }
+        failure
+    }
+
+    /// The configured id, if it is that zone's.
+    async fn checked(&self, id: &str, zone: &Name) -> Result<String, Failure> {
+        let found = self.client().await.get_hosted_zone().id(id).send().await;
+        let found = found.map_err(|error| failure::reading(&error, zone))?;
+        let name = found.hosted_zone().map_or("", HostedZone::name);
+        if name != convert::name(zone) {
+            let text = format!("the hosted zone {id} is {name}, not {zone}; correct zoneId");
+            return Err(Failure::Zone(text));
+        }
+        Ok(id.to_owned())
     }
 
     async fn find(&self, zone: &Name) -> Result<String, Failure> {
@@ -146,6 +212,24 @@ impl Route53 {
         }
         Client::new(&loader.load().await)
     }
+}
+
+/// A batch in the service's words, what goes before what comes.
+fn whole(
+    batch: &Permitted,
+    going: impl Fn(&RecordSet) -> RecordSet,
+    coming: impl Fn(&RecordSet) -> RecordSet,
+) -> Result<ChangeBatch, Failure> {
+    let mut changes = Vec::new();
+    for set in batch.deletes() {
+        changes.push(change(ChangeAction::Delete, &going(set))?);
+    }
+    for set in batch.creates() {
+        changes.push(change(ChangeAction::Create, &coming(set))?);
+    }
+    let comment = format!("meridian generation {}", batch.generation());
+    let whole = ChangeBatch::builder().set_changes(Some(changes)).comment(comment).build();
+    whole.map_err(|error| Failure::Rejected(error.to_string()))
 }
 
 fn change(action: ChangeAction, set: &RecordSet) -> Result<Change, Failure> {

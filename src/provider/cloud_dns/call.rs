@@ -1,0 +1,59 @@
+//! One call over HTTP: sent once, and whatever is no answer told apart.
+
+use super::failure::{Failed, Refusal, said};
+use crate::plan::Failure;
+use reqwest::{Client, RequestBuilder, Response, Url, redirect::Policy};
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// A call that takes longer has no answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// What calls go out by.
+#[derive(Debug)]
+pub(super) struct Clients {
+    /// By the proxy of the environment, where there is one.
+    pub(super) outside: Client,
+    /// To the metadata server, which stands behind none.
+    pub(super) beside: Client,
+}
+
+impl Clients {
+    pub(super) fn new() -> Result<Self, Failure> {
+        let builder = || {
+            // Who sends tokens on to where a redirect points gives them away.
+            let builder = Client::builder().redirect(Policy::none());
+            builder.connect_timeout(CONNECT).timeout(PATIENCE)
+        };
+        let built = |client: reqwest::Result<Client>| {
+            client.map_err(|error| Failure::Unavailable(said(&error)))
+        };
+        let (outside, beside) = (built(builder().build())?, built(builder().no_proxy().build())?);
+        Ok(Self { outside, beside })
+    }
+}
+
+/// An answer that says yes.
+pub(super) async fn send(request: RequestBuilder) -> Result<Response, Failed> {
+    let answer = request.send().await?;
+    if answer.status().is_success() {
+        return Ok(answer);
+    }
+    Err(Failed::Refused(Refusal::read(answer).await))
+}
+
+/// What an answer holds.
+pub(super) async fn body<T: DeserializeOwned>(answer: Response) -> Result<T, Failed> {
+    let bytes = answer.bytes().await?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failed::Unanswered(format!("the answer cannot be read: {error}")))
+}
+
+/// `application/x-www-form-urlencoded`.
+pub(super) fn form(request: RequestBuilder, fields: &[(&str, &str)]) -> RequestBuilder {
+    let mut url = Url::parse("form://fields").expect("these letters are a URL");
+    let text = url.query_pairs_mut().extend_pairs(fields).finish().query();
+    let text = text.unwrap_or_default().to_owned();
+    request.header("content-type", "application/x-www-form-urlencoded").body(text)
+}
