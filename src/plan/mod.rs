@@ -42,6 +42,8 @@ pub use mark::{
     marked_name, read_mark,
 };
 pub use permit::{Permitted, Refusal, permit};
-pub use render::{Degraded, Fidelity, Rendered, Say, policy_text, render};
+pub use render::{
+    Degraded, Fidelity, Profile, ProfileEndpoint, ProfileTarget, Rendered, Say, policy_text, render,
+};
 pub use set::{Attributes, RecordSet, SetKey};
 pub use writer::{Entry, Manner, Phase, Progress, Status, Step, Versions, Writer};

@@ -25,3 +25,4 @@ mod route53_target;
 mod route53_vendor;
 mod scenarios;
 mod target;
+mod traffic_manager;

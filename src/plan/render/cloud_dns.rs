@@ -1,7 +1,10 @@
 //! A route as one Cloud DNS routing policy (providers.md §2): shares as weighted round robin, places
 //! and distances as answers by Google Cloud region, whichever is nearest to the client.
 
-use super::{Fidelity, Notes, native::Route};
+use super::{
+    Fidelity, Notes,
+    native::{self, Route},
+};
 use crate::{
     geo,
     model::{Location, Name, Ttl},
@@ -29,6 +32,7 @@ pub(super) fn set(
             let text = "each client gets what clients in the nearest Google Cloud region would: at \
                         borders that may be a neighbour's";
             notes.note(name, "order", Fidelity::Approximate, text.to_owned());
+            note_merged(name, route, notes);
             by_region(steering, v6)
         }
     };
@@ -36,6 +40,15 @@ pub(super) fn set(
     set.data.clear();
     set.more.insert("policy".into(), policy_text(policy).into());
     Some(set)
+}
+
+/// Says that weights within a place are lost, where there are some.
+fn note_merged(name: &Name, route: &Route, notes: &mut Notes) {
+    if let Route::Places { places, default } = route {
+        for shares in places.values().chain([default]) {
+            native::merged(name, shares, notes);
+        }
+    }
 }
 
 fn plain(name: &Name, ttl: Ttl, rtype: RecordType, ips: &[IpAddr]) -> Option<RecordSet> {

@@ -3,7 +3,9 @@
 mod checks;
 mod cloud_dns;
 mod native;
+mod profile;
 mod route53;
+mod traffic_manager;
 
 pub use cloud_dns::policy_text;
 
@@ -13,9 +15,12 @@ use crate::{
     policy::Steering,
     records::{RecordType, Rrset},
 };
+pub use profile::{Profile, ProfileEndpoint, ProfileTarget};
+
 use native::Route;
 use serde::Serialize;
 use std::{collections::BTreeMap, sync::Arc};
+use traffic_manager::Said;
 
 /// A zone in a provider's words.
 #[derive(Clone, Debug)]
@@ -134,7 +139,7 @@ impl Rendering<'_> {
         wanted: &Wanted,
         steering: &Steering,
     ) -> Result<Option<Vec<RecordSet>>, String> {
-        if matches!(self.can.routing, Routing::None | Routing::TrafficManager) {
+        if self.can.routing == Routing::None {
             if self.tells_apart(name, steering) {
                 let text = "all clients get the records of those whose place is not known, since \
                             clients are not told apart there";
@@ -149,12 +154,17 @@ impl Rendering<'_> {
             let Some(route) = native::route(name, steering, v6, &mut self.notes) else { continue };
             let route = route?;
             if matches!(route, Route::Shares(_)) && !steering.is_random() {
-                let text = "clients do not stay with their cluster: each query is drawn anew";
-                self.notes.note(name, "pick", Fidelity::Approximate, text.to_owned());
+                native::note_draws(name, &mut self.notes);
             }
             match self.can.routing {
                 Routing::Route53 => {
                     sets.extend(route53::sets(name, ttl, v6, &route, &mut self.notes));
+                }
+                Routing::TrafficManager => {
+                    if !steering.is_random() {
+                        traffic_manager::note_shares(name, &route, &mut self.notes);
+                    }
+                    sets.extend(self.profiles(name, ttl, v6, &route, wanted));
                 }
                 _ => sets.extend(cloud_dns::set(name, ttl, v6, &route, steering, &mut self.notes)),
             }
@@ -163,6 +173,25 @@ impl Rendering<'_> {
             checks::put(name, wanted, steering, &mut sets, &mut self.notes);
         }
         Ok(Some(sets))
+    }
+
+    /// One family of a steered name as an alias of profiles, or plain where that says it all.
+    fn profiles(
+        &mut self,
+        name: &Name,
+        ttl: Ttl,
+        v6: bool,
+        route: &Route,
+        wanted: &Wanted,
+    ) -> Option<RecordSet> {
+        let rtype = if v6 { RecordType::AAAA } else { RecordType::A };
+        let plain = match traffic_manager::set(name, ttl, v6, route, &mut self.notes) {
+            Said::Routed(set) => return Some(set),
+            Said::Plain(ips) if v6 => Rrset::aaaa(ttl, ips),
+            Said::Plain(ips) => Rrset::a(ttl, ips),
+            Said::Neutral => wanted.node.get(rtype).cloned(),
+        };
+        self.rrset(name, &plain?)
     }
 
     /// Whether some clients are answered otherwise than others.

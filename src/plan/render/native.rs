@@ -19,8 +19,8 @@ pub(super) enum Route {
     Same(Vec<IpAddr>),
     /// So many clients each, wherever they are.
     Shares(Vec<Share>),
-    /// By place; the default is for clients that no place names.
-    Places { places: BTreeMap<Place, Vec<IpAddr>>, default: Vec<IpAddr> },
+    /// By place, and by share within it; the default is for clients that no place names.
+    Places { places: BTreeMap<Place, Vec<Share>>, default: Vec<Share> },
     /// The nearest, with its bias.
     Nearest(Vec<Near>),
 }
@@ -130,9 +130,8 @@ fn by_place(
     let mut answers = BTreeMap::new();
     for place in places(name, steering, notes) {
         let shares = steering.answers_at(v6, &place.location(), &[]).unwrap_or_default();
-        answers.insert(place, merged(name, shares, notes));
+        answers.insert(place, shares);
     }
-    let default = merged(name, default, notes);
     let fenced = answers.values().chain([&default]).any(Vec::is_empty);
     if fenced {
         // Leaving a place out would send its clients elsewhere: what a fence forbids.
@@ -167,15 +166,21 @@ fn places(name: &Name, steering: &Steering, notes: &mut Notes) -> BTreeSet<Place
         .collect()
 }
 
+/// Says that shares are drawn with each query, for clients that were to stay.
+pub(super) fn note_draws(name: &Name, notes: &mut Notes) {
+    let text = "clients do not stay with their cluster: each query is drawn anew";
+    notes.note(name, "pick", Fidelity::Approximate, text.to_owned());
+}
+
 /// One place, one answer: where several share its clients, the addresses of all.
-fn merged(name: &Name, shares: Vec<Share>, notes: &mut Notes) -> Vec<IpAddr> {
+pub(super) fn merged(name: &Name, shares: &[Share], notes: &mut Notes) -> Vec<IpAddr> {
     if shares.len() > 1 {
         let text = "several clusters share the clients of a place: all of them are answered, \
                     without their weights";
         notes.note(name, "weights", Fidelity::Approximate, text.to_owned());
     }
     let mut all: Vec<IpAddr> = Vec::new();
-    for ip in shares.into_iter().flat_map(|share| share.addresses) {
+    for ip in shares.iter().flat_map(|share| share.addresses.iter().copied()) {
         if !all.contains(&ip) {
             all.push(ip);
         }

@@ -2,7 +2,7 @@
 //! AWS load balancers.
 
 use super::{
-    Fidelity, Notes,
+    Fidelity, Notes, native,
     native::{Near, Place, Route},
 };
 use crate::{
@@ -34,10 +34,12 @@ pub(super) fn sets(
         Route::Same(ips) => of(ips).into_iter().collect(),
         Route::Shares(shares) => weighted(name, shares, &of, notes),
         Route::Places { places, default } => {
-            let rest = of(default).map(|set| routed(set, "default", [("geo", "country/*".into())]));
-            let own = places.iter().filter_map(|(place, ips)| {
+            let rest = of(&native::merged(name, default, notes));
+            let rest = rest.map(|set| routed(set, "default", [("geo", "country/*".into())]));
+            let own = places.iter().filter_map(|(place, shares)| {
+                let ips = native::merged(name, shares, notes);
                 let (id, geo) = place_words(name, place, notes)?;
-                Some(routed(of(ips)?, &id, [("geo", geo)]))
+                Some(routed(of(&ips)?, &id, [("geo", geo)]))
             });
             own.chain(rest).collect()
         }

@@ -41,8 +41,13 @@ impl Api {
 
     /// A path, which ends with `?` or `&` or is without a query.
     pub(super) fn url(&self, path: &str) -> Result<Url, Failure> {
+        self.url_of(path, VERSION)
+    }
+
+    /// The same for a service of another version.
+    pub(super) fn url_of(&self, path: &str, version: &str) -> Result<Url, Failure> {
         let joint = if path.contains('?') { "" } else { "?" };
-        let text = format!("{}{path}{joint}api-version={VERSION}", self.endpoint);
+        let text = format!("{}{path}{joint}api-version={version}", self.endpoint);
         let wrong = |error| Failure::Denied(format!("{text:?}: {error}; check endpoint"));
         Url::parse(&text).map_err(wrong)
     }
@@ -60,6 +65,17 @@ impl Api {
         let call = Wanted { zone, method: Method::GET, url, body: None, condition: None };
         let (_, body) = self.send(&call).await?;
         Ok(body)
+    }
+
+    /// A call that nothing is compared for.
+    pub(super) async fn call(
+        &self,
+        zone: &Name,
+        method: Method,
+        url: Url,
+        body: Option<Value>,
+    ) -> Result<(), Failure> {
+        self.send(&Wanted { zone, method, url, body, condition: None }).await.map(drop)
     }
 
     /// Puts a record set; its new version.

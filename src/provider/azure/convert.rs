@@ -292,7 +292,7 @@ fn take_name(octets: &mut &[u8]) -> Option<Name> {
     Name::from_wire(own).ok()
 }
 
-const TARGET: &str = "target";
+pub(super) const TARGET: &str = "target";
 const METADATA: &str = "metadata.";
 
 const KINDS: &[Kind] = &[

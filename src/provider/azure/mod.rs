@@ -7,6 +7,8 @@ mod convert;
 mod failure;
 mod order;
 mod token;
+mod traffic_manager;
+mod traffic_manager_convert;
 
 use super::Clock;
 use crate::{
@@ -21,6 +23,7 @@ use std::{
     fmt,
     sync::{Mutex, PoisonError},
 };
+use traffic_manager::Work;
 
 /// Which zone, and who asks.
 #[derive(Clone, Default, Eq, PartialEq)]
@@ -72,6 +75,7 @@ pub struct Azure {
     api: Api,
     /// The zone's id, once it was found.
     found: Mutex<Option<String>>,
+    profiles: Box<Mutex<traffic_manager::Known>>,
 }
 
 impl Azure {
@@ -83,26 +87,33 @@ impl Azure {
         let environment = token::Environment::read();
         let tokens = token::Tokens::new(settings.clone(), environment, clock);
         let api = Api::new(settings.endpoint(), tokens);
-        Self { settings, api, found: Mutex::default() }
+        Self { settings, api, found: Mutex::default(), profiles: Box::default() }
     }
 
     pub(super) async fn read(&self, zone: &Name) -> Result<Listing, Failure> {
         let id = self.id(zone).await?;
         let sets: Vec<convert::Set> = self.all(zone, &format!("{id}/recordsets"), PAGE).await?;
-        let sets = sets.iter().map(|set| convert::read(set, zone));
+        let sets = sets.iter().map(|set| convert::read(set, zone)).collect();
+        let sets = Work::of(self, zone, &id).read(sets).await?;
         Ok(Listing::whole(zone.clone(), sets))
     }
 
     pub(super) async fn write(&self, batch: &Permitted) -> Result<Versions, Failure> {
         let (zone, calls) = (batch.zone(), order::calls(batch));
-        // What cannot be said is found before anything is done.
-        let prepared = calls.iter().map(|call| prepare(call, zone)).collect::<Result<Vec<_>, _>>();
-        let prepared = prepared.map_err(Failure::Rejected)?;
         let id = self.id(zone).await?;
+        let profiles = Work::of(self, zone, &id);
+        // What cannot be said is found before anything is done.
+        let prepared = calls.iter().map(|call| prepare(call, zone, &profiles));
+        let prepared: Result<Vec<_>, _> = prepared.collect();
+        let prepared = prepared.map_err(Failure::Rejected)?;
         let mut versions = Versions::new();
         for (call, (path, body)) in calls.iter().zip(prepared) {
             let path = format!("{id}/{path}");
+            let stands = profiles.before(call).await?;
             match call {
+                Call::Replace(old, set) if stands => {
+                    versions.extend(old.version.iter().map(|own| (set.key.clone(), own.clone())));
+                }
                 Call::Create(set) => {
                     let version = self.api.put(zone, &path, &body, Condition::New).await?;
                     versions.push((set.key.clone(), version));
@@ -114,6 +125,7 @@ impl Azure {
                 }
                 Call::Delete(old) => self.api.delete(zone, &path, condition(old)?).await?,
             }
+            profiles.after(call).await?;
         }
         Ok(versions)
     }
@@ -169,9 +181,13 @@ impl Azure {
 }
 
 /// Where below the zone a set is, and what it is to hold.
-fn prepare(call: &Call<'_>, zone: &Name) -> Result<(String, convert::Properties), String> {
+fn prepare(
+    call: &Call<'_>,
+    zone: &Name,
+    profiles: &Work<'_>,
+) -> Result<(String, convert::Properties), String> {
     let (set, body) = match call {
-        Call::Create(set) | Call::Replace(_, set) => (set, convert::write(set)?),
+        Call::Create(set) | Call::Replace(_, set) => (set, convert::write(&*profiles.alias(set)?)?),
         Call::Delete(set) => (set, convert::Properties::default()),
     };
     let name = convert::relative(&set.key.name(), zone)?;
