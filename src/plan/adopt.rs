@@ -151,8 +151,7 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 fn types_at(existing: &Listing, name: &Name) -> BTreeSet<RecordType> {
-    let key = name.key();
-    existing.sets().filter(|set| set.key.owner == key).map(|set| set.key.rtype).collect()
+    existing.of_name(&name.key()).map(|set| set.key.rtype).collect()
 }
 
 fn of_installation(

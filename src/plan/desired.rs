@@ -35,7 +35,7 @@ pub struct Wanted {
     pub clusters: Arc<BTreeSet<ClusterName>>,
     /// For names that are steered: all that native routing needs.
     pub unit: Option<Arc<UnitView>>,
-    /// For these: which of their addresses are checked, and how.
+    /// Which of its addresses are checked, and how.
     pub checks: Checked,
 }
 
@@ -131,8 +131,8 @@ impl Desired {
                 continue;
             }
             let (object, clusters) = offering.of(unit);
+            let checks = unit.map(|unit| checked(unit)).unwrap_or_default();
             let unit = unit.filter(|_| node.steering().is_some()).cloned();
-            let checks = unit.as_deref().map(checked).unwrap_or_default();
             let wanted = Wanted { node: written, object, clusters, unit, checks };
             desired.names.insert(key.clone(), wanted);
         }

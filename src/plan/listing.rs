@@ -1,7 +1,11 @@
 //! What a provider holds in one zone, read whole: nothing else can be planned against.
 
 use super::{RecordSet, SetKey, permit::Permitted};
-use crate::model::Name;
+use crate::{
+    model::{Key, Name},
+    records::RecordType,
+};
+use imbl::OrdMap;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A zone's record sets, and what belongs to them outside the zone, as one complete read found it.
@@ -11,7 +15,8 @@ use std::{collections::BTreeMap, sync::Arc};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Listing {
     zone: Name,
-    sets: BTreeMap<SetKey, RecordSet>,
+    /// Shared between a listing and what it becomes: a batch costs what it changes.
+    sets: OrdMap<SetKey, RecordSet>,
     resources: BTreeMap<ResourceKey, Resource>,
 }
 
@@ -66,6 +71,13 @@ impl Listing {
     /// All sets, in canonical order of names.
     pub fn sets(&self) -> impl Iterator<Item = &RecordSet> {
         self.sets.values()
+    }
+
+    /// The sets of one name.
+    pub fn of_name<'l>(&'l self, owner: &'l Key) -> impl Iterator<Item = &'l RecordSet> {
+        let first = SetKey { owner: owner.clone(), rtype: RecordType(0), id: None };
+        let from = self.sets.range(first..).map(|(_, set)| set);
+        from.take_while(move |set| set.key.owner == *owner)
     }
 
     /// All resources.

@@ -186,8 +186,8 @@ fn keeps_a_value(
     }
     let owner: Key = change.name.key();
     let before: BTreeMap<_, _> = existing
-        .sets()
-        .filter(|set| set.key.owner == owner && own.is_some_and(|mark| diff::is_of(mark, set)))
+        .of_name(&owner)
+        .filter(|set| own.is_some_and(|mark| diff::is_of(mark, set)))
         .map(|set| (&set.key, set))
         .collect();
     let left = before.keys().any(|key| !change.delete.iter().any(|set| set.key == **key));

@@ -39,6 +39,12 @@ impl Checked {
     }
 
     fn policy(&self, services: &[&str], health: &str) {
+        let order = "order:\n    geo:\n      map: [{continents: [EU], clusters: [gke]}]\n      default: \
+                     [aws, gke]";
+        self.policy_with(services, health, order);
+    }
+
+    fn policy_with(&self, services: &[&str], health: &str, order: &str) {
         let mut targets = String::new();
         for service in services {
             write!(targets, "{{kind: Service, name: {service}}}, ").unwrap();
@@ -47,8 +53,7 @@ impl Checked {
             "policy.yaml",
             &format!(
                 "apiVersion: meridian.dev/v1alpha1\nkind: TrafficPolicy\nmetadata: {{name: shop, \
-                 namespace: default}}\nspec:\n  targets: [{targets}]\n  order:\n    geo:\n      map: \
-                 [{{continents: [EU], clusters: [gke]}}]\n      default: [aws, gke]\n  health: {health}\n"
+                 namespace: default}}\nspec:\n  targets: [{targets}]\n  {order}\n  health: {health}\n"
             ),
         );
     }
@@ -129,6 +134,44 @@ fn route_53_fails_over_while_we_are_away() {
     assert_eq!(answers(), ["1.2.3.2", "1.2.3.1"]);
     own.aws.route53.observe(&gke, true);
     assert_eq!(answers(), ["1.2.3.2", "1.2.3.1"]);
+}
+
+#[test]
+fn a_failover_list_is_a_pair_that_route_53_turns_by_itself() {
+    let own = Checked::new();
+    own.policy_with(&["shop"], HTTP, "order: {failover: [gke, aws]}");
+    let running = own.place.start();
+    let [_, gke] = own.checks(&running, "/healthz");
+    running.phase("inStep");
+    in_step(&running);
+    let name = global("shop");
+    assert_eq!(own.aws.answer(&name, "US"), ["1.2.3.2"]);
+    drop(running);
+    own.aws.route53.observe(&gke, false);
+    assert_eq!(own.aws.answer(&name, "US"), ["1.2.3.1"]);
+    own.aws.route53.observe(&gke, true);
+    assert_eq!(own.aws.answer(&name, "US"), ["1.2.3.2"]);
+}
+
+#[test]
+fn of_addresses_that_all_clients_get_route_53_leaves_out_what_fails() {
+    let own = Checked::new();
+    own.policy_with(&["shop"], HTTP, "pick: all");
+    let running = own.place.start();
+    let [aws, gke] = own.checks(&running, "/healthz");
+    running.phase("inStep");
+    in_step(&running);
+    let name = global("shop");
+    assert_eq!(own.aws.answer(&name, "US"), ["1.2.3.1", "1.2.3.2"]);
+    own.aws.route53.observe(&gke, false);
+    assert_eq!(own.aws.answer(&name, "US"), ["1.2.3.1"]);
+    own.aws.route53.observe(&aws, false);
+    assert_eq!(own.aws.answer(&name, "US"), ["1.2.3.1", "1.2.3.2"]);
+    // Another wish makes another kind of sets of them, in one change.
+    own.policy(&["shop"], HTTP);
+    wait_for("sets by place", || {
+        own.sets().iter().all(|set| !set.extra["GeoLocation"].is_null()).then_some(())
+    });
 }
 
 #[test]

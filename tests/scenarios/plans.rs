@@ -3,7 +3,7 @@
 
 use crate::{
     site::first_plan,
-    steering::{classic, steer, three, weighted},
+    steering::{checked, classic, steer, three, weighted},
     world::World,
 };
 use meridian::{
@@ -41,6 +41,27 @@ fn world(shape: Arc<Steer>, can: &Capabilities) -> World {
     }
     world.policy("default/shop", |policy| policy.steer = shape);
     world
+}
+
+/// With checks of its own, Route 53 fails over by itself between what we wrote last.
+#[test]
+fn what_route_53_checks_itself_it_fails_over_itself() {
+    let can = Capabilities::ROUTE53_CHECKING;
+    let mut text = String::new();
+    for (title, shape) in shapes() {
+        let mut world = three();
+        for (cluster, ip) in [("aws", "1.2.3.1"), ("azure", "1.2.3.2"), ("gke", "1.2.3.3")] {
+            world.serve(cluster, "default/shop", &[ip]);
+        }
+        world.policy("default/shop", |policy| {
+            policy.steer = shape;
+            policy.health = Some(checked());
+        });
+        world.rounds(&[], 3);
+        let own = sections(&first_plan(&mut world, &can).to_string());
+        text += &format!("=== {title} ===\n{own}\n");
+    }
+    golden("aws-route53-checking", &text);
 }
 
 #[test]

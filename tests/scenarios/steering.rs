@@ -74,7 +74,7 @@ pub(crate) fn weighted(weights: &[(&str, u32)]) -> Arc<Steer> {
     Arc::new(Steer { weights: Weights::Fixed(weights), pick: Pick::Sticky, ..Steer::default() })
 }
 
-fn checked() -> HealthCheck {
+pub(crate) fn checked() -> HealthCheck {
     HealthCheck {
         protocol: Protocol::Tcp,
         port: Some(443),
@@ -132,7 +132,7 @@ impl World {
     }
 
     /// Every target is checked that often, an interval apart; those at these addresses fail.
-    fn rounds(&mut self, failing: &[&str], rounds: usize) {
+    pub(crate) fn rounds(&mut self, failing: &[&str], rounds: usize) {
         for _ in 0..rounds {
             self.pass(Duration::from_secs(10));
             self.round(failing);

@@ -36,6 +36,22 @@ pub(super) fn put(
     if sets.iter().any(|set| set.key.id.is_none()) {
         return left_out("not checked by Route 53, which has one answer for all clients");
     }
+    put_each(name, wanted, sets, notes);
+}
+
+/// Whether that address is checked in a way that Route 53 can do too.
+pub(super) fn can_check(ip: IpAddr, wanted: &Wanted) -> bool {
+    wanted.checks.get(&ip).is_some_and(|check| text(ip, check).is_ok())
+}
+
+/// The same for the addresses of a set.
+pub(super) fn can_check_all(set: &[RecordSet], wanted: &Wanted) -> bool {
+    let mut addresses = set.iter().map(only_address);
+    addresses.all(|ip| ip.is_some_and(|ip| can_check(ip, wanted)))
+}
+
+/// Gives each set the check of its one address.
+pub(super) fn put_each(name: &Name, wanted: &Wanted, sets: &mut [RecordSet], notes: &mut Notes) {
     for set in sets {
         match only_address(set).map(|ip| wanted.checks.get(&ip).map(|check| (ip, check))) {
             None => notes.note(

@@ -126,7 +126,13 @@ impl Rendering<'_> {
         };
         let steered = routed.is_some();
         let plain = wanted.node.iter().filter(|rrset| !steered || !is_address(rrset.rtype));
-        let mut sets: Vec<_> = plain.filter_map(|rrset| self.rrset(name, rrset)).collect();
+        let mut sets = Vec::new();
+        for rrset in plain {
+            match self.multivalue(name, wanted, rrset) {
+                Some(own) => sets.extend(own),
+                None => sets.extend(self.rrset(name, rrset)),
+            }
+        }
         sets.extend(routed.into_iter().flatten());
         // A name of which nothing can be said is kept, not emptied.
         (!sets.is_empty()).then_some(sets)
@@ -151,6 +157,10 @@ impl Rendering<'_> {
         let ttl = ttl.unwrap_or(Ttl::WRITTEN);
         let mut sets = Vec::new();
         for v6 in [false, true] {
+            if let Some(own) = self.failover(name, ttl, v6, steering, wanted) {
+                sets.extend(own);
+                continue;
+            }
             let Some(route) = native::route(name, steering, v6, &mut self.notes) else { continue };
             let route = route?;
             if matches!(route, Route::Shares(_)) && !steering.is_random() {
@@ -173,6 +183,43 @@ impl Rendering<'_> {
             checks::put(name, wanted, steering, &mut sets, &mut self.notes);
         }
         Ok(Some(sets))
+    }
+
+    /// A failover list as a pair, where the provider checks the first of it.
+    fn failover(
+        &self,
+        name: &Name,
+        ttl: Ttl,
+        v6: bool,
+        steering: &Steering,
+        wanted: &Wanted,
+    ) -> Option<Vec<RecordSet>> {
+        let pair = native::failover(steering, v6).filter(|_| self.can.checks)?;
+        let sets = route53::failover(name, ttl, v6, &pair);
+        checks::can_check_all(sets.get(..1)?, wanted).then_some(sets)
+    }
+
+    /// Addresses that all clients get, as a set each, where the provider checks them.
+    fn multivalue(
+        &mut self,
+        name: &Name,
+        wanted: &Wanted,
+        rrset: &Rrset,
+    ) -> Option<Vec<RecordSet>> {
+        let few = (2..=route53::MOST).contains(&rrset.len());
+        if !self.can.checks || !is_address(rrset.rtype) || !few {
+            return None;
+        }
+        let mut sets = route53::multivalue(name, rrset);
+        if !checks::can_check_all(&sets, wanted) {
+            return None;
+        }
+        if sets.len() > MULTIVALUE {
+            let text = format!("{MULTIVALUE} of {} addresses are answered, drawn anew", sets.len());
+            self.note(name, "limit", Fidelity::Approximate, text);
+        }
+        checks::put_each(name, wanted, &mut sets, &mut self.notes);
+        Some(sets)
     }
 
     /// One family of a steered name as an alias of profiles, or plain where that says it all.
@@ -249,6 +296,9 @@ impl Rendering<'_> {
         self.notes.note(name, clause, fidelity, text);
     }
 }
+
+/// Answers that Route 53 gives of a multivalue name.
+const MULTIVALUE: usize = 8;
 
 fn is_address(rtype: RecordType) -> bool {
     [RecordType::A, RecordType::AAAA].contains(&rtype)

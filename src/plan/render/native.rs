@@ -187,3 +187,23 @@ pub(super) fn merged(name: &Name, shares: &[Share], notes: &mut Notes) -> Vec<Ip
     }
     all
 }
+
+/// Of a failover list, what is answered now, and what comes next: one cluster each. `None` where
+/// there is no next, or clients are shared out.
+pub(super) fn failover(steering: &Steering, v6: bool) -> Option<[Share; 2]> {
+    let listed = matches!(steering.steer.order, Order::Failover(_));
+    let alone = |steering: &Steering| {
+        let mut shares = steering.answers_at(v6, &Location::default(), &[])?;
+        shares.pop().filter(|_| shares.is_empty())
+    };
+    let first = alone(steering).filter(|_| listed && steering.steer.fence.is_empty())?;
+    let sites = steering.shape.sites.clone();
+    let without = steering.with(|subject| {
+        let site = sites.get(usize::from(subject.candidate.site));
+        if site.is_some_and(|site| first.clusters.contains(&site.cluster)) {
+            subject.addresses.clear();
+        }
+    });
+    let next = alone(&without)?;
+    Some([first, next])
+}

@@ -17,7 +17,7 @@ use std::{net::IpAddr, sync::Arc};
 
 /// Sets of one name and type beside each other: 30 by distance, 100 otherwise (§1.2).
 const MOST_NEAR: usize = 30;
-const MOST: usize = 100;
+pub(super) const MOST: usize = 100;
 /// Characters of a set identifier.
 const LONGEST_ID: usize = 128;
 
@@ -53,6 +53,26 @@ pub(super) fn sets(
         notes.note(name, "order", Fidelity::Approximate, text);
     }
     sets.into_iter().take(most).collect()
+}
+
+/// What is answered now, and what Route 53 answers by itself once a check of that fails.
+pub(super) fn failover(name: &Name, ttl: Ttl, v6: bool, pair: &[Share; 2]) -> Vec<RecordSet> {
+    let roles = [("primary", "PRIMARY"), ("secondary", "SECONDARY")];
+    let set = |(share, (id, role)): (&Share, (&str, &str))| {
+        let set = plain(name, ttl, v6, &share.addresses)?;
+        Some(routed(set, id, [("failover", role.to_owned())]))
+    };
+    pair.iter().zip(roles).filter_map(set).collect()
+}
+
+/// A set for each address, of which Route 53 answers up to eight that are healthy.
+pub(super) fn multivalue(name: &Name, rrset: &Rrset) -> Vec<RecordSet> {
+    let one = |data: &[u8]| {
+        let set = RecordSet::plain(name, rrset.rtype, rrset.ttl, [data]);
+        let id = set.texts_of_data().next().unwrap_or_default();
+        routed(set, &id, [("multivalue", "true".to_owned())])
+    };
+    rrset.rdata().map(one).collect()
 }
 
 fn plain(name: &Name, ttl: Ttl, v6: bool, ips: &[IpAddr]) -> Option<RecordSet> {
