@@ -53,7 +53,7 @@ fn wanted(changed: usize, lost: bool) -> Arc<Rendered> {
     };
     let names: BTreeMap<Key, Say> = (0..NAMES).map(say).collect();
     let sight = Sight::default();
-    Arc::new(Rendered { names, resources: BTreeMap::new(), degraded: vec![], sight })
+    Arc::new(Rendered { names, degraded: vec![], sight })
 }
 
 impl World {
@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// Until nothing is to be done for ten minutes: calls, seconds of the turned clock, and of ours.
+    /// Until nothing is to be done for five minutes: calls, seconds of the turned clock, and of ours.
     fn settle(&mut self) -> (usize, f64, f64) {
         let (calls, begun, real) = (self.calls, self.at.mono, Instant::now());
         let mut last = begun;
@@ -87,7 +87,8 @@ impl World {
                     self.writer.wrote(self.at, Ok(Vec::new()));
                     last = self.at.mono;
                 }
-                Step::Sleep(Some(until)) if until < self.at.mono + Duration::from_secs(600) => {
+                // Waits for the pace are shorter than this, the next look is farther off.
+                Step::Sleep(Some(until)) if until < self.at.mono + Duration::from_secs(310) => {
                     self.at = self.at.after(until - self.at.mono);
                 }
                 Step::Sleep(_) => break,
@@ -117,7 +118,7 @@ fn main() {
         world.writer.want(Ok(wanted(0, false)));
         let fill = shown(world.settle());
         // Buckets are full again by the time that something changes.
-        world.at = world.at.after(Duration::from_secs(1_200));
+        world.at = world.at.after(Duration::from_secs(600));
         world.writer.want(Ok(wanted(1, false)));
         let one = shown(world.settle());
         world.at = world.at.after(Duration::from_secs(400));

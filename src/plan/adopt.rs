@@ -302,7 +302,7 @@ mod tests {
         *,
     };
     use crate::model::Ttl;
-    use std::{collections::BTreeMap, sync::Arc};
+    use std::sync::Arc;
 
     fn name(text: &str) -> Name {
         text.parse().unwrap()
@@ -330,7 +330,6 @@ mod tests {
         };
         Rendered {
             names: names.iter().map(say).collect(),
-            resources: BTreeMap::new(),
             degraded: vec![],
             sight: Sight::default(),
         }

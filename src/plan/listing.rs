@@ -8,7 +8,7 @@ use crate::{
 use imbl::OrdMap;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// A zone's record sets, and what belongs to them outside the zone, as one complete read found it.
+/// A zone's record sets, as one complete read found them.
 ///
 /// A read that failed half-way cannot become one: the wires return it only at the end, and an
 /// error in its place otherwise.
@@ -17,43 +17,13 @@ pub struct Listing {
     zone: Name,
     /// Shared between a listing and what it becomes: a batch costs what it changes.
     sets: OrdMap<SetKey, RecordSet>,
-    resources: BTreeMap<ResourceKey, Resource>,
-}
-
-/// What a provider keeps beside a zone for it: a health check, a Traffic Manager profile.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Resource {
-    /// Which.
-    pub key: ResourceKey,
-    /// Its settings, in the provider's words.
-    pub settings: super::Attributes,
-    /// The provider's own name for it, where it gives one.
-    pub handle: Option<Arc<str>>,
-    /// What the provider asks for when it is changed.
-    pub version: Option<Arc<str>>,
-}
-
-/// Names a resource; the name is made by us and carries the installation's id.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct ResourceKey {
-    /// Such as `health-check` or `profile`.
-    pub kind: &'static str,
-    /// Such as `meridian/<owner>/shop.prod…/aws`.
-    pub name: Arc<str>,
 }
 
 impl Listing {
     /// All that a read found.
     pub fn whole(zone: Name, sets: impl IntoIterator<Item = RecordSet>) -> Self {
         let sets = sets.into_iter().map(|set| (set.key.clone(), set)).collect();
-        Self { zone, sets, resources: BTreeMap::new() }
-    }
-
-    /// The same with what was found beside the zone.
-    #[must_use]
-    pub fn with(mut self, resources: impl IntoIterator<Item = Resource>) -> Self {
-        self.resources = resources.into_iter().map(|one| (one.key.clone(), one)).collect();
-        self
+        Self { zone, sets }
     }
 
     /// The zone's apex.
@@ -78,11 +48,6 @@ impl Listing {
         let first = SetKey { owner: owner.clone(), rtype: RecordType(0), id: None };
         let from = self.sets.range(first..).map(|(_, set)| set);
         from.take_while(move |set| set.key.owner == *owner)
-    }
-
-    /// All resources.
-    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
-        self.resources.values()
     }
 
     /// How many sets.

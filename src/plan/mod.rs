@@ -36,7 +36,7 @@ pub use desired::{Checked, Desired, Incomplete, Sight, Wanted};
 pub use diff::{Action, Change, Conflict, Held, Plan, Provenance, SET_PREFIX, Source, diff, epoch};
 pub use failure::{Failure, FailureKind};
 pub use guard::{Approval, Limits, WINDOW, Watch};
-pub use listing::{Listing, Resource, ResourceKey};
+pub use listing::Listing;
 pub use mark::{
     Epoch, Mark, Marked, Owner, OwnerError, Written, epoch_name, is_bookkeeping, mark_name,
     marked_name, read_mark,

@@ -9,7 +9,7 @@ mod traffic_manager;
 
 pub use cloud_dns::policy_text;
 
-use super::{Capabilities, Desired, RecordSet, Resource, ResourceKey, Routing, Sight, Wanted};
+use super::{Capabilities, Desired, RecordSet, Routing, Sight, Wanted};
 use crate::{
     model::{Key, Name, Ttl},
     policy::Steering,
@@ -27,8 +27,6 @@ use traffic_manager::Said;
 pub struct Rendered {
     /// Every name that is wanted.
     pub names: BTreeMap<Key, Say>,
-    /// What is wanted beside the zone.
-    pub resources: BTreeMap<ResourceKey, Resource>,
     /// What could not be said, or not exactly.
     pub degraded: Vec<Degraded>,
     /// How far absence can be believed.
@@ -82,7 +80,7 @@ pub fn render(desired: &Desired, can: &Capabilities) -> Rendered {
         names.insert(key.clone(), Say { object, clusters, sets });
     }
     let degraded = rendering.notes.finish();
-    Rendered { names, resources: BTreeMap::new(), degraded, sight: desired.sight.clone() }
+    Rendered { names, degraded, sight: desired.sight.clone() }
 }
 
 struct Rendering<'r> {
