@@ -53,7 +53,12 @@ fn wanted(changed: usize, lost: bool) -> Arc<Rendered> {
     };
     let names: BTreeMap<Key, Say> = (0..NAMES).map(say).collect();
     let sight = Sight::default();
-    Arc::new(Rendered { names, degraded: vec![], sight })
+    Arc::new(Rendered {
+        names,
+        switches: meridian::plan::Switches::default(),
+        degraded: vec![],
+        sight,
+    })
 }
 
 impl World {

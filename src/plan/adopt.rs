@@ -330,6 +330,7 @@ mod tests {
         };
         Rendered {
             names: names.iter().map(say).collect(),
+            switches: crate::plan::Switches::default(),
             degraded: vec![],
             sight: Sight::default(),
         }

@@ -6,10 +6,15 @@ use super::{BatchLimits, Change, RecordSet, diff::Action};
 #[must_use]
 pub fn batches(mut changes: Vec<Change>, limits: &BatchLimits) -> Vec<Vec<Change>> {
     changes.sort_by_key(|change| change.action == Action::Remove);
-    let mut all: Vec<Vec<Change>> = Vec::new();
+    // A cluster is taken out before its names are written anew, in a batch of its own.
+    let (switches, changes): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|change| change.action == Action::Switch);
+    let mut all: Vec<Vec<Change>> =
+        Some(switches).filter(|own| !own.is_empty()).into_iter().collect();
     let mut left = Room::default();
     for change in changes {
         let size = Room::of(&change);
+        // At first nothing is left, so that a batch is begun.
         match all.last_mut().filter(|_| left.holds(&size)) {
             Some(batch) => batch.push(change),
             None => {

@@ -11,8 +11,8 @@ pub struct Capabilities {
     pub name: &'static str,
     /// Which routing it has of its own.
     pub routing: Routing,
-    /// Whether it checks endpoints itself, and is asked to.
-    pub checks: bool,
+    /// What it checks itself, where it is asked to.
+    pub checks: Checking,
     /// Whether a batch is carried out whole or not at all.
     pub atomic: bool,
     /// Types that it takes; all when empty.
@@ -39,6 +39,19 @@ pub enum Routing {
     CloudDns,
     /// Profiles behind alias sets.
     TrafficManager,
+}
+
+/// See [`Capabilities::checks`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Checking {
+    /// Nothing.
+    None,
+    /// Each endpoint.
+    Endpoints,
+    /// Nothing by itself: a switch for each cluster is turned by us, and takes the cluster out of
+    /// all names at once.
+    Clusters,
 }
 
 /// What one batch may hold.
@@ -95,7 +108,7 @@ impl Capabilities {
     pub const MEMORY: Self = Self {
         name: "memory",
         routing: Routing::None,
-        checks: false,
+        checks: Checking::None,
         atomic: true,
         types: &[],
         values: usize::MAX,
@@ -109,7 +122,7 @@ impl Capabilities {
     pub const RFC2136: Self = Self {
         name: "rfc2136",
         routing: Routing::None,
-        checks: false,
+        checks: Checking::None,
         atomic: true,
         types: &[],
         values: 1_000,
@@ -124,7 +137,7 @@ impl Capabilities {
     pub const ROUTE53: Self = Self {
         name: "aws-route53",
         routing: Routing::Route53,
-        checks: false,
+        checks: Checking::None,
         atomic: true,
         types: &ROUTE53_TYPES,
         values: 400,
@@ -139,17 +152,20 @@ impl Capabilities {
     /// The same with health checks of its own. Of these 50 may be made at once and one each two
     /// seconds after that (§1.3), so that batches are small: what waits for checks is little.
     pub const ROUTE53_CHECKING: Self = Self {
-        checks: true,
+        checks: Checking::Endpoints,
         batch: BatchLimits { sets: 100, records: 1_000, characters: 32_000 },
         ..Self::ROUTE53
     };
+
+    /// The same with a switch for each cluster: a health check that all its sets name.
+    pub const ROUTE53_SWITCHING: Self = Self { checks: Checking::Clusters, ..Self::ROUTE53 };
 
     /// Google Cloud DNS: 1,000 additions and as many deletions a change, 100 records a set
     /// (providers.md §2; calls a minute are not published, so five a second are taken).
     pub const CLOUD_DNS: Self = Self {
         name: "google-clouddns",
         routing: Routing::CloudDns,
-        checks: false,
+        checks: Checking::None,
         atomic: true,
         types: &CLOUD_DNS_TYPES,
         values: 100,
@@ -163,7 +179,7 @@ impl Capabilities {
     pub const AZURE: Self = Self {
         name: "azure-azuredns",
         routing: Routing::TrafficManager,
-        checks: false,
+        checks: Checking::None,
         atomic: false,
         types: &AZURE_TYPES,
         values: 20,

@@ -4,7 +4,7 @@
 use crate::{
     fleet::{ClusterStatus, EndpointState, Snapshot, Unit, UnitView},
     health::Check,
-    model::{ClusterName, FederationName, Freshness, Key, Name, Ttl},
+    model::{Address, ClusterName, FederationName, Freshness, Key, Name, Ttl},
     records::{Node, RecordType, Rrset},
 };
 use std::{
@@ -22,6 +22,8 @@ pub struct Desired {
     pub names: BTreeMap<Key, Wanted>,
     /// How far absence can be believed.
     pub sight: Sight,
+    /// Clusters that are in no answer, while others answer for all that they offer.
+    pub away: BTreeSet<ClusterName>,
 }
 
 /// One name.
@@ -37,7 +39,12 @@ pub struct Wanted {
     pub unit: Option<Arc<UnitView>>,
     /// Which of its addresses are checked, and how.
     pub checks: Checked,
+    /// Whose its addresses are.
+    pub owners: Arc<BTreeMap<IpAddr, ClusterName>>,
 }
+
+/// The cluster that offers each address.
+pub(super) type Owners = BTreeMap<IpAddr, ClusterName>;
 
 /// Addresses that are checked, and how.
 pub type Checked = BTreeMap<IpAddr, Arc<Check>>;
@@ -119,8 +126,12 @@ impl Desired {
                 missing: unseen(snapshot),
             });
         }
-        let mut desired =
-            Self { zone: view.zone.clone(), names: BTreeMap::new(), sight: Sight::of(snapshot) };
+        let mut desired = Self {
+            zone: view.zone.clone(),
+            names: BTreeMap::new(),
+            sight: Sight::of(snapshot),
+            away: away(snapshot, federation),
+        };
         let mut offering = Offering::default();
         for (key, node) in zone.nodes() {
             let apex = key == zone.key();
@@ -131,9 +142,10 @@ impl Desired {
                 continue;
             }
             let (object, clusters) = offering.of(unit);
+            let owners = offering.owners(unit);
             let checks = unit.map(|unit| checked(unit)).unwrap_or_default();
             let unit = unit.filter(|_| node.steering().is_some()).cloned();
-            let wanted = Wanted { node: written, object, clusters, unit, checks };
+            let wanted = Wanted { node: written, object, clusters, unit, checks, owners };
             desired.names.insert(key.clone(), wanted);
         }
         Ok(desired)
@@ -155,6 +167,35 @@ fn written(node: &Node, apex: bool, unit: Option<&Arc<UnitView>>, ttl: Ttl) -> N
     Node::new(rrsets.map(of)).with_steering_of(node)
 }
 
+/// Clusters of which no endpoint is answered although they offer some, and others are answered in
+/// their place everywhere.
+fn away(snapshot: &Snapshot, federation: &FederationName) -> BTreeSet<ClusterName> {
+    let mut offers: BTreeMap<&ClusterName, bool> = BTreeMap::new();
+    for ((_, _), unit) in snapshot.units.iter().filter(|((own, _), _)| own == federation) {
+        for one in unit.endpoints.iter().filter(|one| one.address.is_some()) {
+            let elsewhere =
+                unit.endpoints.iter().any(|other| other.serving && other.cluster != one.cluster);
+            let gone = !one.serving && elsewhere;
+            *offers.entry(&one.cluster).or_insert(true) &= gone;
+        }
+    }
+    offers.into_iter().filter(|(_, away)| *away).map(|(cluster, _)| cluster.clone()).collect()
+}
+
+fn owners(unit: &UnitView) -> Owners {
+    let mut owners = Owners::new();
+    for one in &unit.endpoints {
+        let own = one.address.iter().filter_map(|address| match address {
+            Address::Ip(ip) => Some(*ip),
+            Address::Host(_) => None,
+        });
+        for ip in own.chain(one.resolved.iter().copied()) {
+            owners.entry(ip).or_insert_with(|| one.cluster.clone());
+        }
+    }
+    owners
+}
+
 fn checked(unit: &UnitView) -> Checked {
     let addresses = unit.endpoints.iter().flat_map(|one| &one.health).map(|one| one.address);
     let check = unit.check.iter();
@@ -165,9 +206,20 @@ fn checked(unit: &UnitView) -> Checked {
 #[derive(Default)]
 struct Offering {
     last: Option<(Unit, Arc<str>, Arc<BTreeSet<ClusterName>>)>,
+    owners: Option<(Unit, Arc<Owners>)>,
 }
 
 impl Offering {
+    fn owners(&mut self, unit: Option<&Arc<UnitView>>) -> Arc<Owners> {
+        let Some(view) = unit else { return Arc::default() };
+        if let Some((_, own)) = self.owners.as_ref().filter(|last| last.0 == view.unit) {
+            return own.clone();
+        }
+        let own = Arc::new(owners(view));
+        self.owners = Some((view.unit.clone(), own.clone()));
+        own
+    }
+
     fn of(&mut self, unit: Option<&Arc<UnitView>>) -> (Arc<str>, Arc<BTreeSet<ClusterName>>) {
         let Some(view) = unit else { return (STATIC.into(), Arc::default()) };
         if let Some((_, object, clusters)) = self.last.as_ref().filter(|last| last.0 == view.unit) {

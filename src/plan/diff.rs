@@ -68,6 +68,8 @@ pub enum Action {
     Tidy,
     /// Marks of a name that is taken over; its data stay as they are.
     Adopt,
+    /// A cluster's switch: it is taken out of all names, or let in again.
+    Switch,
 }
 
 /// A change that waits.
@@ -116,7 +118,29 @@ pub fn diff(desired: &Rendered, existing: &Listing, owner: &Owner) -> Plan {
         let there = names.get(key).map_or(&[][..], Vec::as_slice);
         Comparing::of(existing, owner, key, there).compare(desired.names.get(key), &mut plan);
     }
+    plan.changes.extend(turns(desired, existing));
     plan
+}
+
+/// Switches that are to be made or turned: those that sets name, and those that are there.
+fn turns(desired: &Rendered, existing: &Listing) -> Vec<Change> {
+    let there = existing.sets().filter_map(|set| Some(ClusterName::from(mark::switch_of(set)?.0)));
+    let clusters: BTreeSet<ClusterName> =
+        there.chain(desired.switches.named.iter().cloned()).collect();
+    let turn = |cluster: ClusterName| {
+        let off = desired.switches.away.contains(&cluster);
+        let new = mark::switch_set(existing.zone(), &cluster.0, off);
+        let old = existing.get(&new.key).cloned();
+        let same = old.as_ref().is_some_and(|old| old.says_as(&new));
+        (!same).then(|| Change {
+            name: new.key.name(),
+            action: Action::Switch,
+            object: format!("cluster {cluster}").into(),
+            delete: old.into_iter().collect(),
+            create: vec![new],
+        })
+    };
+    clusters.into_iter().filter_map(turn).collect()
 }
 
 /// The generation record that stands in a listing.

@@ -231,6 +231,25 @@ fn hashed(zone: &Name, before: &str, what: &[u8]) -> Name {
     zone.prepend(format!("{before}{hash}").as_bytes()).unwrap_or_else(|_| zone.clone())
 }
 
+/// Where a cluster's switch stands in a listing: no record, but kept like one, so that it is
+/// compared, planned and written as everything else.
+#[must_use]
+pub fn switch_set(zone: &Name, cluster: &str, off: bool) -> RecordSet {
+    let name = hashed(zone, "_meridian-switch-", cluster.as_bytes());
+    let mut set = RecordSet::plain(&name, RecordType::TXT, TTL, [[0_u8; 0]; 0]);
+    set.ttl = None;
+    let state = if off { "off" } else { "on" };
+    set.more.insert("switch".into(), format!("{cluster} {state}").into());
+    set
+}
+
+/// The cluster and whether it is off, of a set that [`switch_set`] made.
+#[must_use]
+pub fn switch_of(set: &RecordSet) -> Option<(&str, bool)> {
+    let (cluster, state) = set.more.get("switch")?.rsplit_once(' ')?;
+    Some((cluster, state == "off"))
+}
+
 /// The record that every write of a zone by an installation replaces, so that a writer that has
 /// not seen the last write loses.
 #[derive(Clone, Debug, Eq, PartialEq)]

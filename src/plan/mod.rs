@@ -31,7 +31,7 @@ mod writer;
 
 pub use adopt::{Adoptable, Adoption, Origin, Registry, adoptable};
 pub use batch::batches;
-pub use capability::{BatchLimits, Bucket, Capabilities, Pace, Routing};
+pub use capability::{BatchLimits, Bucket, Capabilities, Checking, Pace, Routing};
 pub use desired::{Checked, Desired, Incomplete, Sight, Wanted};
 pub use diff::{Action, Change, Conflict, Held, Plan, Provenance, SET_PREFIX, Source, diff, epoch};
 pub use failure::{Failure, FailureKind};
@@ -39,11 +39,12 @@ pub use guard::{Approval, Limits, WINDOW, Watch};
 pub use listing::Listing;
 pub use mark::{
     Epoch, Mark, Marked, Owner, OwnerError, Written, epoch_name, is_bookkeeping, mark_name,
-    marked_name, read_mark,
+    marked_name, read_mark, switch_of, switch_set,
 };
 pub use permit::{Permitted, Refusal, permit};
 pub use render::{
-    Degraded, Fidelity, Profile, ProfileEndpoint, ProfileTarget, Rendered, Say, policy_text, render,
+    Degraded, Fidelity, Profile, ProfileEndpoint, ProfileTarget, Rendered, Say, Switches,
+    policy_text, render,
 };
 pub use set::{Attributes, RecordSet, SetKey};
 pub use writer::{Entry, Manner, Phase, Progress, Status, Step, Versions, Writer};

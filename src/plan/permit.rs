@@ -88,6 +88,7 @@ pub fn permit(
     for change in &changes {
         let judged = match (change.action, adopting) {
             (Action::Adopt, word) => adopts(owner, existing, change, word),
+            (Action::Switch, _) => switches(existing, change),
             _ => judge(owner, existing, change),
         };
         judged.map_err(|reason| Refusal { name: change.name.clone(), reason })?;
@@ -117,6 +118,16 @@ fn adopts(
         Ok(own) if own == *change => Ok(()),
         _ => Err("it would be taken over otherwise than that word covers".to_owned()),
     }
+}
+
+/// A switch is no record: it touches nobody's.
+fn switches(existing: &Listing, change: &Change) -> Result<(), String> {
+    let sets = || change.delete.iter().chain(&change.create);
+    let own = |set: &RecordSet| {
+        mark::switch_of(set)
+            .is_some_and(|(cluster, off)| *set == mark::switch_set(existing.zone(), cluster, off))
+    };
+    if sets().all(own) { Ok(()) } else { Err("it is no switch of a cluster".to_owned()) }
 }
 
 fn judge(owner: &Owner, existing: &Listing, change: &Change) -> Result<(), String> {

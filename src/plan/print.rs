@@ -11,6 +11,7 @@ impl fmt::Display for Action {
             Self::Remove => "remove",
             Self::Tidy => "tidy",
             Self::Adopt => "adopt",
+            Self::Switch => "switch",
         })
     }
 }
@@ -20,8 +21,9 @@ impl fmt::Display for Action {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}  ({})", self.action, self.name, self.object)?;
-        let shown =
-            |set: &&RecordSet| !mark::is_bookkeeping(&set.key) || self.action == Action::Tidy;
+        let shown = |set: &&RecordSet| {
+            !mark::is_bookkeeping(&set.key) || matches!(self.action, Action::Tidy | Action::Switch)
+        };
         self.delete.iter().filter(shown).try_for_each(|set| writeln!(f, "  - {set}"))?;
         self.create.iter().filter(shown).try_for_each(|set| writeln!(f, "  + {set}"))
     }

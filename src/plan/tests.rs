@@ -53,7 +53,7 @@ fn wanting(sets: impl IntoIterator<Item = RecordSet>) -> Rendered {
     }
     let fresh = ["aws".into()].into();
     let sight = Sight { fresh, blind: BTreeMap::new() };
-    Rendered { names, degraded: vec![], sight }
+    Rendered { names, switches: Switches::default(), degraded: vec![], sight }
 }
 
 /// How the provider behaves at the next write.

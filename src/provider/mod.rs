@@ -115,7 +115,7 @@ impl Provider {
         match self {
             Self::Memory(own) => own.read(zone),
             Self::Rfc2136(own) => own.read(zone, names).await,
-            Self::Route53(own) => own.read(zone).await,
+            Self::Route53(own) => own.read(zone, names).await,
             Self::Azure(own) => own.read(zone).await,
             Self::CloudDns(own) => own.read(zone).await,
         }

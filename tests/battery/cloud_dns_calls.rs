@@ -129,7 +129,12 @@ fn batch(existing: &Listing, sets: Vec<RecordSet>) -> Permitted {
         names.insert(set.key.owner.clone(), own);
     }
     let sight = Sight { fresh: ["aws".into()].into(), blind: BTreeMap::new() };
-    let wanted = Rendered { names, degraded: Vec::new(), sight };
+    let wanted = Rendered {
+        names,
+        switches: meridian::plan::Switches::default(),
+        degraded: Vec::new(),
+        sight,
+    };
     let changes: Vec<Change> = diff(&wanted, existing, &owner()).changes;
     permit(&owner(), existing, changes, None).unwrap()
 }

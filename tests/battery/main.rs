@@ -21,6 +21,7 @@ mod rfc2136;
 mod route53_bad;
 mod route53_checks;
 mod route53_sets;
+mod route53_switches;
 mod route53_target;
 mod route53_vendor;
 mod scenarios;

@@ -43,25 +43,34 @@ fn world(shape: Arc<Steer>, can: &Capabilities) -> World {
     world
 }
 
-/// With checks of its own, Route 53 fails over by itself between what we wrote last.
+/// With checks of its own, Route 53 fails over by itself between what we wrote last; with a switch
+/// for each cluster, one call takes a cluster out of it.
 #[test]
 fn what_route_53_checks_itself_it_fails_over_itself() {
-    let can = Capabilities::ROUTE53_CHECKING;
-    let mut text = String::new();
-    for (title, shape) in shapes() {
-        let mut world = three();
-        for (cluster, ip) in [("aws", "1.2.3.1"), ("azure", "1.2.3.2"), ("gke", "1.2.3.3")] {
-            world.serve(cluster, "default/shop", &[ip]);
+    for (file, can) in [
+        ("aws-route53-checking", Capabilities::ROUTE53_CHECKING),
+        ("aws-route53-switching", Capabilities::ROUTE53_SWITCHING),
+    ] {
+        let mut text = String::new();
+        for (title, shape) in shapes() {
+            let own = sections(&first_plan(&mut checked_world(shape), &can).to_string());
+            text += &format!("=== {title} ===\n{own}\n");
         }
-        world.policy("default/shop", |policy| {
-            policy.steer = shape;
-            policy.health = Some(checked());
-        });
-        world.rounds(&[], 3);
-        let own = sections(&first_plan(&mut world, &can).to_string());
-        text += &format!("=== {title} ===\n{own}\n");
+        golden(file, &text);
     }
-    golden("aws-route53-checking", &text);
+}
+
+fn checked_world(shape: Arc<Steer>) -> World {
+    let mut world = three();
+    for (cluster, ip) in [("aws", "1.2.3.1"), ("azure", "1.2.3.2"), ("gke", "1.2.3.3")] {
+        world.serve(cluster, "default/shop", &[ip]);
+    }
+    world.policy("default/shop", |policy| {
+        policy.steer = shape;
+        policy.health = Some(checked());
+    });
+    world.rounds(&[], 3);
+    world
 }
 
 #[test]

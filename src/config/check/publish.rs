@@ -78,6 +78,12 @@ fn settings(
         return None;
     }
     foreign_fields(findings, field, spec);
+    if spec.health_checks == Some(true) && spec.cluster_switches == Some(true) {
+        findings.error(format!(
+            "{field}.clusterSwitches: not together with healthChecks, since a record set at Route \
+             53 names one health check; choose one"
+        ));
+    }
     match spec.provider {
         ProviderName::Memory => Some(Settings::Memory),
         ProviderName::Rfc2136 => rfc2136(findings, field, spec, folder).map(Settings::Rfc2136),
@@ -85,6 +91,7 @@ fn settings(
             zone_id: spec.zone_id.clone(),
             endpoint: endpoint(findings, field, spec)?,
             health_checks: spec.health_checks.unwrap_or_default(),
+            cluster_switches: spec.cluster_switches.unwrap_or_default(),
         })),
         ProviderName::AzureAzuredns => azure(findings, field, spec, folder).map(Settings::Azure),
         ProviderName::GoogleClouddns => {
@@ -99,13 +106,14 @@ fn settings(
 fn foreign_fields(findings: &mut Findings, field: &str, spec: &PublishSpec) {
     use ProviderName::{AwsRoute53, AzureAzuredns, GoogleClouddns, Memory, Rfc2136};
     let clouds: &[ProviderName] = &[AwsRoute53, GoogleClouddns, AzureAzuredns];
-    let fields: [(&str, bool, &[ProviderName]); 11] = [
+    let fields: [(&str, bool, &[ProviderName]); 12] = [
         ("zoneId", spec.zone_id.is_some(), &[AwsRoute53, GoogleClouddns]),
         ("server", spec.server.is_some(), &[Rfc2136]),
         ("tsig", spec.tsig.is_some(), &[Rfc2136]),
         ("read", spec.read.is_some(), &[Rfc2136]),
         ("endpoint", spec.endpoint.is_some(), clouds),
         ("healthChecks", spec.health_checks.is_some(), &[AwsRoute53]),
+        ("clusterSwitches", spec.cluster_switches.is_some(), &[AwsRoute53]),
         ("project", spec.project.is_some(), &[GoogleClouddns]),
         ("subscriptionId", spec.subscription_id.is_some(), &[AzureAzuredns]),
         ("resourceGroup", spec.resource_group.is_some(), &[AzureAzuredns]),

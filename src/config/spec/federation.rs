@@ -157,6 +157,10 @@ pub struct PublishSpec {
     /// said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_checks: Option<bool>,
+    /// For aws-route53: a switch for each cluster, a health check that all its sets name, so that
+    /// one call takes the cluster out of all names; not together with healthChecks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster_switches: Option<bool>,
     /// Plans and shows, and writes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,

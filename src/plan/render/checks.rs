@@ -75,9 +75,16 @@ pub(super) fn put_each(name: &Name, wanted: &Wanted, sets: &mut [RecordSet], not
 }
 
 fn only_address(set: &RecordSet) -> Option<IpAddr> {
-    let [data] = set.data.as_slice() else { return None };
-    let v4 = <[u8; 4]>::try_from(&**data).map(IpAddr::from);
-    v4.or_else(|_| <[u8; 16]>::try_from(&**data).map(IpAddr::from)).ok()
+    let mut all = addresses(set);
+    all.next().filter(|_| set.data.len() == 1)
+}
+
+/// The addresses of a set.
+pub(super) fn addresses(set: &RecordSet) -> impl Iterator<Item = IpAddr> + '_ {
+    set.data.iter().filter_map(|data| {
+        let v4 = <[u8; 4]>::try_from(&**data).map(IpAddr::from);
+        v4.or_else(|_| <[u8; 16]>::try_from(&**data).map(IpAddr::from)).ok()
+    })
 }
 
 /// The check as a text, and what it does not say; or why Route 53 cannot make it.

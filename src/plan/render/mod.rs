@@ -5,13 +5,14 @@ mod cloud_dns;
 mod native;
 mod profile;
 mod route53;
+mod switches;
 mod traffic_manager;
 
 pub use cloud_dns::policy_text;
 
-use super::{Capabilities, Desired, RecordSet, Routing, Sight, Wanted};
+use super::{Capabilities, Checking, Desired, RecordSet, Routing, Sight, Wanted};
 use crate::{
-    model::{Key, Name, Ttl},
+    model::{ClusterName, Key, Name, Ttl},
     policy::Steering,
     records::{RecordType, Rrset},
 };
@@ -19,7 +20,10 @@ pub use profile::{Profile, ProfileEndpoint, ProfileTarget};
 
 use native::Route;
 use serde::Serialize;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use traffic_manager::Said;
 
 /// A zone in a provider's words.
@@ -27,10 +31,21 @@ use traffic_manager::Said;
 pub struct Rendered {
     /// Every name that is wanted.
     pub names: BTreeMap<Key, Say>,
+    /// The switches of clusters, where the provider has such.
+    pub switches: Switches,
     /// What could not be said, or not exactly.
     pub degraded: Vec<Degraded>,
     /// How far absence can be believed.
     pub sight: Sight,
+}
+
+/// See [`Rendered::switches`].
+#[derive(Clone, Debug, Default)]
+pub struct Switches {
+    /// Clusters that sets name a switch of.
+    pub named: BTreeSet<ClusterName>,
+    /// Clusters whose switch is to be off, if there is one.
+    pub away: BTreeSet<ClusterName>,
 }
 
 /// One name.
@@ -71,7 +86,8 @@ pub enum Fidelity {
 /// Says a zone in a provider's words.
 #[must_use]
 pub fn render(desired: &Desired, can: &Capabilities) -> Rendered {
-    let mut rendering = Rendering { can, zone: &desired.zone, notes: Notes::default() };
+    let mut rendering =
+        Rendering { can, zone: &desired.zone, notes: Notes::default(), switched: BTreeSet::new() };
     let mut names = BTreeMap::new();
     for (key, wanted) in &desired.names {
         let name = key.to_name();
@@ -79,14 +95,17 @@ pub fn render(desired: &Desired, can: &Capabilities) -> Rendered {
         let (object, clusters) = (wanted.object.clone(), wanted.clusters.clone());
         names.insert(key.clone(), Say { object, clusters, sets });
     }
+    let named = std::mem::take(&mut rendering.switched);
+    let switches = Switches { named, away: desired.away.clone() };
     let degraded = rendering.notes.finish();
-    Rendered { names, degraded, sight: desired.sight.clone() }
+    Rendered { names, switches, degraded, sight: desired.sight.clone() }
 }
 
 struct Rendering<'r> {
     can: &'r Capabilities,
     zone: &'r Name,
     notes: Notes,
+    switched: BTreeSet<ClusterName>,
 }
 
 /// What could not be said, as it is found.
@@ -132,6 +151,9 @@ impl Rendering<'_> {
             }
         }
         sets.extend(routed.into_iter().flatten());
+        if self.can.checks == Checking::Clusters {
+            self.switched.extend(switches::put(wanted, &mut sets));
+        }
         // A name of which nothing can be said is kept, not emptied.
         (!sets.is_empty()).then_some(sets)
     }
@@ -177,7 +199,7 @@ impl Rendering<'_> {
                 _ => sets.extend(cloud_dns::set(name, ttl, v6, &route, steering, &mut self.notes)),
             }
         }
-        if self.can.checks {
+        if self.can.checks == Checking::Endpoints {
             checks::put(name, wanted, steering, &mut sets, &mut self.notes);
         }
         Ok(Some(sets))
@@ -192,9 +214,14 @@ impl Rendering<'_> {
         steering: &Steering,
         wanted: &Wanted,
     ) -> Option<Vec<RecordSet>> {
-        let pair = native::failover(steering, v6).filter(|_| self.can.checks)?;
+        let pair = native::failover(steering, v6)?;
         let sets = route53::failover(name, ttl, v6, &pair);
-        checks::can_check_all(sets.get(..1)?, wanted).then_some(sets)
+        let checked = match self.can.checks {
+            Checking::None => false,
+            Checking::Endpoints => checks::can_check_all(sets.get(..1)?, wanted),
+            Checking::Clusters => true,
+        };
+        checked.then_some(sets)
     }
 
     /// Addresses that all clients get, as a set each, where the provider checks them.
@@ -205,18 +232,25 @@ impl Rendering<'_> {
         rrset: &Rrset,
     ) -> Option<Vec<RecordSet>> {
         let few = (2..=route53::MOST).contains(&rrset.len());
-        if !self.can.checks || !is_address(rrset.rtype) || !few {
+        if self.can.checks == Checking::None || !is_address(rrset.rtype) || !few {
             return None;
         }
         let mut sets = route53::multivalue(name, rrset);
-        if !checks::can_check_all(&sets, wanted) {
+        let checked = match self.can.checks {
+            Checking::Endpoints => checks::can_check_all(&sets, wanted),
+            // Addresses of one cluster alone come and go together as they are.
+            _ => switches::are_of_several(wanted, &sets),
+        };
+        if !checked {
             return None;
         }
         if sets.len() > MULTIVALUE {
             let text = format!("{MULTIVALUE} of {} addresses are answered, drawn anew", sets.len());
             self.note(name, "limit", Fidelity::Approximate, text);
         }
-        checks::put_each(name, wanted, &mut sets, &mut self.notes);
+        if self.can.checks == Checking::Endpoints {
+            checks::put_each(name, wanted, &mut sets, &mut self.notes);
+        }
         Some(sets)
     }
 

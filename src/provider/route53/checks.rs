@@ -6,7 +6,7 @@
 //! zone, and nobody else's batch can need it. The nonce is there because Route 53 takes no
 //! reference twice, not even that of a check that is gone.
 
-use super::failure;
+use super::{failure, switches};
 use crate::{
     model::Name,
     plan::{Failure, Permitted, RecordSet, SetKey},
@@ -27,7 +27,7 @@ use std::{
 #[derive(Debug, Default)]
 pub(super) struct Checks {
     /// By id; also those of other installations, which are told as texts too.
-    known: BTreeMap<String, Known>,
+    pub(super) known: BTreeMap<String, Known>,
     /// Which check each set names, by id.
     used: BTreeMap<SetKey, String>,
     /// Since when nobody uses a check.
@@ -37,9 +37,13 @@ pub(super) struct Checks {
 }
 
 #[derive(Clone, Debug)]
-struct Known {
-    reference: String,
-    text: String,
+pub(super) struct Known {
+    pub(super) reference: String,
+    pub(super) text: String,
+    /// Of a cluster's switch: whether it is off.
+    pub(super) off: bool,
+    /// What Route 53 counts changes with.
+    pub(super) version: i64,
 }
 
 /// A check that no set has used for that long is deleted.
@@ -92,9 +96,9 @@ impl Checks {
     ) -> Result<(), Failure> {
         let home = home(zone_id, batch);
         // Name by name, so that where the quota ends, few names have half of their checks.
-        for text in batch.creates().filter_map(|set| set.more.get("check")) {
-            if self.own(&home, text).is_none() {
-                self.make(client, batch.zone(), &home, text.to_string()).await?;
+        for text in batch.creates().filter_map(switches::needed) {
+            if self.own(&home, &text).is_none() {
+                self.make(client, batch.zone(), &home, text).await?;
             }
         }
         Ok(())
@@ -110,7 +114,7 @@ impl Checks {
         let config = config_of(&text);
         let config = config.ok_or_else(|| Failure::Rejected(format!("`{text}` is no check")))?;
         // One that was sent without an answer is sent again as it was: it is made once.
-        let new = || format!("{PREFIX}{}/{:08x}", hash(home, &text), fastrand::u32(..));
+        let new = || format!("{}{:08x}", begin(home, &text), fastrand::u32(..));
         let reference = self.sent.entry(text.clone()).or_insert_with(new).clone();
         let call = client.create_health_check().caller_reference(&reference);
         let made = call.health_check_config(config).send().await;
@@ -118,7 +122,7 @@ impl Checks {
             Ok(made) => {
                 let id = made.health_check().map_or("", HealthCheck::id).to_owned();
                 self.sent.remove(&text);
-                self.known.insert(id, Known { reference, text });
+                self.known.insert(id, Known { reference, text, off: false, version: 1 });
                 Ok(())
             }
             Err(failure) => {
@@ -131,8 +135,8 @@ impl Checks {
     }
 
     /// The id of our check of that text.
-    fn own(&self, home: &str, text: &str) -> Option<&String> {
-        let begin = format!("{PREFIX}{}/", hash(home, text));
+    pub(super) fn own(&self, home: &str, text: &str) -> Option<&String> {
+        let begin = begin(home, text);
         let same = |own: &Known| own.text == text && own.reference.starts_with(&begin);
         self.known.iter().find(|(_, own)| same(own)).map(|(id, _)| id)
     }
@@ -189,9 +193,7 @@ impl Checks {
     fn old(&self, now: Instant, home: &str) -> Vec<String> {
         let ours = |id: &String| {
             let own = self.known.get(id);
-            own.is_some_and(|own| {
-                own.reference.starts_with(&format!("{PREFIX}{}/", hash(home, &own.text)))
-            })
+            own.is_some_and(|own| own.reference.starts_with(&begin(home, &own.text)))
         };
         let old = self.idle.iter().filter(|(_, since)| now.duration_since(**since) >= KEPT);
         old.map(|(id, _)| id).filter(|id| ours(id)).take(MOST_DELETED).cloned().collect()
@@ -205,9 +207,13 @@ async fn list(client: &Client, zone: &Name) -> Result<BTreeMap<String, Known>, F
         let page = client.list_health_checks().set_marker(from).send().await;
         let page = page.map_err(|error| failure::reading(&error, zone))?;
         for own in page.health_checks().iter().filter(is_ours) {
-            if let Some(text) = own.health_check_config().and_then(text_of) {
-                let reference = own.caller_reference().to_owned();
-                known.insert(own.id().to_owned(), Known { reference, text });
+            let Some(config) = own.health_check_config() else { continue };
+            let reference = own.caller_reference().to_owned();
+            let switch = switches::text_of(&reference, config);
+            if let Some(text) = switch.or_else(|| text_of(config)) {
+                let off = config.health_threshold().is_some_and(|threshold| threshold > 0);
+                let version = own.health_check_version();
+                known.insert(own.id().to_owned(), Known { reference, text, off, version });
             }
         }
         from = match (page.is_truncated(), page.next_marker()) {
@@ -234,8 +240,16 @@ fn named(set: &RecordSet, id: Option<&String>) -> RecordSet {
 }
 
 /// What tells our checks for this zone from all others.
-fn home(zone_id: &str, batch: &Permitted) -> String {
+pub(super) fn home(zone_id: &str, batch: &Permitted) -> String {
     format!("{zone_id} {}", batch.epoch().1.key)
+}
+
+/// How the reference of our check of that text begins.
+fn begin(home: &str, text: &str) -> String {
+    match switches::cluster_of(text) {
+        Some(cluster) => format!("{PREFIX}switch/{cluster}/{}/", &hash(home, text)[..8]),
+        None => format!("{PREFIX}{}/", hash(home, text)),
+    }
 }
 
 fn hash(home: &str, text: &str) -> String {
@@ -273,6 +287,9 @@ fn text_of(config: &HealthCheckConfig) -> Option<String> {
 
 /// What a text asks for; `None` when it is no such text.
 fn config_of(text: &str) -> Option<HealthCheckConfig> {
+    if switches::cluster_of(text).is_some() {
+        return switches::config();
+    }
     let (head, body) = match text.split_once(" body=") {
         Some((head, body)) => (head, Some(body.to_owned())),
         None => (text, None),
@@ -340,6 +357,8 @@ mod tests {
         let of = |home: &str| Known {
             reference: format!("{PREFIX}{}/00000001", hash(home, text)),
             text: text.to_owned(),
+            off: false,
+            version: 1,
         };
         let name: Name = "x.test".parse().unwrap();
         let key = SetKey::plain(&name, crate::records::RecordType::A);

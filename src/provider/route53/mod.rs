@@ -5,11 +5,12 @@
 mod checks;
 mod convert;
 mod failure;
+mod switches;
 
 use super::Clock;
 use crate::{
     model::Name,
-    plan::{Capabilities, Failure, Listing, Permitted, RecordSet, Versions},
+    plan::{Capabilities, Failure, Listing, Permitted, RecordSet, Versions, switch_of},
 };
 use aws_sdk_route53::{
     Client,
@@ -30,6 +31,8 @@ pub struct Route53Settings {
     pub endpoint: Option<String>,
     /// Whether Route 53 checks endpoints itself, by health checks that we make there.
     pub health_checks: bool,
+    /// Whether each cluster has a switch there, which takes it out of all names in one call.
+    pub cluster_switches: bool,
 }
 
 /// One hosted zone. Credentials come as AWS's tools find them: environment, profile, web identity,
@@ -57,20 +60,30 @@ impl Route53 {
     }
 
     pub(super) fn capabilities(&self) -> Capabilities {
-        match self.settings.health_checks {
-            true => Capabilities::ROUTE53_CHECKING,
-            false => Capabilities::ROUTE53,
+        match (self.settings.health_checks, self.settings.cluster_switches) {
+            (true, _) => Capabilities::ROUTE53_CHECKING,
+            (false, true) => Capabilities::ROUTE53_SWITCHING,
+            (false, false) => Capabilities::ROUTE53,
         }
     }
 
-    pub(super) async fn read(&self, zone: &Name) -> Result<Listing, Failure> {
+    fn has_checks(&self) -> bool {
+        self.settings.health_checks || self.settings.cluster_switches
+    }
+
+    /// `names` ends with that of our generation record.
+    pub(super) async fn read(&self, zone: &Name, names: &[Name]) -> Result<Listing, Failure> {
         let mut sets = match self.list(zone).await {
             Ok(sets) => sets,
             Err(failure) => return Err(self.noticed(failure).await),
         };
-        if self.settings.health_checks {
+        if self.has_checks() {
             let (client, now) = (self.client().await, (self.clock)().mono);
-            self.checks.lock().await.read(client, zone, now, &mut sets).await?;
+            let id = self.zone_id(zone).await?;
+            let mut checks = self.checks.lock().await;
+            checks.read(client, zone, now, &mut sets).await?;
+            let epoch = names.last().filter(|_| self.settings.cluster_switches);
+            sets.extend(epoch.into_iter().flat_map(|epoch| checks.switches(zone, &id, epoch)));
         }
         Ok(Listing::whole(zone.clone(), sets))
     }
@@ -104,7 +117,7 @@ impl Route53 {
 
     pub(super) async fn write(&self, batch: &Permitted) -> Result<Versions, Failure> {
         let (client, id) = (self.client().await, self.zone_id(batch.zone()).await?);
-        if !self.settings.health_checks {
+        if !self.has_checks() {
             let own = whole(batch, RecordSet::clone, RecordSet::clone)?;
             return self.send(&id, batch, own).await;
         }
@@ -113,6 +126,7 @@ impl Route53 {
         let coming = |set: &RecordSet| checks.coming(&id, batch, set);
         let own = whole(batch, |set| checks.going(set), coming)?;
         let versions = self.send(&id, batch, own).await?;
+        checks.turn(client, &id, batch).await?;
         let now = (self.clock)().mono;
         checks.wrote(now, &id, batch);
         checks.sweep(client, now, &id, batch).await;
@@ -221,10 +235,11 @@ fn whole(
     coming: impl Fn(&RecordSet) -> RecordSet,
 ) -> Result<ChangeBatch, Failure> {
     let mut changes = Vec::new();
-    for set in batch.deletes() {
+    let record = |set: &&RecordSet| switch_of(set).is_none();
+    for set in batch.deletes().filter(record) {
         changes.push(change(ChangeAction::Delete, &going(set))?);
     }
-    for set in batch.creates() {
+    for set in batch.creates().filter(record) {
         changes.push(change(ChangeAction::Create, &coming(set))?);
     }
     let comment = format!("meridian generation {}", batch.generation());
