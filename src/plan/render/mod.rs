@@ -13,7 +13,7 @@ pub use cloud_dns::policy_text;
 use super::{Capabilities, Checking, Desired, RecordSet, Routing, Sight, Wanted};
 use crate::{
     model::{ClusterName, Key, Name, Ttl},
-    policy::Steering,
+    policy::{Fence, Steering},
     records::{RecordType, Rrset},
 };
 pub use profile::{Profile, ProfileEndpoint, ProfileTarget};
@@ -151,7 +151,11 @@ impl Rendering<'_> {
             }
         }
         sets.extend(routed.into_iter().flatten());
-        if self.can.checks == Checking::Clusters {
+        // From a set that is switched off, clients go on to the next larger place: maybe out of
+        // their fence.
+        let fence = wanted.node.steering().map(|own| &own.steering().steer.fence);
+        let open = fence.is_none_or(Fence::is_empty);
+        if self.can.checks == Checking::Clusters && open {
             self.switched.extend(switches::put(wanted, &mut sets));
         }
         // A name of which nothing can be said is kept, not emptied.
