@@ -292,7 +292,11 @@ fn azures_settings_come_from_its_file_and_the_fields_beside_it() {
         ("resourceGroup: g", "", "spec.publish[0].subscriptionId: missing"),
         ("configFile: none.conf", "", "none.conf: No such file"),
         ("configFile: dns.conf", "[Global]\nsubscription-id = s\n", "resourceGroup is missing"),
-        ("configFile: dns.conf", "[Global]\nsubscriptionid = s\n", "did you mean subscription-id?"),
+        (
+            "configFile: dns.conf",
+            "[Global]\nsubscriptionid = s\n",
+            "did you mean \"subscription-id\"?",
+        ),
         ("subscriptionId: s, zoneId: z", "", "spec.publish[0].zoneId: is another provider's"),
         ("subscriptionId: s, endpoint: nowhere", "", "is not a URL"),
     ] {

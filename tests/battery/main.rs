@@ -15,6 +15,7 @@ mod cloud_dns_vendor;
 #[path = "../double/mod.rs"]
 #[allow(dead_code)] // shared by several test binaries
 mod double;
+mod latency;
 mod nameserver;
 mod place;
 mod rfc2136;

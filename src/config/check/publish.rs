@@ -1,7 +1,11 @@
 //! Checks what a Federation is to be written to: each provider's own settings, and nothing that is
 //! another's.
 
-use super::{Findings, azure_conf::AzureConf, cloud_dns};
+use super::{
+    Findings,
+    azure_conf::{self, AzureConf},
+    cloud_dns, dns_conf,
+};
 use crate::{
     config::{
         Publish,
@@ -167,11 +171,12 @@ fn azure(
         None => AzureConf::default(),
         Some(file) => {
             let path = folder.join(file);
-            let place = format!("{field}.configFile: {}", path.display());
+            let own = format!("{field}.configFile");
+            let conf = dns_conf::read(findings, &own, &path, &azure_conf::KEYS)?;
             let given = (spec.subscription_id.is_some(), spec.resource_group.is_some());
-            let read = fs::read_to_string(&path).map_err(|error| vec![error.to_string()]);
-            let read = read.and_then(|text| AzureConf::read(&text, given));
+            let read = AzureConf::of(conf, given);
             let fail = |errors: Vec<String>| {
+                let place = format!("{own}: {}", path.display());
                 errors.iter().for_each(|text| findings.error(format!("{place}: {text}")));
             };
             read.map_err(fail).ok()?
