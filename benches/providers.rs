@@ -16,7 +16,7 @@ use meridian::{
     records::RecordType,
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -85,8 +85,9 @@ impl World {
                     self.writer.read(self.at, Ok(self.there.clone()));
                 }
                 Step::Write(batch) => {
-                    let sets = batch.deletes().count() + batch.creates().count();
-                    self.calls += if self.atomic { 1 } else { sets };
+                    let sets: BTreeSet<_> =
+                        batch.deletes().chain(batch.creates()).map(|set| &set.key).collect();
+                    self.calls += if self.atomic { 1 } else { sets.len() };
                     assert!(self.there.fits(&batch));
                     self.there = self.there.clone().after(&batch);
                     self.writer.wrote(self.at, Ok(Vec::new()));

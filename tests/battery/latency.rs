@@ -45,15 +45,25 @@ fn measure(target: &dyn Target) -> Vec<Duration> {
     took
 }
 
-#[test]
-#[ignore = "a figure that takes minutes; see the head of the file"]
-fn latency_of_one_change_at_each_provider() {
-    let show = |provider: &str, took: &[Duration]| {
-        let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
-        println!("{provider}: p50 {:?}, p99 {:?}, most {:?}", at(50), at(99), at(100));
-    };
-    show("BIND", &measure(&NameServer::bind(ZONE)));
-    show("Route 53", &measure(&Aws::start()));
-    show("Cloud DNS", &measure(&CloudDnsTarget::start()));
-    show("Azure", &measure(&AzureZone::start()));
+fn show(provider: &str, target: &dyn Target) {
+    let took = measure(target);
+    let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
+    println!("{provider}: p50 {:?}, p99 {:?}, most {:?}", at(50), at(98), at(100));
+}
+
+macro_rules! figures {
+    ($($name:ident: $start:expr;)*) => {$(
+        #[test]
+        #[ignore = "a figure that takes minutes; see the head of the file"]
+        fn $name() {
+            show(stringify!($name), &$start);
+        }
+    )*};
+}
+
+figures! {
+    bind: NameServer::bind(ZONE);
+    route_53: Aws::start();
+    cloud_dns: CloudDnsTarget::start();
+    azure: AzureZone::start();
 }

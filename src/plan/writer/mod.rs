@@ -345,8 +345,13 @@ impl Writer {
 
     #[allow(clippy::cast_precision_loss)] // thousands at most
     fn cost(&self, batch: &Permitted) -> (f64, f64) {
-        let sets = (batch.deletes().count() + batch.creates().count()) as f64;
-        (if self.can.atomic { 1.0 } else { sets }, sets)
+        if self.can.atomic {
+            return (1.0, (batch.deletes().count() + batch.creates().count()) as f64);
+        }
+        // A call for each set: one that is replaced is written over.
+        let keys: BTreeSet<_> =
+            batch.deletes().chain(batch.creates()).map(|set| &set.key).collect();
+        (keys.len() as f64, keys.len() as f64)
     }
 
     fn paced(&mut self, at: Moment, wait: Duration) -> Step {
