@@ -118,7 +118,8 @@ impl Capabilities {
     };
 
     /// A server that takes dynamic updates (RFC 2136). A message holds 65,535 octets (RFC 1035
-    /// §4.2.2); the prerequisites repeat what is deleted.
+    /// §4.2.2); the prerequisites repeat what is deleted, and each record carries its name. What is
+    /// too long all the same is halved, as a batch that is refused.
     pub const RFC2136: Self = Self {
         name: "rfc2136",
         routing: Routing::None,
@@ -127,7 +128,7 @@ impl Capabilities {
         types: &[],
         values: 1_000,
         least_ttl: 0,
-        batch: BatchLimits { sets: 300, records: 600, characters: 20_000 },
+        batch: BatchLimits { sets: 100, records: 300, characters: 20_000 },
         pace: Pace { calls: Bucket { burst: 100.0, per_second: 100.0 }, changes: Bucket::ENDLESS },
     };
 

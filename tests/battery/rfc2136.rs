@@ -93,3 +93,24 @@ fn a_server_without_transfers_is_asked_name_by_name() {
         server.dig(&["+short", &name]).trim().is_empty().then_some(())
     });
 }
+
+#[test]
+fn what_does_not_fit_one_message_is_written_in_several() {
+    for server in [NameServer::bind(ZONE), NameServer::knot(ZONE), NameServer::powerdns(ZONE)] {
+        let place = Place::new(&server.publish());
+        for (name, text) in server.files() {
+            place.file(&name, &text);
+        }
+        // Names and texts as long as may be: a hundred of them take more than 65,535 octets.
+        let label = "y".repeat(60);
+        let text = "z".repeat(250);
+        let line = |one: u8| format!("n{one}.{label}.{label}.{label} 60 TXT \"{text}\"\n");
+        place.file("more.zone", &(0..150).map(line).collect::<String>());
+        place.configure(&server.publish(), "  masterFile: more.zone\n");
+        let running = place.start();
+        running.phase("inStep");
+        let last = format!("n149.{label}.{label}.{label}.{ZONE}");
+        assert!(server.dig(&["+short", &last, "TXT"]).contains(&text));
+        assert_eq!(running.status()["setAside"].as_array().unwrap().len(), 0);
+    }
+}

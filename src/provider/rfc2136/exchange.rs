@@ -28,12 +28,15 @@ pub(super) struct Broken {
     sent: bool,
     text: String,
     denied: bool,
+    /// It could not be said in one message.
+    too_large: bool,
 }
 
 impl From<Broken> for Failure {
     fn from(broken: Broken) -> Self {
         match broken {
             Broken { denied: true, text, .. } => Self::Denied(text),
+            Broken { too_large: true, text, .. } => Self::Rejected(text),
             Broken { sent: true, text, .. } => Self::Unknown(text),
             Broken { text, .. } => Self::Unavailable(text),
         }
@@ -67,7 +70,7 @@ impl Connection {
     }
 
     async fn send(&mut self, mut message: Message) -> Result<(), Broken> {
-        let broken = |text: String| Broken { sent: false, text, denied: false };
+        let broken = |text: String| Broken { sent: false, text, denied: false, too_large: true };
         if let Some(signer) = &self.signer {
             let now = u64::try_from((self.clock)().wall.as_second()).unwrap_or_default();
             let verifier = message.finalize(signer, now);
@@ -78,7 +81,7 @@ impl Connection {
         let length = length.map_err(|_| broken("the message is too long".to_owned()))?;
         let framed = [&length.to_be_bytes()[..], &octets].concat();
         let sent = timeout(PATIENCE, self.stream.write_all(&framed)).await;
-        let lost = |text: String| Broken { sent: true, text, denied: false };
+        let lost = |text: String| Broken { sent: true, text, denied: false, too_large: false };
         sent.map_err(|_| lost(format!("{} takes nothing", self.server)))?
             .map_err(|error| lost(format!("{}: {error}", self.server)))
     }
@@ -86,8 +89,12 @@ impl Connection {
     /// The next answer to what was sent.
     pub(super) async fn receive(&mut self) -> Result<Message, Broken> {
         let server = self.server.clone();
-        let broken =
-            |text: String| Broken { sent: true, text: format!("{server}: {text}"), denied: false };
+        let broken = |text: String| Broken {
+            sent: true,
+            text: format!("{server}: {text}"),
+            denied: false,
+            too_large: false,
+        };
         let octets = match timeout(PATIENCE, frame(&mut self.stream)).await {
             Ok(Ok(octets)) => octets,
             Ok(Err(error)) => return Err(broken(error.to_string())),
@@ -96,7 +103,12 @@ impl Connection {
         let answer = Message::from_vec(&octets).map_err(|error| broken(error.to_string()))?;
         let Some(verifier) = &mut self.verifier else { return Ok(answer) };
         if let Some(text) = refused_signature(&answer) {
-            return Err(Broken { sent: false, text: format!("{server}: {text}"), denied: true });
+            return Err(Broken {
+                sent: false,
+                text: format!("{server}: {text}"),
+                denied: true,
+                too_large: false,
+            });
         }
         match verifier.verify(&octets) {
             Ok(_) => Ok(answer),
