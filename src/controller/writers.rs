@@ -34,6 +34,8 @@ pub(super) struct Writers {
     snapshots: watch::Sender<Arc<Snapshot>>,
     history: Option<Arc<History>>,
     frozen: Option<Freeze>,
+    /// Why all writes are stopped: seen by every writer, however busy.
+    switch: watch::Sender<Option<String>>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
@@ -83,7 +85,6 @@ impl Freeze {
 /// What is said to a writer.
 #[derive(Debug)]
 pub(super) enum Word {
-    Freeze(Option<String>),
     Approve(Approval),
     TakeOver(String),
     /// Read the zone, plan, and show the plan.
@@ -101,7 +102,7 @@ impl Writers {
         tasks: &TaskTracker,
         shutdown: &CancellationToken,
     ) -> Self {
-        let frozen = directory.as_ref().and_then(|own| read_json(&own.join(FROZEN)));
+        let frozen = directory.as_ref().and_then(|own| read_frozen(&own.join(FROZEN)));
         Self {
             history: directory.clone().map(|own| Arc::new(History::new(own))),
             directory,
@@ -109,6 +110,7 @@ impl Writers {
             running: BTreeMap::new(),
             board: Board::default(),
             snapshots: watch::Sender::new(Arc::new(Snapshot::empty(now().wall))),
+            switch: watch::Sender::new(frozen.as_ref().map(Freeze::text)),
             frozen,
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
@@ -176,7 +178,7 @@ impl Writers {
             seed: fastrand::u64(..),
         };
         let mut writer = Writer::new(owner, zone.clone(), provider.capabilities(), manner);
-        writer.freeze(self.frozen.as_ref().map(Freeze::text));
+        writer.freeze(self.switch.borrow().clone());
         let memory = self.directory.as_ref().map(|own| own.join(file_name(key, &zone)));
         writer.remember(
             memory.as_deref().and_then(read_json::<Remembered>).unwrap_or_default().into(),
@@ -187,6 +189,7 @@ impl Writers {
             writer,
             provider,
             words: heard,
+            switch: self.switch.subscribe(),
             snapshots: self.snapshots.subscribe(),
             key: key.clone(),
             board: self.board.clone(),
@@ -218,11 +221,7 @@ impl Writers {
 
     /// Stops or lets go on all writes, also after a restart.
     pub(super) fn freeze(&mut self, freeze: Option<Freeze>) -> Result<(), String> {
-        let text = freeze.as_ref().map(Freeze::text);
-        for running in self.running.values() {
-            // A full channel is one that is read at once: it only ever holds such words.
-            drop(running.words.try_send(Word::Freeze(text.clone())));
-        }
+        self.switch.send_replace(freeze.as_ref().map(Freeze::text));
         self.frozen = freeze;
         let Some(directory) = &self.directory else { return Ok(()) };
         let path = directory.join(FROZEN);
@@ -245,19 +244,12 @@ impl Writers {
 
     /// Has the writers of a zone, or of all, make their plans now; they come one by one.
     pub(super) fn plans(&self, zone: Option<&Name>) -> Result<Plans, String> {
-        let ask = |running: &Running| {
-            let (reply, plan) = oneshot::channel();
-            running.words.try_send(Word::Plan(reply)).ok().map(|()| plan)
-        };
-        Ok(self.of(zone)?.into_iter().filter_map(ask).collect())
+        self.ask(zone, Word::Plan)
     }
 
     /// A person's word that so many names may go.
     pub(super) fn approve(&self, zone: Option<&Name>, approval: &Approval) -> Result<(), String> {
-        for running in self.of(zone)? {
-            drop(running.words.try_send(Word::Approve(approval.clone())));
-        }
-        Ok(())
+        self.say(zone, || Word::Approve(approval.clone()))
     }
 
     /// Has the writers list what an adoption covers, or carry it out.
@@ -267,18 +259,35 @@ impl Writers {
         adoption: &Adoption,
         go: bool,
     ) -> Result<Vec<oneshot::Receiver<Adopted>>, String> {
-        let ask = |running: &Running| {
-            let (reply, adopted) = oneshot::channel();
-            let word = Word::Adopt(adoption.clone(), go, reply);
-            running.words.try_send(word).ok().map(|()| adopted)
-        };
-        Ok(self.of(zone)?.into_iter().filter_map(ask).collect())
+        self.ask(zone, |reply| Word::Adopt(adoption.clone(), go, reply))
     }
 
     /// A person's word that another copy of this installation is gone.
     pub(super) fn take_over(&self, zone: Option<&Name>, instance: &str) -> Result<(), String> {
+        self.say(zone, || Word::TakeOver(instance.to_owned()))
+    }
+
+    /// Asks every writer of a zone, or of all.
+    fn ask<T>(
+        &self,
+        zone: Option<&Name>,
+        word: impl Fn(oneshot::Sender<T>) -> Word,
+    ) -> Result<Vec<oneshot::Receiver<T>>, String> {
+        let mut coming = Vec::new();
+        self.say(zone, || {
+            let (reply, answer) = oneshot::channel();
+            coming.push(answer);
+            word(reply)
+        })?;
+        Ok(coming)
+    }
+
+    /// Says a word to every writer of a zone, or of all; one that does not hear it is an error.
+    fn say(&self, zone: Option<&Name>, mut word: impl FnMut() -> Word) -> Result<(), String> {
         for running in self.of(zone)? {
-            drop(running.words.try_send(Word::TakeOver(instance.to_owned())));
+            running.words.try_send(word()).map_err(|_| {
+                format!("the writer of {} has too much to do; try again", running.zone)
+            })?;
         }
         Ok(())
     }
@@ -306,4 +315,16 @@ impl Writers {
         }
         .to_owned())
     }
+}
+
+/// The switch as it was left. A file that cannot be read stops writes too: somebody meant it to.
+fn read_frozen(path: &std::path::Path) -> Option<Freeze> {
+    if matches!(fs::metadata(path), Err(error) if error.kind() == std::io::ErrorKind::NotFound) {
+        return None;
+    }
+    let unread = || {
+        let reason = format!("{} cannot be read; `meridian thaw` removes it", path.display());
+        Freeze { reason, by: None, since: now().wall }
+    };
+    Some(read_json(path).unwrap_or_else(unread))
 }

@@ -61,6 +61,8 @@ pub(super) struct Task {
     pub(super) writer: Writer,
     pub(super) provider: Provider,
     pub(super) words: mpsc::Receiver<Word>,
+    /// Why all writes are stopped, if they are.
+    pub(super) switch: watch::Receiver<Option<String>>,
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
     pub(super) key: Key,
     pub(super) board: Board,
@@ -82,6 +84,10 @@ impl Task {
         let end = self.end.clone();
         self.look_at_snapshot();
         while !end.is_cancelled() {
+            if self.switch.has_changed().unwrap_or_default() {
+                let reason = self.switch.borrow_and_update().clone();
+                self.writer.freeze(reason);
+            }
             self.begin_adoptions();
             let step = tokio::task::block_in_place(|| self.writer.next(now()));
             self.show(matches!(step, Step::Sleep(_)));
@@ -97,6 +103,8 @@ impl Task {
                     tokio::select! {
                         () = end.cancelled() => {}
                         () = sleep_until(until) => {}
+                        // Looked at above, before anything is written.
+                        _ = self.switch.changed() => self.switch.mark_changed(),
                         word = self.words.recv() => match word {
                             Some(word) => self.hear(word),
                             None => return,
@@ -128,7 +136,6 @@ impl Task {
 
     fn hear(&mut self, word: Word) {
         match word {
-            Word::Freeze(reason) => self.writer.freeze(reason),
             Word::Approve(approval) => self.writer.approve(approval),
             Word::TakeOver(instance) => self.writer.take_over(&instance),
             Word::Adopt(adoption, go, reply) => {

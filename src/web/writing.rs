@@ -161,7 +161,7 @@ pub(super) async fn adopt(
     let mut views = Vec::new();
     for coming in carry_out(&state, order, outcome).await? {
         let Ok(Ok((status, found))) = tokio::time::timeout(PATIENCE, coming).await else {
-            continue;
+            return Err(ended());
         };
         let unread = found.is_none().then(|| status.problem.clone().unwrap_or_default());
         let problem = unread.or(status.frozen.clone());
@@ -267,7 +267,7 @@ async fn plans(state: &State, zone: Option<Name>) -> Result<Vec<PlanView>, Refus
     for coming in carry_out(state, order, outcome).await? {
         match tokio::time::timeout(PATIENCE, coming).await {
             Ok(Ok((status, plan))) => views.push(PlanView::of(&status, plan.as_ref())),
-            Ok(Err(_)) => {}
+            Ok(Err(_)) => return Err(ended()),
             Err(_) => {
                 let text = format!("no plan within {PATIENCE:?}; see `meridian get providers`");
                 return Err(Refused(StatusCode::GATEWAY_TIMEOUT, text));
@@ -295,6 +295,12 @@ pub(super) async fn apply(
         carry_out(&state, Order::Provider(order), outcome).await?;
     }
     plans(&state, zone).await.map(Json)
+}
+
+/// Nothing said is not nothing to do.
+fn ended() -> Refused {
+    let text = "a writer ended or did not answer meanwhile; ask again".to_owned();
+    Refused(StatusCode::SERVICE_UNAVAILABLE, text)
 }
 
 /// How long an approval is good when nobody says otherwise.
