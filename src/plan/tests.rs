@@ -277,6 +277,27 @@ fn removing_much_waits_for_a_person_while_additions_flow() {
 }
 
 #[test]
+fn a_ceiling_is_for_all_that_goes_under_it() {
+    let can = Capabilities {
+        batch: BatchLimits { sets: 22, records: 22, characters: 32_000 },
+        ..Capabilities::MEMORY
+    };
+    let mut world = World::new([]);
+    let mut writer = Writer::new(owner("one", "i1"), zone(), can, Manner::default());
+    want(&mut writer, many(60));
+    world.settle(&mut writer);
+    want(&mut writer, many(35));
+    let until = world.at.wall + Duration::from_secs(600);
+    writer.approve(Approval { ceiling: 25, by: None, until });
+    assert!(world.step(&mut writer, Fault::None), "a first batch of ten");
+    assert_eq!(world.data().len(), 50);
+    // Ten more are no longer wanted: twenty-five would still go, and fifteen are left.
+    want(&mut writer, many(25));
+    world.settle(&mut writer);
+    assert_eq!(world.data().len(), 50);
+}
+
+#[test]
 fn an_approval_that_is_over_approves_nothing() {
     let (mut world, mut writer) = wrote(many(30));
     want(&mut writer, many(10));

@@ -131,6 +131,10 @@ impl Writer {
         let approval = self.approval.as_ref();
         let entries = Entry::of(at.wall, &self.status, batch, approval);
         self.entries.extend(entries);
+        if let Some(approval) = &mut self.approval {
+            // What went no longer may: the ceiling is for all of it together.
+            approval.ceiling = approval.ceiling.saturating_sub(removed.len());
+        }
         if self.queue.is_empty() {
             // What was adopted is planned for next.
             self.adopting = None;
