@@ -87,20 +87,6 @@ pub struct Bucket {
 impl Bucket {
     /// A limit that nobody meets.
     pub const ENDLESS: Self = Self { burst: 1e12, per_second: 1e12 };
-
-    /// That part of it.
-    #[must_use]
-    pub fn share(self, part: f64) -> Self {
-        Self { burst: (self.burst * part).max(1.0), per_second: self.per_second * part }
-    }
-}
-
-impl Pace {
-    /// That part of it, 0 to 1.
-    #[must_use]
-    pub fn share(self, part: f64) -> Self {
-        Self { calls: self.calls.share(part), changes: self.changes.share(part) }
-    }
 }
 
 impl Capabilities {

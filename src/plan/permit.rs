@@ -66,12 +66,6 @@ impl Permitted {
     pub fn creates(&self) -> impl Iterator<Item = &RecordSet> {
         std::iter::once(&self.epoch.1).chain(self.changes.iter().flat_map(|change| &change.create))
     }
-
-    /// The changes, to be planned again.
-    #[must_use]
-    pub fn into_changes(self) -> Vec<Change> {
-        self.changes
-    }
 }
 
 /// Judges a batch against what was read.

@@ -116,7 +116,6 @@ pub struct Writer {
 struct SetAside {
     reason: String,
     until: Instant,
-    failures: u32,
     /// What was wanted when it was set aside: something else is tried at once.
     wanted: Option<Vec<RecordSet>>,
 }
@@ -326,8 +325,8 @@ impl Writer {
         let batch = match permit(&self.owner, known, changes.clone(), word) {
             Ok(batch) => batch,
             Err(refusal) => {
-                self.refuse(at, &changes, &refusal.to_string());
-                return self.next(at);
+                self.refuse(at, &changes, &format!("it may not be written: {refusal}"));
+                return Step::Sleep(Some(at.mono));
             }
         };
         let (calls, sets) = self.cost(&batch);

@@ -84,6 +84,7 @@ impl Writer {
         match outcome {
             Ok(versions) => self.applied(at, &batch, versions),
             Err(Failure::Rejected(reason)) => {
+                let reason = format!("the provider refuses it: {reason}");
                 self.refuse(at, batch.changes(), &reason);
                 if !self.can.atomic {
                     self.most = (batch.changes().len() / 2).max(1);
@@ -148,8 +149,7 @@ impl Writer {
         match changes {
             [] => {}
             [one] => {
-                let text = format!("the provider refuses it: {reason}");
-                self.set_aside(at, &one.name.key(), text, ASIDE);
+                self.set_aside(at, &one.name.key(), reason.to_owned(), ASIDE);
                 self.plan = None;
                 self.queue.clear();
             }
@@ -162,15 +162,15 @@ impl Writer {
     }
 
     fn set_aside(&mut self, at: Moment, key: &Key, reason: String, time: Duration) {
-        let failures = self.set_aside.get(key).map_or(0, |aside| aside.failures) + 1;
         let wanted = self.wanted.as_ref().and_then(|all| all.names.get(key)?.sets.clone());
         let until = at.mono + self.jittered(time);
-        self.set_aside.insert(key.clone(), SetAside { reason, until, failures, wanted });
+        self.set_aside.insert(key.clone(), SetAside { reason, until, wanted });
     }
 
     fn went_well(&mut self) {
         self.failures = 0;
         self.status.problem = None;
+        self.status.failure = None;
     }
 
     fn pause_after(&mut self, at: Moment, failure: &Failure) {
