@@ -3,6 +3,7 @@
 
 mod azure;
 mod cloud_dns;
+mod http;
 mod memory;
 mod rfc2136;
 mod route53;

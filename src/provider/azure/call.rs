@@ -2,10 +2,10 @@
 //! tried again here but a call whose token had been taken back: retries are the writer's.
 
 use super::{convert::Properties, failure, token::Tokens};
-use crate::{model::Name, plan::Failure};
+use crate::{model::Name, plan::Failure, provider::http};
 use reqwest::{Client, Method, Response, StatusCode, Url, header::HeaderMap};
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 use tokio::sync::OnceCell;
 
 /// The Resource Manager at one endpoint.
@@ -124,7 +124,7 @@ impl Api {
             return Ok((headers, body.to_vec()));
         }
         let text = String::from_utf8_lossy(&body);
-        Err(failure::refused(status, retry_after(&headers), &text, call.zone))
+        Err(failure::refused(status, http::retry_after(&headers), &text, call.zone))
     }
 
     async fn send_with(&self, call: &Wanted<'_>, token: &str) -> Result<Response, Failure> {
@@ -143,21 +143,7 @@ impl Api {
 }
 
 fn connect() -> Result<Client, Failure> {
-    Client::builder()
-        .timeout(PATIENCE)
-        .connect_timeout(CONNECT)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|error| Failure::Unavailable(format!("HTTP client: {error}")))
-}
-
-/// In seconds, as the Resource Manager says it.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get("retry-after")?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
+    http::client().build().map_err(|error| Failure::Unavailable(format!("HTTP client: {error}")))
 }
 
 const VERSION: &str = "2018-05-01";
-/// A call that takes longer has no answer.
-const PATIENCE: Duration = Duration::from_secs(20);
-const CONNECT: Duration = Duration::from_secs(5);

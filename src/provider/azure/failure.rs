@@ -1,10 +1,10 @@
 //! What a failed call means, in words that say which setting or which right is wrong
 //! (providers.md §3.2, §3.5).
 
-use crate::{model::Name, plan::Failure};
+use crate::{model::Name, plan::Failure, provider::http::said};
 use reqwest::StatusCode;
 use serde_json::Value;
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 /// A call that was refused.
 pub(super) fn refused(
@@ -104,7 +104,7 @@ pub(super) fn machine(status: StatusCode, body: &str) -> Failure {
 
 /// A call without an answer: nothing was sent, or nobody knows.
 pub(super) fn unanswered(error: &reqwest::Error) -> Failure {
-    let text = chain(error);
+    let text = said(error);
     if error.is_connect() || error.is_builder() {
         return Failure::Unavailable(text);
     }
@@ -117,17 +117,6 @@ pub(super) fn reading(failure: Failure) -> Failure {
         Failure::Unknown(text) | Failure::Lost(text) => Failure::Unavailable(text),
         other => other,
     }
-}
-
-/// An error with what it came from.
-pub(super) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut below = error.source();
-    while let Some(own) = below {
-        text = format!("{text}: {own}");
-        below = own.source();
-    }
-    text
 }
 
 /// The Resource Manager has them within `error`, Azure DNS at the top.

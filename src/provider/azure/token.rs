@@ -2,7 +2,10 @@
 //! machine's (managed identity). A token is kept until shortly before it ends.
 
 use super::{AzureSettings, failure};
-use crate::{plan::Failure, provider::Clock};
+use crate::{
+    plan::Failure,
+    provider::{Clock, http},
+};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use serde::Deserialize;
 use std::{
@@ -151,18 +154,14 @@ impl Tokens {
 /// Connections are made anew each time: a token lasts an hour. Machines' own endpoint is never
 /// behind a proxy.
 fn client_of(direct: bool) -> Result<Client, Failure> {
-    let builder = Client::builder()
-        .timeout(PATIENCE)
-        .connect_timeout(CONNECT)
-        .redirect(reqwest::redirect::Policy::none());
-    let builder = if direct { builder.no_proxy() } else { builder };
+    let builder = if direct { http::client().no_proxy() } else { http::client() };
     builder.build().map_err(|error| Failure::Unavailable(format!("HTTP client: {error}")))
 }
 
 async fn sent(call: RequestBuilder) -> Result<(StatusCode, String), String> {
-    let answer = call.send().await.map_err(|error| failure::chain(&error))?;
+    let answer = call.send().await.map_err(|error| http::said(&error))?;
     let status = answer.status();
-    let text = answer.text().await.map_err(|error| failure::chain(&error))?;
+    let text = answer.text().await.map_err(|error| http::said(&error))?;
     Ok((status, text))
 }
 
@@ -203,8 +202,6 @@ pub(super) fn percent(text: &str) -> String {
 const AUTHORITY: &str = "https://login.microsoftonline.com";
 const MACHINE: &str = "http://169.254.169.254";
 const ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-const PATIENCE: Duration = Duration::from_secs(20);
-const CONNECT: Duration = Duration::from_secs(5);
 /// Shorter than the five minutes that Azure's clock and ours may be apart.
 const SPARE: Duration = Duration::from_secs(300);
 

@@ -1,14 +1,12 @@
 //! One call over HTTP: sent once, and whatever is no answer told apart.
 
-use super::failure::{Failed, Refusal, said};
-use crate::plan::Failure;
-use reqwest::{Client, RequestBuilder, Response, Url, redirect::Policy};
+use super::failure::{Failed, Refusal};
+use crate::{
+    plan::Failure,
+    provider::http::{self, said},
+};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
-use std::time::Duration;
-
-/// A call that takes longer has no answer.
-const PATIENCE: Duration = Duration::from_secs(20);
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// What calls go out by.
 #[derive(Debug)]
@@ -21,15 +19,11 @@ pub(super) struct Clients {
 
 impl Clients {
     pub(super) fn new() -> Result<Self, Failure> {
-        let builder = || {
-            // Who sends tokens on to where a redirect points gives them away.
-            let builder = Client::builder().redirect(Policy::none());
-            builder.connect_timeout(CONNECT).timeout(PATIENCE)
-        };
         let built = |client: reqwest::Result<Client>| {
             client.map_err(|error| Failure::Unavailable(said(&error)))
         };
-        let (outside, beside) = (built(builder().build())?, built(builder().no_proxy().build())?);
+        let (outside, beside) =
+            (built(http::client().build())?, built(http::client().no_proxy().build())?);
         Ok(Self { outside, beside })
     }
 }

@@ -1,10 +1,13 @@
 //! What a failed call means (providers.md §2): which calls changed nothing, which may have, and
 //! what a person is to do.
 
-use crate::plan::Failure;
-use reqwest::{Response, header::RETRY_AFTER};
+use crate::{
+    plan::Failure,
+    provider::http::{self, said},
+};
+use reqwest::Response;
 use serde_json::Value;
-use std::{error::Error, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 /// Why a call brought nothing.
 #[derive(Debug)]
@@ -48,8 +51,7 @@ impl Refusal {
     /// Reads the answer; one that is not JSON has no more than its status.
     pub(super) async fn read(answer: Response) -> Self {
         let status = answer.status().as_u16();
-        let after = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let retry_after = after.and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        let retry_after = http::retry_after(answer.headers());
         let body: Value = answer.json().await.unwrap_or_default();
         let (reason, message) = words(&body);
         Self { status, retry_after, reason, message }
@@ -203,20 +205,6 @@ fn of_the_clock(message: &str) -> bool {
 
 /// What tokens are asked for.
 pub(super) const SCOPE: &str = "https://www.googleapis.com/auth/ndev.clouddns.readwrite";
-
-/// An error with what caused it.
-pub(super) fn said(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(own) = cause {
-        let own_text = own.to_string();
-        if !text.contains(&own_text) {
-            text = format!("{text}: {own_text}");
-        }
-        cause = own.source();
-    }
-    text
-}
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ mod convert;
 mod failure;
 mod switches;
 
-use super::Clock;
+use super::{Clock, http};
 use crate::{
     model::Name,
     plan::{Capabilities, Failure, Listing, Permitted, RecordSet, Versions, switch_of},
@@ -19,7 +19,6 @@ use aws_sdk_route53::{
 };
 use aws_smithy_http_client::tls::{Provider as Tls, rustls_provider::CryptoMode};
 use checks::Checks;
-use std::time::Duration;
 use tokio::sync::{Mutex, OnceCell};
 
 /// Which zone, and where.
@@ -46,8 +45,6 @@ pub struct Route53 {
     checks: Mutex<Checks>,
 }
 
-/// A call that takes longer has no answer.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// The service has one endpoint for all regions, and signs for this one.
 const REGION: &str = "us-east-1";
 
@@ -212,8 +209,8 @@ impl Route53 {
             .tls_provider(Tls::Rustls(CryptoMode::Ring))
             .build_https();
         let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .operation_timeout(PATIENCE)
+            .connect_timeout(http::CONNECT)
+            .operation_timeout(http::PATIENCE)
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(REGION))
