@@ -1,6 +1,6 @@
 //! `meridian demo`: a federation of three clusters on loopback, from manifests to be edited.
 
-use super::run;
+use super::{dns, run};
 use crate::{
     controller::{self, Configured, Options, Probing},
     telemetry,
@@ -56,7 +56,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     write_files(place.path())?;
     let options = Options {
         configured: Configured::Directory(place.path().to_owned()),
-        dns: run::listen(vec![args.dns_listen]),
+        dns: dns::listen(vec![args.dns_listen]),
         web: Some(args.web_listen),
         state: None,
         settle: Duration::from_millis(20),

@@ -4,6 +4,7 @@
 mod ask;
 mod check;
 mod demo;
+mod dns;
 mod drain;
 mod drill;
 mod explain;

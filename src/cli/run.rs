@@ -1,9 +1,9 @@
 //! `meridian run`: everything in one process.
 
+use super::dns::DnsArgs;
 use crate::{
     config::Flags,
     controller::{self, Configured, Options, Probing, Ready},
-    server::{Limits, Listen},
     telemetry,
 };
 use anyhow::bail;
@@ -35,12 +35,6 @@ pub(super) struct RunArgs {
     /// Let the kubeconfig run commands, read files and use plain HTTP
     #[arg(long, requires = "federation")]
     trust_kubeconfig: bool,
-    /// Address to serve DNS on (UDP and TCP); once for each
-    #[arg(long, value_name = "ADDR:PORT", default_values = ["0.0.0.0:53", "[::]:53"])]
-    dns_listen: Vec<SocketAddr>,
-    /// Ignore the EDNS client subnet (RFC 7871): make answers for the resolver's address alone
-    #[arg(long)]
-    no_client_subnet: bool,
     /// Address of the web listener: readiness, metrics and the API that `get` and `explain` ask
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     web_listen: SocketAddr,
@@ -67,6 +61,8 @@ pub(super) struct RunArgs {
     /// How logs are written
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
+    #[command(flatten)]
+    dns: DnsArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -83,7 +79,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     raise_open_files();
     let options = Options {
         configured: configured(args)?,
-        dns: Listen { client_subnet: !args.no_client_subnet, ..listen(args.dns_listen.clone()) },
+        dns: args.dns.listen(),
         web: Some(args.web_listen),
         state: (!args.no_state).then(|| args.state_dir.clone()),
         settle: Duration::from_millis(args.settle),
@@ -129,11 +125,6 @@ fn configured(args: &RunArgs) -> anyhow::Result<Configured> {
         contexts: args.context.clone(),
         trusted: args.trust_kubeconfig,
     }))
-}
-
-pub(super) fn listen(addresses: Vec<SocketAddr>) -> Listen {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    Listen { addresses, workers, limits: Limits::default(), client_subnet: true }
 }
 
 fn announce(ready: &Ready) {
