@@ -79,7 +79,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     raise_open_files();
     let options = Options {
         configured: configured(args)?,
-        dns: args.dns.listen(),
+        dns: args.dns.listen()?,
         web: Some(args.web_listen),
         state: (!args.no_state).then(|| args.state_dir.clone()),
         settle: Duration::from_millis(args.settle),

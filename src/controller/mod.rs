@@ -16,6 +16,7 @@ mod installation;
 mod orders;
 mod publish;
 mod resolve;
+mod secrets;
 mod sources;
 mod state;
 mod vantages;
@@ -106,6 +107,7 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 /// Names the address that cannot be had, and what to do.
 pub async fn prepare(options: Options) -> anyhow::Result<Ready> {
     let dns = server::bind(&options.dns)?;
+    secrets::load(&options.dns.guard, options.state.as_deref())?;
     let web = match options.web {
         None => None,
         Some(address) => Some(tokio::net::TcpListener::bind(address).await.with_context(|| {
@@ -141,6 +143,7 @@ impl Ready {
             Controller::new(&self.options, listeners, published.clone(), &tasks, &shutdown)?;
         controller.configure()?;
         server::serve(self.dns, &published, &stats, &tasks, &shutdown)?;
+        tasks.spawn(secrets::follow(self.options.dns.guard.clone(), shutdown.clone()));
         if let Some(listener) = self.web {
             let state = controller.readers(dns, stats);
             tasks.spawn(web::serve(listener, web::State::new(state), shutdown.clone()));

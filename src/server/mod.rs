@@ -3,20 +3,28 @@
 //! Decides nothing about names: who answers is handed in as [`Answers`]. Every packet costs a
 //! bounded amount of work, and nothing a packet holds can stop a loop.
 
+mod budget;
 mod clock;
+mod cookies;
 mod edns;
 mod encode;
 mod guard;
 mod message;
+mod meter;
+mod opt;
 mod respond;
+mod rrl;
 mod stats;
 mod tcp;
 mod udp;
 
+pub use budget::Budget;
 pub use clock::{Clock, Stamp};
-pub use guard::Guard;
+pub use cookies::{Cookies, Secrets, Worth};
+pub use guard::{Guard, Notes};
 pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
-pub use stats::{Dropped, Stats, StatsView};
+pub use rrl::{Limiter, Rates, Verdict};
+pub use stats::{CookieCounts, Dropped, Stats, StatsView};
 pub use tcp::Limits;
 
 use socket2::{Domain, Protocol, Socket, Type};

@@ -128,8 +128,9 @@ async fn connection<A: Answers>(
                 stats.dropped(why);
                 return Ok(());
             }
-            Reply::Send { rcode, truncated } => {
+            Reply::Send { rcode, truncated, notes } => {
                 stats.answered(Transport::Tcp, rcode, truncated);
+                stats.noted(&notes);
                 let length = u16::try_from(out.len()).unwrap_or(u16::MAX).to_be_bytes();
                 out.splice(0..0, length);
                 timeout(limits.write, writer.write_all(&out)).await??;
