@@ -19,6 +19,8 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod encoding;
+mod guarded;
+mod process;
 mod sockets;
 
 struct Zones(ZoneSet);
@@ -67,10 +69,14 @@ fn start(limits: Limits) -> Running {
 }
 
 fn start_with<A: Answers>(who: A, on: &[&str], limits: Limits, threads: usize) -> Running {
+    let addresses = on.iter().map(|address| address.parse().unwrap()).collect();
+    listen(who, &Listen { limits, ..Listen::at(addresses) }, threads)
+}
+
+fn listen<A: Answers>(who: A, listen: &Listen, threads: usize) -> Running {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(threads).enable_all().build().unwrap();
-    let addresses = on.iter().map(|address| address.parse().unwrap()).collect();
-    let bound = server::bind(&Listen { limits, ..Listen::at(addresses) }).unwrap();
+    let bound = server::bind(listen).unwrap();
     let addresses = bound.local_addrs();
     let (shutdown, stats) = (CancellationToken::new(), Arc::new(Stats::default()));
     let tasks = TaskTracker::new();
