@@ -142,16 +142,34 @@ impl Limiter {
         }
     }
 
-    /// The narrow network first: what it refuses is not counted against its neighbours.
+    /// All buckets are looked at before any is filled: what is refused counts against nobody, and
+    /// the memory that they stand in is fetched at once.
     fn admits(&self, to: IpAddr, kind: Kind<'_>, now: u64) -> bool {
+        let mut buckets = [(0, 0); V6.len()];
+        let buckets = self.buckets(to, kind, &mut buckets);
+        let room = buckets.iter().map(|(hash, add)| self.table.level(*hash, now) + add <= BURST);
+        // Not `all`, which would wait for one bucket before it looks at the next.
+        room.fold(true, |all, one| all & one)
+            && buckets.iter().all(|(hash, add)| self.table.take(*hash, now, *add, BURST))
+    }
+
+    /// The hash of each network that the answer counts in, and what it adds there.
+    fn buckets<'b>(
+        &self,
+        to: IpAddr,
+        kind: Kind<'_>,
+        buckets: &'b mut [(u64, u64); V6.len()],
+    ) -> &'b [(u64, u64)] {
         let (class, zone) = kind.parts();
         let zone = if zone.is_empty() { 0 } else { self.hash.hash(zone) };
-        networks(to).iter().all(|network| {
+        let mut count = 0;
+        for (bucket, network) in buckets.iter_mut().zip(networks(to)) {
             let (class, zone) = if network.whole { (0, 0) } else { (class, zone) };
-            let hash = self.hash.hash(&network.key(class, zone));
-            let per_answer = SECOND / (u64::from(self.rates.rate) * network.times);
-            self.table.take(hash, now, per_answer, BURST)
-        })
+            let rate = u64::from(self.rates.rate) * network.times;
+            *bucket = (self.hash.hash(&network.key(class, zone)), SECOND / rate);
+            count += 1;
+        }
+        &buckets[..count]
     }
 }
 
@@ -193,13 +211,12 @@ impl Counted {
 }
 
 /// The networks that an address is counted in, the narrowest first.
-pub(super) fn networks(address: IpAddr) -> smallvec::SmallVec<[Counted; 4]> {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            V4.iter().map(|own| Counted::new(v4.to_bits().into(), 32, *own)).collect()
-        }
-        IpAddr::V6(v6) => V6.iter().map(|own| Counted::new(v6.to_bits(), 128, *own)).collect(),
-    }
+pub(super) fn networks(address: IpAddr) -> impl Iterator<Item = Counted> {
+    let (bits, of, lengths) = match address.to_canonical() {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32, &V4[..]),
+        IpAddr::V6(v6) => (v6.to_bits(), 128, &V6[..]),
+    };
+    lengths.iter().map(move |own| Counted::new(bits, of, *own))
 }
 
 /// Some networks, in order and none within another.
