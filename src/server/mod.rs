@@ -3,6 +3,7 @@
 //! Decides nothing about names: who answers is handed in as [`Answers`]. Every packet costs a
 //! bounded amount of work, and nothing a packet holds can stop a loop.
 
+mod compiled;
 mod edns;
 mod encode;
 mod message;
@@ -11,6 +12,7 @@ mod stats;
 mod tcp;
 mod udp;
 
+pub use compiled::{Compiled, Compiler};
 pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
 pub use stats::{Dropped, Stats, StatsView};
 pub use tcp::Limits;

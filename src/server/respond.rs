@@ -1,12 +1,12 @@
 //! One packet to one answer.
 
 use super::{
-    encode,
+    Compiled, encode,
     message::{self, Parsed, Query},
     stats::Dropped,
 };
 use crate::records::{Answer, Client, Question};
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 /// Whoever decides: the server hands a question over and encodes what comes back.
 pub trait Answers: Send + Sync + 'static {
@@ -17,6 +17,11 @@ pub trait Answers: Send + Sync + 'static {
         client: &Client,
         encode: impl FnOnce(&Answer<'_>) -> R,
     ) -> R;
+
+    /// What was put together ahead of questions, of the state in force.
+    fn compiled(&self) -> Arc<Compiled> {
+        Arc::default()
+    }
 }
 
 /// How a packet came, and what is to be heeded in it.
@@ -66,6 +71,17 @@ pub fn respond<A: Answers>(
     arrival: &Arrival,
     out: &mut Vec<u8>,
 ) -> Reply {
+    respond_from(answers, &answers.compiled(), packet, arrival, out)
+}
+
+/// The same, with what was put together ahead at hand: it is fetched once for many packets.
+pub(super) fn respond_from<A: Answers>(
+    answers: &A,
+    compiled: &Compiled,
+    packet: &[u8],
+    arrival: &Arrival,
+    out: &mut Vec<u8>,
+) -> Reply {
     let (query, refused) = match message::parse(packet, arrival.client_subnet) {
         Parsed::Drop(why) => return Reply::Drop(why),
         Parsed::Refuse(query, rcode) => (query, Some(rcode)),
@@ -74,13 +90,14 @@ pub fn respond<A: Answers>(
     let limit = limit(&query, arrival.transport);
     let written = match refused {
         Some(rcode) => encode::error(&query, rcode, limit, out),
-        None => look_up(answers, &query, arrival.from, limit, out),
+        None => look_up(answers, compiled, &query, arrival.from, limit, out),
     };
     Reply::Send { rcode: written.rcode.0, truncated: written.truncated }
 }
 
 fn look_up<A: Answers>(
     answers: &A,
+    compiled: &Compiled,
     query: &Query<'_>,
     from: IpAddr,
     limit: usize,
@@ -89,6 +106,9 @@ fn look_up<A: Answers>(
     let question = Question { name: query.name, rtype: query.rtype };
     let subnet = query.edns.and_then(|edns| edns.subnet).map(|subnet| subnet.network);
     let client = Client { address: Some(from), subnet, draw: fastrand::u64(..) };
+    if let Some(written) = compiled.answer(query, &client, limit, out) {
+        return written;
+    }
     answers.answer(&question, &client, |answer| encode::answer(query, answer, limit, out))
 }
 
