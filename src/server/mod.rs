@@ -34,7 +34,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Listen {
     /// Each is bound for UDP and TCP; port 0 takes a free one, the same for both.
     pub addresses: Vec<SocketAddr>,
-    /// UDP sockets per address, each with a task of its own.
+    /// UDP sockets per address, each with a thread of its own.
     pub workers: usize,
     /// What TCP clients may use up.
     pub limits: Limits,
@@ -127,7 +127,7 @@ pub fn serve<A: Answers>(
 ) -> io::Result<()> {
     for socket in bound.udp {
         let server = udp::Server {
-            socket: tokio::net::UdpSocket::from_std(socket)?,
+            socket,
             answers: answers.clone(),
             stats: stats.clone(),
             client_subnet: bound.client_subnet,
@@ -135,7 +135,8 @@ pub fn serve<A: Answers>(
             clock: bound.clock,
             shutdown: shutdown.clone(),
         };
-        tasks.spawn(server.serve());
+        server.prepare()?;
+        tasks.spawn_blocking(move || server.serve());
     }
     let clients = Arc::new(tcp::Clients::new(bound.limits));
     for listener in bound.tcp {

@@ -2,6 +2,7 @@
 
 use super::respond::Transport;
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Why a packet got no answer.
@@ -25,7 +26,7 @@ pub struct Stats {
     tls: AtomicU64,
     https: AtomicU64,
     quic: AtomicU64,
-    rcodes: [AtomicU64; 24],
+    rcodes: [AtomicU64; RCODES],
     truncated: AtomicU64,
     short: AtomicU64,
     responses: AtomicU64,
@@ -66,6 +67,35 @@ pub struct StatsView {
     pub open: u64,
 }
 
+/// What one thread has counted since it last told: threads that raised the same counters for
+/// each query would wait for one another.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    rcodes: [u64; RCODES],
+    truncated: u64,
+    dropped: SmallVec<[(Dropped, u64); 4]>,
+}
+
+/// Response codes that are counted apart: all that this server gives.
+const RCODES: usize = 24;
+
+impl Tally {
+    pub(super) fn answered(&mut self, rcode: u16, truncated: bool) {
+        self.truncated += u64::from(truncated);
+        if let Some(counter) = self.rcodes.get_mut(usize::from(rcode)) {
+            *counter += 1;
+        }
+    }
+
+    pub(super) fn dropped(&mut self, why: Dropped, many: u64) {
+        match self.dropped.iter_mut().find(|(own, _)| *own == why) {
+            Some((_, sum)) => *sum += many,
+            None if many > 0 => self.dropped.push((why, many)),
+            None => {}
+        }
+    }
+}
+
 impl Stats {
     /// What they say now.
     #[must_use]
@@ -88,6 +118,12 @@ impl Stats {
     }
 
     pub(super) fn answered(&self, transport: Transport, rcode: u16, truncated: bool) {
+        let mut tally = Tally::default();
+        tally.answered(rcode, truncated);
+        self.add(transport, &tally);
+    }
+
+    fn over(&self, transport: Transport, many: u64) {
         let counter = match transport {
             Transport::Udp => &self.udp,
             Transport::Tcp => &self.tcp,
@@ -95,21 +131,36 @@ impl Stats {
             Transport::Https => &self.https,
             Transport::Quic => &self.quic,
         };
-        counter.fetch_add(1, Relaxed);
-        self.truncated.fetch_add(u64::from(truncated), Relaxed);
-        if let Some(counter) = self.rcodes.get(usize::from(rcode)) {
-            counter.fetch_add(1, Relaxed);
-        }
+        counter.fetch_add(many, Relaxed);
     }
 
     pub(super) fn dropped(&self, why: Dropped) {
+        self.dropped_many(why, 1);
+    }
+
+    fn dropped_many(&self, why: Dropped, many: u64) {
         let counter = match why {
             Dropped::Short => &self.short,
             Dropped::Response => &self.responses,
             Dropped::Source => &self.source,
             Dropped::Send => &self.send,
         };
-        counter.fetch_add(1, Relaxed);
+        counter.fetch_add(many, Relaxed);
+    }
+
+    /// Adds what a thread has counted by itself.
+    pub(super) fn add(&self, transport: Transport, tally: &Tally) {
+        self.over(transport, tally.rcodes.iter().sum());
+        for (counter, many) in self.rcodes.iter().zip(&tally.rcodes).filter(|(_, many)| **many > 0)
+        {
+            counter.fetch_add(*many, Relaxed);
+        }
+        if tally.truncated > 0 {
+            self.truncated.fetch_add(tally.truncated, Relaxed);
+        }
+        for (why, many) in &tally.dropped {
+            self.dropped_many(*why, *many);
+        }
     }
 
     pub(super) fn refused(&self) {

@@ -188,7 +188,7 @@ proptest! {
         check(&steps, primary)?;
     }
 
-    /// Else a flood of names below one another would cost more than other queries.
+    /// Else what is served after many changes would hang on their order.
     #[test]
     fn what_a_change_touches_is_all_that_is_put_together_again(
         first in changes(false),
