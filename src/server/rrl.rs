@@ -14,6 +14,7 @@
 //! more for wildcards and floods of random names: they all count as one.
 
 use super::meter::Table;
+use crate::model::Name;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use siphasher::sip::SipHasher13;
 use std::net::IpAddr;
@@ -161,7 +162,7 @@ impl Limiter {
         buckets: &'b mut [(u64, u64); V6.len()],
     ) -> &'b [(u64, u64)] {
         let (class, zone) = kind.parts();
-        let zone = if zone.is_empty() { 0 } else { self.hash.hash(zone) };
+        let zone = if zone.is_empty() { 0 } else { self.zone(zone) };
         let mut count = 0;
         for (bucket, network) in buckets.iter_mut().zip(networks(to)) {
             let (class, zone) = if network.whole { (0, 0) } else { (class, zone) };
@@ -170,6 +171,15 @@ impl Limiter {
             count += 1;
         }
         &buckets[..count]
+    }
+
+    /// A zone's number, however its name is written.
+    fn zone(&self, wire: &[u8]) -> u64 {
+        let mut lowered = [0; Name::MAX_OCTETS];
+        let Some(lowered) = lowered.get_mut(..wire.len()) else { return 0 };
+        lowered.copy_from_slice(wire);
+        lowered.make_ascii_lowercase();
+        self.hash.hash(lowered)
     }
 }
 

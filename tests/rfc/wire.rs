@@ -19,7 +19,6 @@ impl Answers for Dns {
 }
 
 pub(crate) const COOKIE: u16 = 10;
-pub(crate) const ECS: u16 = 8;
 pub(crate) const EDE: u16 = 15;
 pub(crate) const KEEPALIVE: u16 = 11;
 pub(crate) const NSID: u16 = 3;
