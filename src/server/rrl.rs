@@ -94,9 +94,9 @@ pub struct Limiter {
     exempt: Networks,
 }
 
-/// 2^16 sets of eight: 524,288 buckets in 4 MiB, as Knot has by default. Sources that nobody is
-/// harmed by stay unlimited while fewer than some 20 million queries with random addresses come
-/// per second.
+/// 2^16 sets of eight: 524,288 buckets in 4 MiB, as Knot has by default. Clients below
+/// the rate stay unlimited while fewer than some ten million queries with random addresses come per
+/// second: that many fill all buckets faster than time empties them.
 const TABLE_BITS: u32 = 16;
 /// For how long a client may save up, in microseconds.
 const BURST: u64 = 2_500_000;
