@@ -19,8 +19,8 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod encoding;
+mod flags;
 mod guarded;
-mod process;
 mod sockets;
 
 struct Zones(ZoneSet);
