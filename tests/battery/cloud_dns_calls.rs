@@ -125,6 +125,7 @@ fn batch(existing: &Listing, sets: Vec<RecordSet>) -> Permitted {
             object: "service default/shop".into(),
             clusters: clusters.clone(),
             sets: Some(vec![set.clone()]),
+            unchecked: None,
         };
         names.insert(set.key.owner.clone(), own);
     }

@@ -7,7 +7,7 @@ use crate::{
     world::World,
 };
 use meridian::{
-    plan::{Capabilities, Routing},
+    plan::{Capabilities, Checking, Routing},
     policy::{Fence, Order, Pick, Places, Proximity, Steer},
 };
 use std::{fs, path::PathBuf, sync::Arc};
@@ -58,6 +58,31 @@ fn what_route_53_checks_itself_it_fails_over_itself() {
         }
         golden(file, &text);
     }
+}
+
+/// What Google checks, it leaves out and turns away from by itself; in a signed zone only where
+/// each answer is one address, and where a check cannot be made, plain records are ready.
+#[test]
+fn what_google_checks_it_fails_over_itself() {
+    let mut text = String::new();
+    let two = Order::Failover(vec!["azure".into(), "aws".into()]);
+    let more = [
+        ("failover, the rest behind it", steer(Order::Failover(vec!["azure".into()]))),
+        ("failover of two of three", steer(two)),
+    ];
+    for (title, shape) in shapes().into_iter().chain(more) {
+        let plan = first_plan(&mut checked_world(shape), &Capabilities::CLOUD_DNS_CHECKING);
+        text += &format!("=== {title} ===\n{}\n", sections(&plan.to_string()));
+    }
+    let signed = Capabilities {
+        checks: Checking::Policies { signed: true },
+        ..Capabilities::CLOUD_DNS_CHECKING
+    };
+    for (title, shape) in [shapes().remove(0), shapes().remove(3)] {
+        let own = sections(&first_plan(&mut checked_world(shape), &signed).to_string());
+        text += &format!("=== {title}, in a signed zone ===\n{own}\n");
+    }
+    golden("google-clouddns-checking", &text);
 }
 
 fn checked_world(shape: Arc<Steer>) -> World {
