@@ -158,7 +158,7 @@ fn places_go_to_the_next_that_does_not_fail_and_fences_keep_their_clients() {
     assert_eq!((own.dig(DE), own.dig(JP)), ("1.2.3.1".to_owned(), "1.2.3.2".to_owned()));
     own.fails("1.2.3.1", true);
     assert_eq!((own.dig(DE), own.dig(JP)), ("1.2.3.2".to_owned(), "1.2.3.2".to_owned()));
-    let fence = "fence: {deny: {gke: {continents: [EU]}}, outside: 192.0.2.9}";
+    let fence = "fence: {deny: {gke: {continents: [EU]}}, allowNoData: true}";
     own.policy(&["shop"], &format!("{GEO}\n  {fence}"), TCP);
     wait_for(&format!("the fence; {}\n{}", running.status(), running.log()), || {
         (own.routing("shop")["geo"]["enableFencing"] == true).then_some(())
@@ -179,11 +179,6 @@ fn of_addresses_that_all_clients_get_google_leaves_out_what_fails() {
     own.fails("1.2.3.1", true);
     assert_eq!(own.dig(DE), "1.2.3.1 1.2.3.2", "where all fail, as if none did");
     // Shares, then: another policy in its place, in one change.
-    own.policy(
-        &["shop"],
-        "weights: {aws: 3, gke: 1}, pick: random".replace(", ", "\n  ").as_str(),
-        TCP,
-    );
     own.policy(&["shop"], "weights: {aws: 3, gke: 1}\n  pick: random", TCP);
     wait_for(&format!("shares; {}\n{}", running.status(), running.log()), || {
         (own.routing("shop")["wrr"]["items"][0]["weight"] == 0.75).then_some(())
@@ -236,12 +231,10 @@ fn one_check_is_made_for_all_of_the_same_settings_and_then_nothing_is_called() {
         description.starts_with(&format!("heritage=meridian,v=1,owner={owner},zone={ZONE}.: tcp"))
     );
     let key = own.place.path("config").join("google.key");
-    cloud_dns_vendor::run(&mut cloud_dns_vendor::command(
-        &own.target.double,
-        &key,
-        "cloud_dns_policies.py",
-        &["as_described"],
-    ));
+    let double = &own.target.double;
+    let script = "cloud_dns_policies.py";
+    let mut vendor = cloud_dns_vendor::command(double, &key, script, &["as_described"]);
+    cloud_dns_vendor::run(vendor.env("DOUBLE_ZONE", &own.target.zone));
     // A look each half a minute, and nothing between two of them.
     let calls = own.target.double.control.total();
     std::thread::sleep(std::time::Duration::from_secs(3));
@@ -280,12 +273,14 @@ fn what_somebody_changed_or_deleted_is_put_right() {
         own["httpHealthCheck"]["response"] = json!("theirs");
         own["unhealthyThreshold"] = json!(10);
     });
-    let (code, text) = running.say(&["plan"]);
-    assert_eq!(code, 2, "{text}");
-    assert!(text.contains("http://*:90/theirs"), "{text}");
+    running.say(&["plan"]);
     wait_for("the settings as they were", || {
         (own.target.double.checks()[&check] == made).then_some(())
     });
+    in_step(&running);
+    // Twice within the hour would be left to people, as with every record.
+    drop(running);
+    let running = own.place.start();
     in_step(&running);
     own.target.double.change_checks(|all| drop(all.remove(&check)));
     running.say(&["plan"]);
