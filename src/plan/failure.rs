@@ -32,6 +32,8 @@ pub struct Unchecked {
     pub which: Option<BTreeSet<Arc<str>>>,
     /// Why, and what people can do.
     pub reason: String,
+    /// Whether that will stay so until somebody does something: a quota, a check that is refused.
+    pub lasting: bool,
 }
 
 /// See [`Failure`], without the words.

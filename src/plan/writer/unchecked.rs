@@ -6,7 +6,11 @@ use crate::{
     model::{Key, Moment},
     plan::{Change, Degraded, Fidelity, Permitted, RecordSet, Rendered, Unchecked},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// Which names do without, and why.
 #[derive(Debug, Default)]
@@ -88,15 +92,16 @@ impl Writer {
         };
         let names: Vec<Key> =
             batch.changes().iter().filter(needs).map(|one| one.name.key()).collect();
+        let until = at.mono + self.jittered(if lack.lasting { LASTING } else { ASIDE });
         for name in names {
             if self.has_plain(&name) {
-                self.lack(at, name, &lack.reason);
+                self.lack(name, &lack.reason, until);
             } else {
                 self.set_aside(at, &name, lack.reason.clone(), ASIDE);
             }
         }
         if lack.which.is_none() {
-            self.lacking.all = Some((lack.reason.clone(), at.mono + self.jittered(ASIDE)));
+            self.lacking.all = Some((lack.reason.clone(), until));
         }
         self.plan_again();
     }
@@ -108,8 +113,11 @@ impl Writer {
         if !self.has_plain(&key) || self.lacking.holds(&key) || checks(one).next().is_none() {
             return false;
         }
-        self.lack(at, key, &format!("not checked by the provider, which refuses it: {reason}"));
-        self.plan_again();
+        let until = at.mono + self.jittered(LASTING);
+        self.lack(key, &format!("not checked by the provider, which refuses it: {reason}"), until);
+        if self.queue.is_empty() {
+            self.plan_again();
+        }
         true
     }
 
@@ -118,9 +126,8 @@ impl Writer {
         self.wanted.as_ref().and_then(|own| own.names.get(key)?.unchecked.as_ref()).is_some()
     }
 
-    fn lack(&mut self, at: Moment, key: Key, reason: &str) {
+    fn lack(&mut self, key: Key, reason: &str, until: Instant) {
         let wanted = self.wanted.as_ref().and_then(|own| own.names.get(&key)?.sets.clone());
-        let until = at.mono + self.jittered(ASIDE);
         self.lacking.names.insert(key, Lack { reason: reason.to_owned(), until, wanted });
     }
 }
@@ -130,5 +137,189 @@ fn checks(change: &Change) -> impl Iterator<Item = &Arc<str>> {
     change.create.iter().filter_map(|set| set.more.get("check"))
 }
 
+/// What people must change is tried again so seldom.
+const LASTING: Duration = Duration::from_secs(3_600);
 /// The part of a policy that is not said.
 const CLAUSE: &str = "health";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        model::{Name, Ttl},
+        plan::{Capabilities, Failure, Listing, Manner, Owner, Phase, Say, Sight, Step, Switches},
+        records::RecordType,
+    };
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn name(one: u8) -> Name {
+        format!("n{one}.z.test").parse().unwrap()
+    }
+
+    fn set(one: u8, check: Option<&str>) -> RecordSet {
+        let mut set = RecordSet::plain(&name(one), RecordType::A, Ttl::WRITTEN, [[1, 2, 3, one]]);
+        set.more.extend(check.map(|check| ("check".into(), check.into())));
+        set
+    }
+
+    /// A name each; those of even number share one check, the others have one of their own.
+    fn wanting(names: u8) -> Arc<Rendered> {
+        let say = |one| {
+            let check = if one % 2 == 0 { "even".to_owned() } else { format!("odd {one}") };
+            let say = Say {
+                object: "service prod/shop".into(),
+                clusters: Arc::default(),
+                sets: Some(vec![set(one, Some(&check))]),
+                unchecked: Some(vec![set(one, None)]),
+            };
+            (name(one).key(), say)
+        };
+        let names = (0..names).map(say).collect();
+        let (switches, sight) = (Switches::default(), Sight::default());
+        Arc::new(Rendered { names, switches, degraded: Vec::new(), sight })
+    }
+
+    struct World {
+        at: Moment,
+        there: Listing,
+        writer: Writer,
+        writes: usize,
+    }
+
+    #[allow(clippy::disallowed_methods)] // some instant to start from
+    fn world(names: u8) -> World {
+        let zone: Name = "z.test".parse().unwrap();
+        let owner = Owner::new("one", "i1", &[vec![1; 32]]).unwrap();
+        let can = Capabilities::CLOUD_DNS_CHECKING;
+        let mut writer = Writer::new(owner, zone.clone(), can, Manner::default());
+        writer.want(Ok(wanting(names)));
+        let at = Moment { mono: Instant::now(), wall: jiff::Timestamp::UNIX_EPOCH };
+        World { at, there: Listing::whole(zone, []), writer, writes: 0 }
+    }
+
+    impl World {
+        /// Until it rests, over a provider that says what it thinks of each batch.
+        fn settle(&mut self, mut judge: impl FnMut(&Permitted) -> Result<(), Failure>) {
+            for _ in 0..500 {
+                match self.writer.next(self.at) {
+                    Step::Read => self.writer.read(self.at, Ok(self.there.clone())),
+                    Step::Write(batch) => {
+                        self.writes += 1;
+                        let judged = judge(&batch);
+                        if judged.is_ok() {
+                            self.there = self.there.clone().after(&batch);
+                        }
+                        self.writer.wrote(self.at, judged.map(|()| Vec::new()));
+                    }
+                    Step::Sleep(Some(until)) if self.writer.status().phase == Phase::Waiting => {
+                        self.at = self.at.after(until.saturating_duration_since(self.at.mono));
+                    }
+                    Step::Sleep(_) => return,
+                }
+            }
+            panic!("it never rests: {:?}", self.writer.status());
+        }
+
+        /// Which names are there, and with their checks.
+        fn there(&self, names: u8) -> Vec<Option<bool>> {
+            let of = |one| {
+                let set = self.there.get(&set(one, None).key)?;
+                Some(set.more.contains_key("check"))
+            };
+            (0..names).map(of).collect()
+        }
+    }
+
+    fn lacks(batch: &Permitted, check: &str, lasting: bool) -> Result<(), Failure> {
+        if !batch.changes().iter().flat_map(checks).any(|own| &**own == check) {
+            return Ok(());
+        }
+        let (which, reason) = (Some([check.into()].into()), "too many".to_owned());
+        Err(Failure::Unchecked(Unchecked { which, reason, lasting }))
+    }
+
+    #[test]
+    fn names_whose_check_cannot_be_had_are_written_without_and_tried_again_later() {
+        for (lasting, minutes) in [(false, 6), (true, 70)] {
+            let mut world = world(4);
+            world.settle(|batch| lacks(batch, "even", lasting));
+            assert_eq!(world.there(4), [Some(false), Some(true), Some(false), Some(true)]);
+            assert_eq!(world.writes, 2);
+            let status = world.writer.status();
+            let said: Vec<_> = status.degraded.iter().map(|own| (&own.name, &*own.text)).collect();
+            assert_eq!(said, [(&name(0), "too many"), (&name(2), "too many")]);
+            assert_eq!((status.phase, status.problem), (Phase::InStep, None));
+            // It wakes up by itself, tries, and rests again.
+            let due = world.writer.lacking.due().unwrap();
+            assert!(due < world.at.mono + Duration::from_secs(minutes * 60));
+            world.at = world.at.after(due - world.at.mono);
+            world.settle(|batch| lacks(batch, "even", lasting));
+            assert_eq!((world.writes, world.there(4)[0]), (3, Some(false)));
+            let due = world.writer.lacking.due().unwrap();
+            world.at = world.at.after(due - world.at.mono);
+            world.settle(|_| Ok(()));
+            assert_eq!(world.there(4), [Some(true); 4]);
+            assert!(world.writer.status().degraded.is_empty());
+        }
+    }
+
+    #[test]
+    fn where_no_check_can_be_had_all_names_are_written_at_once() {
+        let mut world = world(40);
+        world.settle(|batch| {
+            let needs = batch.changes().iter().flat_map(checks).next().is_some();
+            let (which, reason) = (None, "not allowed".to_owned());
+            let lack = Unchecked { which, reason, lasting: false };
+            if needs { Err(Failure::Unchecked(lack)) } else { Ok(()) }
+        });
+        assert_eq!(world.there(40), [Some(false); 40]);
+        assert_eq!(world.writes, 2);
+    }
+
+    #[test]
+    fn another_wish_is_tried_at_once() {
+        let mut world = world(2);
+        world.settle(|batch| lacks(batch, "even", true));
+        let mut other = Rendered::clone(&wanting(2));
+        let say = other.names.get_mut(&name(0).key()).unwrap();
+        say.sets = Some(vec![set(0, Some("another"))]);
+        world.writer.want(Ok(Arc::new(other)));
+        world.settle(|batch| lacks(batch, "even", true));
+        assert_eq!(world.there(2), [Some(true), Some(true)]);
+    }
+
+    proptest! {
+        /// Whatever is refused with checks, every name is answered in the end.
+        #[test]
+        fn no_name_stays_without_records_for_want_of_a_check(
+            refused in prop::collection::btree_set(0..12_u8, 0..12),
+            unchecked in prop::collection::btree_set(0..12_u8, 0..12),
+        ) {
+            let mut world = world(12);
+            let refused: BTreeSet<Key> = refused.iter().map(|one| name(*one).key()).collect();
+            let lacking: BTreeSet<Arc<str>> =
+                unchecked.iter().map(|one| format!("odd {one}").into()).collect();
+            world.settle(|batch| {
+                let needs: BTreeSet<Arc<str>> =
+                    batch.changes().iter().flat_map(checks).cloned().collect();
+                let which: BTreeSet<_> = needs.intersection(&lacking).cloned().collect();
+                if !which.is_empty() {
+                    let (which, reason) = (Some(which), "no".to_owned());
+                    return Err(Failure::Unchecked(Unchecked { which, reason, lasting: true }));
+                }
+                let bad = |change: &Change| {
+                    checks(change).next().is_some() && refused.contains(&change.name.key())
+                };
+                let bad = batch.changes().iter().any(bad);
+                if bad { Err(Failure::Rejected("no".to_owned())) } else { Ok(()) }
+            });
+            for (one, found) in (0..12).zip(world.there(12)) {
+                let lacks = lacking.contains(format!("odd {one}").as_str());
+                let without = refused.contains(&name(one).key()) || (lacks && one % 2 == 1);
+                prop_assert_eq!(found, Some(!without), "name {}", one);
+            }
+            prop_assert!(world.writer.status().set_aside.is_empty());
+        }
+    }
+}

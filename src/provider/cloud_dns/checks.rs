@@ -317,8 +317,8 @@ async fn insert(
 #[derive(Default)]
 struct Lacking {
     texts: BTreeSet<Arc<str>>,
-    /// The first reason, and whether it is one for all checks.
-    reason: Option<(String, bool)>,
+    /// The first reason.
+    reason: Option<Unchecked>,
     /// In place of all else.
     wait: Option<Failure>,
     over: bool,
@@ -329,6 +329,7 @@ impl Lacking {
         self.leave(text);
         self.over |= !matches!(trouble, Trouble::Refused(_));
         let for_all = matches!(trouble, Trouble::Denied(_));
+        let lasting = matches!(trouble, Trouble::Full(_) | Trouble::Refused(_));
         match trouble {
             Trouble::Wait(failure) => self.wait = Some(failure),
             // It is being made, or deleted, by somebody.
@@ -336,7 +337,10 @@ impl Lacking {
                 let text = format!("health checks are changing: {}", trouble.text());
                 self.wait = Some(Failure::Unavailable(text));
             }
-            other if self.reason.is_none() => self.reason = Some((other.text(), for_all)),
+            other if self.reason.is_none() => {
+                let (reason, which) = (other.text(), (!for_all).then(BTreeSet::new));
+                self.reason = Some(Unchecked { which, reason, lasting });
+            }
             _ => {}
         }
     }
@@ -354,11 +358,11 @@ impl Lacking {
         if let Some(failure) = self.wait {
             return Err(failure);
         }
-        let Some((reason, for_all)) = self.reason else { return Ok(()) };
-        let reason = format!("not checked by Google: {reason}");
+        let Some(first) = self.reason else { return Ok(()) };
+        let reason = format!("not checked by Google: {}", first.reason);
         tracing::warn!("{reason}; records are written without checks meanwhile");
-        let which = (!for_all).then_some(self.texts);
-        Err(Failure::Unchecked(Unchecked { which, reason }))
+        let which = first.which.map(|_| self.texts);
+        Err(Failure::Unchecked(Unchecked { which, reason, ..first }))
     }
 }
 

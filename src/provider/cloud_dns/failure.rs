@@ -126,6 +126,8 @@ fn refused(refusal: &Refusal, asked: Asked<'_>) -> Failure {
     let said = refusal.to_string();
     match refusal.status {
         _ if refusal.is_too_fast() => Failure::Throttled(refusal.retry_after, said),
+        // What an organisation forbids is no race.
+        412 if refusal.message.contains("constraints/") => Failure::Rejected(said),
         409 | 412 => Failure::Lost(said),
         404 if refusal.message.contains("entity.change") => Failure::Lost(said),
         403 if refusal.reason == "quotaExceeded" => Failure::Rejected(format!(
@@ -232,6 +234,7 @@ mod tests {
         let quota = "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute'";
         for (status, reason, message, own, word) in [
             (412, "conditionNotMet", condition, Lost, "deletions[0]"),
+            (412, "conditionNotMet", "Constraint constraints/compute.x", Rejected, "constraints/"),
             (409, "alreadyExists", "it exists", Lost, "it exists"),
             (404, "notFound", "The 'entity.change.deletions[a.][A]' resource", Lost, "a."),
             (404, "notFound", "The 'parameters.managedZone' resource", Zone, "zoneId"),

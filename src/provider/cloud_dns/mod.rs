@@ -16,7 +16,7 @@ pub use credentials::GoogleCredentials;
 use super::Clock;
 use crate::{
     model::Name,
-    plan::{Capabilities, Checking, Failure, Listing, Permitted, RecordSet, Versions},
+    plan::{Capabilities, Checking, Failure, Listing, Permitted, RecordSet, Unchecked, Versions},
 };
 use call::Clients;
 use checks::{Checks, Home};
@@ -170,6 +170,8 @@ impl CloudDns {
         let coming = |set: &RecordSet| checks.coming(&place.project, &home, batch, set);
         let change = change(batch, |set| checks.going(set), coming).map_err(Failure::Rejected)?;
         let outcome = self.send(batch.zone(), &change).await;
+        let needs = batch.creates().any(|set| set.more.contains_key("check"));
+        let outcome = outcome.map_err(|failure| if needs { bare(failure) } else { failure });
         let versions = self.noted(outcome).await?;
         let now = (self.clock)().mono;
         checks.wrote(now, &place.project, &home, batch);
@@ -363,6 +365,14 @@ fn next(next: Option<String>, last: Option<&str>, zone: &Name) -> Result<Option<
         return Err(Failure::Unavailable(text));
     }
     Ok(next)
+}
+
+/// Who may write records may be denied the use of health checks: it is tried without them, and if
+/// that is not allowed either, that is what is told.
+fn bare(failure: Failure) -> Failure {
+    let Failure::Denied(text) = failure else { return failure };
+    let reason = format!("Cloud DNS does not take it with health checks: {text}");
+    Failure::Unchecked(Unchecked { which: None, reason, lasting: false })
 }
 
 /// A batch in the service's words. A set that goes and comes just the same stays.
