@@ -531,7 +531,7 @@ fn a_check_goes_an_hour_after_the_last_set_that_used_it_and_nobody_elses_does() 
     let desk = Desk::new();
     let provider = desk.checking("key.json");
     let double = &desk.target.double;
-    let later = |hours: u64| AHEAD.set([Duration::from_secs(hours * 3_600 + 60); 2]);
+    let later = |hours: u64| AHEAD.set([Duration::from_secs(hours * 3_600 + 60), Duration::ZERO]);
     desk.put(&provider, vec![checked("shop", TCP), checked("other", TCP)]).unwrap();
     let ours = double.checks().into_keys().next().unwrap();
     double.change_checks(|all| {
