@@ -7,7 +7,7 @@ use crate::{
     plan::{Change, Degraded, Fidelity, Permitted, RecordSet, Rendered, Unchecked},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,8 +25,8 @@ pub(super) struct Lacking {
 struct Lack {
     reason: String,
     until: Instant,
-    /// What was wanted then: something else is tried at once.
-    wanted: Option<Vec<RecordSet>>,
+    /// The checks that were wanted then: others are tried at once.
+    checks: BTreeSet<Arc<str>>,
 }
 
 impl Lacking {
@@ -73,7 +73,8 @@ impl Lacking {
     }
 
     fn reason(&self, key: &Key, wanted: Option<&[RecordSet]>) -> Option<&str> {
-        let own = self.names.get(key).filter(|lack| lack.wanted.as_deref() == wanted);
+        let same = |lack: &&Lack| wanted.is_some_and(|sets| checks_of(sets) == lack.checks);
+        let own = self.names.get(key).filter(same);
         own.map(|lack| &lack.reason)
             .or(self.all.as_ref().map(|(reason, _)| reason))
             .map(|own| &**own)
@@ -127,9 +128,14 @@ impl Writer {
     }
 
     fn lack(&mut self, key: Key, reason: &str, until: Instant) {
-        let wanted = self.wanted.as_ref().and_then(|own| own.names.get(&key)?.sets.clone());
-        self.lacking.names.insert(key, Lack { reason: reason.to_owned(), until, wanted });
+        let wanted = self.wanted.as_ref().and_then(|own| own.names.get(&key)?.sets.as_deref());
+        let checks = wanted.map(checks_of).unwrap_or_default();
+        self.lacking.names.insert(key, Lack { reason: reason.to_owned(), until, checks });
     }
+}
+
+fn checks_of(sets: &[RecordSet]) -> BTreeSet<Arc<str>> {
+    sets.iter().filter_map(|set| set.more.get("check").cloned()).collect()
 }
 
 /// The checks that the sets of a change are to have.
@@ -151,7 +157,6 @@ mod tests {
         records::RecordType,
     };
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
 
     fn name(one: u8) -> Name {
         format!("n{one}.z.test").parse().unwrap()
@@ -287,6 +292,22 @@ mod tests {
         world.writer.want(Ok(Arc::new(other)));
         world.settle(|batch| lacks(batch, "even", true));
         assert_eq!(world.there(2), [Some(true), Some(true)]);
+    }
+
+    #[test]
+    fn other_addresses_do_not_wait_for_a_check_that_cannot_be_had() {
+        let mut world = world(1);
+        world.settle(|batch| lacks(batch, "even", true));
+        let mut other = Rendered::clone(&wanting(1));
+        let say = other.names.get_mut(&name(0).key()).unwrap();
+        for sets in [&mut say.sets, &mut say.unchecked] {
+            sets.as_mut().unwrap()[0].data = vec![[9, 9, 9, 9][..].into()];
+        }
+        let writes = world.writes;
+        world.writer.want(Ok(Arc::new(other)));
+        world.settle(|batch| lacks(batch, "even", true));
+        assert_eq!(world.writes, writes + 1);
+        assert_eq!(&*world.there.get(&set(0, None).key).unwrap().data[0], [9, 9, 9, 9]);
     }
 
     proptest! {

@@ -6,8 +6,8 @@
 //! settings: so sets of a zone with the same settings share one check, a check belongs to one
 //! installation and one zone, and one whose name does not follow from its description is not ours.
 //!
-//! Records do not wait for compute: where it cannot be read, what is in use is believed to be as
-//! its name says; where a check cannot be had, the write says so and is planned without it.
+//! Records do not hang on compute: where it cannot be read, what is in use is believed to be as its
+//! name says; where a check cannot be had, the write says so and is planned without it.
 
 use super::{
     check_text::{HealthCheck, patch_of, settings_of, text_of},
@@ -179,6 +179,11 @@ impl Checks {
             }
         }
         for (name, text, operation) in begun {
+            if lacking.is_over() {
+                // It may be made all the same, and is found then.
+                lacking.leave(text);
+                continue;
+            }
             match compute.done(operation).await {
                 Ok(()) => self.learn(name, text),
                 Err(trouble) => lacking.note(text, trouble),

@@ -140,7 +140,7 @@ impl Compute<'_> {
         url.query_pairs_mut().append_pair("requestId", request);
         let asked = |client: &Client| {
             let asked = client.request(method.clone(), url.clone());
-            check.iter().fold(asked, |asked, check| asked.json(check))
+            check.into_iter().fold(asked, RequestBuilder::json)
         };
         self.call(asked).await
     }
