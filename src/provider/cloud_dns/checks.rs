@@ -178,15 +178,19 @@ impl Checks {
                 Err(trouble) => lacking.note(text, trouble),
             }
         }
+        let mut stuck = false;
         for (name, text, operation) in begun {
-            if lacking.is_over() {
+            if stuck {
                 // It may be made all the same, and is found then.
                 lacking.leave(text);
                 continue;
             }
             match compute.done(operation).await {
                 Ok(()) => self.learn(name, text),
-                Err(trouble) => lacking.note(text, trouble),
+                Err(trouble) => {
+                    stuck = matches!(trouble, Trouble::Unknown(_));
+                    lacking.note(text, trouble);
+                }
             }
         }
         lacking.outcome()
