@@ -10,10 +10,10 @@ use crate::{
     fleet::{Snapshot, Unit, UnitView},
     model::{FederationName, Name},
     plan::{
-        Adoption, Desired, Incomplete, Plan, Provenance, Sight, Source, Status, Step, Writer,
-        render,
+        Adoption, Desired, Failure, Incomplete, Plan, Provenance, Report, Sight, Source, Status,
+        Step, Writer, render,
     },
-    provider::Provider,
+    provider::{Leave, Provider},
     records::Zone,
     web::Adopted,
 };
@@ -95,8 +95,10 @@ impl Task {
                 Step::Read => self.read(&end).await,
                 Step::Write(batch) => {
                     // Not given up at shutdown: whether it was carried out should be known.
-                    let outcome = self.provider.write(&batch).await;
-                    self.writer.wrote(now(), outcome);
+                    let leave = Leave::until(self.switch.clone());
+                    let report = self.provider.write(&batch, &leave).await;
+                    self.tell_stop(&report);
+                    self.writer.wrote(now(), report);
                     self.record();
                 }
                 Step::Sleep(until) => {
@@ -239,6 +241,19 @@ impl Task {
         drop(board);
         if at_rest && changed {
             self.remember();
+        }
+    }
+
+    /// Logs where a freeze stopped a batch.
+    fn tell_stop(&self, report: &Report) {
+        if let Err(Failure::Stopped(reason)) = &report.outcome {
+            tracing::warn!(
+                "{} {}: {reason}; a batch was stopped after {} record sets, and no further call \
+                 is sent",
+                self.publish.settings.name(),
+                self.writer.status().zone,
+                report.done.len()
+            );
         }
     }
 

@@ -20,6 +20,8 @@ pub enum Failure {
     Denied(String),
     /// There is no such zone, or more than one. People must act.
     Zone(String),
+    /// An operator stopped all writes before it was carried out whole; with the reason.
+    Stopped(String),
 }
 
 /// See [`Failure`], without the words.
@@ -40,6 +42,8 @@ pub enum FailureKind {
     Denied,
     /// See [`Failure::Zone`].
     Zone,
+    /// See [`Failure::Stopped`].
+    Stopped,
 }
 
 impl Failure {
@@ -54,6 +58,7 @@ impl Failure {
             Self::Unknown(_) => FailureKind::Unknown,
             Self::Denied(_) => FailureKind::Denied,
             Self::Zone(_) => FailureKind::Zone,
+            Self::Stopped(_) => FailureKind::Stopped,
         }
     }
 }
@@ -67,7 +72,7 @@ impl fmt::Display for Failure {
             Self::Unavailable(text) => write!(f, "out of reach: {text}"),
             Self::Unknown(text) => write!(f, "no answer, so it may have been carried out: {text}"),
             Self::Denied(text) => write!(f, "not allowed: {text}"),
-            Self::Zone(text) => f.write_str(text),
+            Self::Zone(text) | Self::Stopped(text) => f.write_str(text),
         }
     }
 }

@@ -24,6 +24,7 @@ mod mark;
 mod permit;
 mod print;
 mod render;
+mod report;
 mod set;
 #[cfg(test)]
 mod tests;
@@ -46,5 +47,6 @@ pub use render::{
     Degraded, Fidelity, Profile, ProfileEndpoint, ProfileTarget, Rendered, Say, Switches,
     policy_text, render,
 };
+pub use report::Report;
 pub use set::{Attributes, RecordSet, SetKey};
 pub use writer::{Entry, Manner, Phase, Progress, Status, Step, Versions, Writer};

@@ -177,6 +177,67 @@ fn many(count: u8) -> Vec<RecordSet> {
 
 // === Stories ===
 
+/// A provider that takes sets one by one wrote the first names of a batch before it was stopped.
+#[test]
+fn what_a_batch_wrote_before_it_was_stopped_is_in_the_trail_and_the_rest_is_planned_anew() {
+    let mut world = World::new([]);
+    let can = Capabilities { atomic: false, ..Capabilities::MEMORY };
+    let mut writer = Writer::new(owner("one", "i1"), zone(), can, Manner::default());
+    want(&mut writer, many(4));
+    assert!(matches!(writer.next(world.at), Step::Read));
+    writer.read(world.at, Ok(world.there.clone()));
+    let Step::Write(batch) = writer.next(world.at) else { panic!("a write") };
+    let mut done = BTreeSet::new();
+    let names = [name("n0.z.test"), name("n1.z.test")];
+    let whole = batch.creates().filter(|set| {
+        let own = marked_name(&set.key.name()).unwrap_or_else(|| set.key.name());
+        names.contains(&own) || set.key == batch.epoch().1.key
+    });
+    for set in whole {
+        world.there.put(set.clone());
+        done.insert(set.key.clone());
+    }
+    // Of the third there is no more than its mark, which is no change of what is answered.
+    let third = name("_meridian.n2.z.test");
+    done.extend(batch.creates().map(|set| set.key.clone()).filter(|key| key.name() == third));
+    writer.freeze(Some("incident 7".to_owned()));
+    writer.wrote(world.at, Report { outcome: Err(Failure::Stopped("incident 7".into())), done });
+    let entries = writer.take_entries();
+    let written: Vec<_> = entries.iter().map(|entry| entry.name.clone()).collect();
+    assert_eq!(written, names);
+    assert!(entries.iter().all(|entry| entry.created.iter().any(|set| set.contains("1.2.3."))));
+    // It is read again, though frozen, and shows what is left.
+    assert!(world.step(&mut writer, Fault::None));
+    assert!(matches!(writer.next(world.at), Step::Sleep(_)));
+    assert_eq!(writer.status().phase, Phase::Frozen);
+    assert_eq!(writer.plan().unwrap().changes.len(), 2);
+    assert_eq!((writer.status().failures, writer.status().drift), (0, 0));
+    writer.freeze(None);
+    world.settle(&mut writer);
+    assert_eq!(world.data().len(), 4);
+    assert_eq!(writer.take_entries().len(), 2);
+}
+
+/// What went before a failure counts against what may go in an hour.
+#[test]
+fn names_that_a_broken_batch_removed_count_as_removed() {
+    let mut world = World::new([]);
+    let can = Capabilities { atomic: false, ..Capabilities::MEMORY };
+    let mut writer = Writer::new(owner("one", "i1"), zone(), can, Manner::default());
+    want(&mut writer, many(30));
+    world.settle(&mut writer);
+    want(&mut writer, many(21));
+    let Step::Write(batch) = writer.next(world.at) else { panic!("a write") };
+    assert_eq!(batch.changes().len(), 9);
+    let done = batch.deletes().map(|set| set.key.clone()).collect();
+    world.there = world.there.clone().after(&batch);
+    writer.wrote(world.at, Report { outcome: Err(Failure::Unavailable("torn".into())), done });
+    want(&mut writer, many(12));
+    world.settle(&mut writer);
+    assert_eq!(world.data().len(), 21);
+    assert_eq!(writer.status().held.len(), 9);
+}
+
 #[test]
 fn a_first_fill_writes_everything_and_then_is_silent() {
     let (mut world, mut writer) = wrote([a("a.z.test", &[1, 2]), alias("b.z.test", "a.z.test")]);

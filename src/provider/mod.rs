@@ -4,19 +4,21 @@
 mod azure;
 mod cloud_dns;
 mod http;
+mod leave;
 mod memory;
 mod rfc2136;
 mod route53;
 
 pub use azure::{Azure, AzureSettings};
 pub use cloud_dns::{CloudDns, CloudDnsSettings, GoogleCredentials};
+pub use leave::Leave;
 pub use memory::Memory;
 pub use rfc2136::{Reading, Rfc2136, Rfc2136Settings, TsigAlgorithm, TsigKey};
 pub use route53::{Route53, Route53Settings};
 
 use crate::{
     model::{Moment, Name},
-    plan::{Capabilities, Failure, Listing, Permitted, Versions},
+    plan::{Capabilities, Failure, Listing, Permitted, Report},
 };
 
 /// Reads the clock: signatures carry the time, and wires have no clock of their own.
@@ -122,17 +124,14 @@ impl Provider {
         }
     }
 
-    /// Writes a batch.
-    ///
-    /// # Errors
-    /// When it was not carried out, or nobody knows whether it was.
-    pub async fn write(&self, batch: &Permitted) -> Result<Versions, Failure> {
+    /// Writes a batch, as long as there is leave to: each call of it asks.
+    pub async fn write(&self, batch: &Permitted, leave: &Leave) -> Report {
         match self {
-            Self::Memory(own) => own.write(batch),
-            Self::Rfc2136(own) => own.write(batch).await,
-            Self::Route53(own) => own.write(batch).await,
-            Self::Azure(own) => own.write(batch).await,
-            Self::CloudDns(own) => own.write(batch).await,
+            Self::Memory(own) => own.write(batch).into(),
+            Self::Rfc2136(own) => own.write(batch, leave).await.into(),
+            Self::Route53(own) => own.write(batch, leave).await,
+            Self::Azure(own) => own.write(batch, leave).await,
+            Self::CloudDns(own) => own.write(batch, leave).await.into(),
         }
     }
 }

@@ -90,6 +90,35 @@ fn in_step(running: &Running) {
     assert_eq!(code, 0, "{text}\n{}", running.status());
 }
 
+/// Checks are made one by one before the batch that needs them; those made are used later.
+#[test]
+fn a_freeze_while_checks_are_made_makes_no_further_one() {
+    let own = Checked::new();
+    let names: Vec<String> = (0..8).map(|one| format!("s{one}")).collect();
+    own.policy(&names.iter().map(String::as_str).collect::<Vec<_>>(), HTTP);
+    for (name, last) in names.iter().zip(1..) {
+        own.place.serve("aws", name, &[&format!("1.2.4.{last}")]);
+        own.place.serve("gke", name, &[&format!("1.2.5.{last}")]);
+        for _ in 0..2 {
+            own.aws.route53.control.fail(CREATE, Fault::Slow(Duration::from_millis(200)));
+        }
+    }
+    let running = own.place.start();
+    wait_for("some checks", || (own.aws.calls(CREATE) > 3).then_some(()));
+    assert_eq!(running.say(&["freeze", "--reason", "incident 7"]).0, 0);
+    let at_freeze = own.aws.calls(CREATE);
+    running.phase("frozen");
+    let made = own.aws.calls(CREATE);
+    assert!(made <= at_freeze + 1, "{made} after {at_freeze}");
+    assert!(own.aws.data().is_empty(), "the batch itself was not sent");
+    assert_eq!(running.say(&["plan"]).0, 2);
+    assert_eq!(own.aws.calls(CREATE), made);
+    assert_eq!(running.say(&["thaw"]).0, 0);
+    wait_for("the names", || (own.aws.sets(&global("s7"), "A").len() == 2).then_some(()));
+    in_step(&running);
+    assert_eq!(own.aws.calls(CREATE), 16, "what was made before is used");
+}
+
 #[test]
 fn checks_are_made_once_and_read_back_as_what_was_wanted() {
     let own = Checked::new();
