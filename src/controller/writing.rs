@@ -95,7 +95,7 @@ impl Task {
                 Step::Read => self.read(&end).await,
                 Step::Write(batch) => {
                     // Not given up at shutdown: whether it was carried out should be known.
-                    let leave = Leave::until(self.switch.clone());
+                    let leave = Leave::until(self.switch.clone(), self.writer.spare(now()));
                     let report = self.provider.write(&batch, &leave).await;
                     self.tell_stop(&report);
                     self.writer.wrote(now(), report);

@@ -1,6 +1,6 @@
 //! What a wire tells of a batch: what came of it, and what of it stands although it broke off.
 
-use super::{Action, Change, Failure, Permitted, SetKey, Versions, is_bookkeeping};
+use super::{Action, Change, Failure, Permitted, SetKey, Spent, Versions, is_bookkeeping};
 use std::collections::BTreeSet;
 
 /// What became of a batch.
@@ -10,12 +10,14 @@ pub struct Report {
     pub outcome: Result<Versions, Failure>,
     /// Where it was not: the sets of which it is known that they are as the batch says.
     pub done: BTreeSet<SetKey>,
+    /// Calls that were made for it; `None` for as many as were reckoned.
+    pub spent: Option<Spent>,
 }
 
 /// Of a batch that was carried out whole or not at all.
 impl From<Result<Versions, Failure>> for Report {
     fn from(outcome: Result<Versions, Failure>) -> Self {
-        Self { outcome, done: BTreeSet::new() }
+        Self { outcome, done: BTreeSet::new(), spent: None }
     }
 }
 

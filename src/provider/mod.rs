@@ -11,6 +11,7 @@ mod route53;
 
 pub use azure::{Azure, AzureSettings};
 pub use cloud_dns::{CloudDns, CloudDnsSettings, GoogleCredentials};
+use leave::Act;
 pub use leave::Leave;
 pub use memory::Memory;
 pub use rfc2136::{Reading, Rfc2136, Rfc2136Settings, TsigAlgorithm, TsigKey};
@@ -126,12 +127,13 @@ impl Provider {
 
     /// Writes a batch, as long as there is leave to: each call of it asks.
     pub async fn write(&self, batch: &Permitted, leave: &Leave) -> Report {
-        match self {
+        let report = match self {
             Self::Memory(own) => own.write(batch).into(),
             Self::Rfc2136(own) => own.write(batch, leave).await.into(),
             Self::Route53(own) => own.write(batch, leave).await,
             Self::Azure(own) => own.write(batch, leave).await,
             Self::CloudDns(own) => own.write(batch, leave).await.into(),
-        }
+        };
+        Report { spent: Some(leave.spent()), ..report }
     }
 }

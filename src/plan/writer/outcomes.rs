@@ -1,11 +1,13 @@
 //! What a writer makes of an outcome: what it knows from then on, and how long it waits.
 
-use super::{ASIDE, DENIED_PAUSE, Entry, FIRST_PAUSE, LONGEST_PAUSE, SetAside, Versions, Writer};
+use super::{
+    ASIDE, Cost, DENIED_PAUSE, Entry, FIRST_PAUSE, LONGEST_PAUSE, SetAside, Versions, Writer,
+};
 use crate::{
     model::{Key, Moment},
     plan::{
         Action, Change, Failure, FailureKind, Listing, Marked, Owner, Permitted, RecordSet, Report,
-        SetKey, WINDOW, Written,
+        SetKey, Spent, WINDOW, Written,
         diff::{self, epoch},
         mark_name, read_mark,
         report::part,
@@ -82,7 +84,10 @@ impl Writer {
     pub fn wrote(&mut self, at: Moment, report: impl Into<Report>) {
         let Some(batch) = self.flight.take() else { return };
         self.status.writes += 1;
-        let Report { outcome, done } = report.into();
+        let Report { outcome, done, spent } = report.into();
+        if let Some(spent) = spent {
+            self.settle(at, spent);
+        }
         let failure = match outcome {
             Ok(versions) => return self.applied(at, &batch, versions),
             Err(failure) => failure,
@@ -93,6 +98,16 @@ impl Writer {
             self.half_done(&batch);
         }
         self.broke_off(at, &batch, &failure);
+    }
+
+    /// Counts what a batch really took.
+    fn settle(&mut self, at: Moment, spent: Spent) {
+        let changes = match (self.can.atomic, spent.records) {
+            (true, 0) => 0,
+            (true, _) => self.purse.changes_taken(),
+            (false, calls) => calls,
+        };
+        self.purse.settle(at.mono, Cost { spent, changes });
     }
 
     /// A batch that was not carried out whole.
@@ -202,7 +217,7 @@ impl Writer {
         self.failures += 1;
         let pause = match failure {
             Failure::Throttled(after, _) => {
-                self.calls.empty(at.mono);
+                self.purse.empty(at.mono);
                 after.unwrap_or(doubled).max(FIRST_PAUSE)
             }
             Failure::Denied(_) | Failure::Zone(_) => DENIED_PAUSE.max(doubled),

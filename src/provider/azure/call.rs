@@ -5,7 +5,7 @@ use super::{convert::Properties, failure, token::Tokens};
 use crate::{
     model::Name,
     plan::Failure,
-    provider::{Leave, http},
+    provider::{Act, Leave, http},
 };
 use reqwest::{Client, Method, Response, StatusCode, Url, header::HeaderMap};
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ struct Wanted<'c> {
     body: Option<Value>,
     condition: Option<Condition<'c>>,
     /// Of what changes something.
-    leave: Option<&'c Leave>,
+    leave: Option<(&'c Leave, Act)>,
 }
 
 impl Api {
@@ -74,7 +74,7 @@ impl Api {
         Ok(body)
     }
 
-    /// A call that nothing is compared for.
+    /// A call of a profile, which nothing is compared for.
     pub(super) async fn call(
         &self,
         zone: &Name,
@@ -83,7 +83,7 @@ impl Api {
         body: Option<Value>,
         leave: &Leave,
     ) -> Result<(), Failure> {
-        let leave = Some(leave);
+        let leave = Some((leave, Act::Profile));
         self.send(&Wanted { zone, method, url, body, condition: None, leave }).await.map(drop)
     }
 
@@ -98,7 +98,14 @@ impl Api {
     ) -> Result<Arc<str>, Failure> {
         let body = Some(json!({"properties": properties}));
         let (url, condition) = (self.url(path)?, Some(condition));
-        let call = Wanted { zone, method: Method::PUT, url, body, condition, leave: Some(leave) };
+        let call = Wanted {
+            zone,
+            method: Method::PUT,
+            url,
+            body,
+            condition,
+            leave: Some((leave, Act::Records)),
+        };
         let (headers, body) = self.send(&call).await?;
         let read: Value = serde_json::from_slice(&body).unwrap_or_default();
         let header = headers.get("etag").and_then(|etag| etag.to_str().ok());
@@ -115,8 +122,9 @@ impl Api {
         condition: Condition<'_>,
         leave: &Leave,
     ) -> Result<(), Failure> {
-        let (url, condition, leave) = (self.url(path)?, Some(condition), Some(leave));
-        let call = Wanted { zone, method: Method::DELETE, url, body: None, condition, leave };
+        let (url, condition) = (self.url(path)?, Some(condition));
+        let (method, leave) = (Method::DELETE, Some((leave, Act::Records)));
+        let call = Wanted { zone, method, url, body: None, condition, leave };
         self.send(&call).await.map(drop)
     }
 
@@ -149,7 +157,7 @@ impl Api {
             Some(Condition::Is(version)) => request.header("if-match", version),
             None => request,
         };
-        call.leave.map_or(Ok(()), Leave::go_on)?;
+        call.leave.map_or(Ok(()), |(leave, act)| leave.go_on(act))?;
         request.send().await.map_err(|error| failure::unanswered(&error))
     }
 }

@@ -102,7 +102,7 @@ impl Azure {
     pub(super) async fn write(&self, batch: &Permitted, leave: &Leave) -> Report {
         let mut done = BTreeSet::new();
         let outcome = self.carry_out(batch, leave, &mut done).await;
-        Report { outcome, done }
+        Report { done, ..outcome.into() }
     }
 
     async fn carry_out(

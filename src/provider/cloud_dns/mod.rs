@@ -10,7 +10,7 @@ mod tokens;
 
 pub use credentials::GoogleCredentials;
 
-use super::{Clock, Leave};
+use super::{Act, Clock, Leave};
 use crate::{
     model::Name,
     plan::{Failure, Listing, Permitted, RecordSet, Versions},
@@ -143,7 +143,7 @@ impl CloudDns {
     async fn send(&self, zone: &Name, change: &Change, leave: &Leave) -> Result<Versions, Failure> {
         let place = self.place(zone).await?;
         let url = self.url(&place.project, &["managedZones", &place.zone, "changes"], &[])?;
-        let sent = self.call(leave, |client| client.post(url.clone()).json(change)).await;
+        let sent = self.call(Some(leave), |client| client.post(url.clone()).json(change)).await;
         let answer = sent.map_err(|failed| failure::writing(failed, place.asked()))?;
         // The change is made once its answer begins; the rest is read so that the connection stays
         // good, and says no more than that it will be served everywhere later.
@@ -221,7 +221,7 @@ impl CloudDns {
 
     async fn get<T: DeserializeOwned>(&self, url: Url, asked: Asked<'_>) -> Result<T, Failure> {
         let failed = |failed: Failed| failure::reading(failed, asked);
-        let answer = self.call(&Leave::always(), |client| client.get(url.clone())).await;
+        let answer = self.call(None, |client| client.get(url.clone())).await;
         let answer = answer.map_err(failed)?;
         call::body(answer).await.map_err(failed)
     }
@@ -229,14 +229,14 @@ impl CloudDns {
     /// Calls with a token; with a new one, where one that was kept is not good any more.
     async fn call(
         &self,
-        leave: &Leave,
+        leave: Option<&Leave>,
         request: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<Response, Failed> {
         let clients = self.clients().await.map_err(Failed::Before)?;
         let mut again = true;
         loop {
             let token = self.tokens.bearer(clients).await.map_err(Failed::Before)?;
-            leave.go_on().map_err(Failed::Before)?;
+            leave.map_or(Ok(()), |leave| leave.go_on(Act::Records)).map_err(Failed::Before)?;
             match call::send(request(&clients.outside).bearer_auth(token)).await {
                 Err(Failed::Refused(refusal)) if refusal.status == 401 => {
                     self.tokens.forget().await;

@@ -8,7 +8,7 @@ mod exchange;
 mod message;
 mod transfer;
 
-use super::{Clock, Leave};
+use super::{Act, Clock, Leave};
 use crate::{
     model::Name,
     plan::{Failure, Listing, Permitted, Versions},
@@ -102,7 +102,7 @@ impl Rfc2136 {
     ) -> Result<Versions, Failure> {
         let message = message::update(batch).map_err(Failure::Rejected)?;
         let mut connection = self.connect().await?;
-        leave.go_on()?;
+        leave.go_on(Act::Records)?;
         let answer = connection.ask(message).await.map_err(Failure::from)?;
         message::outcome(&answer)?;
         Ok(Versions::new())

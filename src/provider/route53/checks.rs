@@ -10,7 +10,7 @@ use super::{failure, switches};
 use crate::{
     model::Name,
     plan::{Failure, Permitted, RecordSet, SetKey},
-    provider::Leave,
+    provider::{Act, Leave},
 };
 use aws_sdk_route53::{
     Client,
@@ -100,7 +100,7 @@ impl Checks {
         // Name by name, so that where the quota ends, few names have half of their checks.
         for text in batch.creates().filter_map(switches::needed) {
             if self.own(&home, &text).is_none() {
-                leave.go_on()?;
+                leave.go_on(Act::Make)?;
                 self.make(client, batch.zone(), &home, text).await?;
             }
         }
@@ -179,8 +179,8 @@ impl Checks {
         leave: &Leave,
     ) {
         let home = home(zone_id, batch);
-        for id in self.old(now, &home) {
-            if leave.go_on().is_err() {
+        for id in self.old(now, &home).into_iter().take(leave.drops()) {
+            if leave.go_on(Act::Drop).is_err() {
                 return;
             }
             let gone = client.delete_health_check().health_check_id(&id).send().await;

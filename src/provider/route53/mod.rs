@@ -7,7 +7,7 @@ mod convert;
 mod failure;
 mod switches;
 
-use super::{Clock, Leave, http};
+use super::{Act, Clock, Leave, http};
 use crate::{
     model::Name,
     plan::{
@@ -119,7 +119,7 @@ impl Route53 {
     pub(super) async fn write(&self, batch: &Permitted, leave: &Leave) -> Report {
         let mut done = BTreeSet::new();
         let outcome = self.carry_out(batch, leave, &mut done).await;
-        Report { outcome, done }
+        Report { done, ..outcome.into() }
     }
 
     async fn carry_out(
@@ -155,7 +155,7 @@ impl Route53 {
         leave: &Leave,
     ) -> Result<Versions, Failure> {
         let call = self.client().await.change_resource_record_sets();
-        leave.go_on()?;
+        leave.go_on(Act::Records)?;
         match call.hosted_zone_id(id).change_batch(own).send().await {
             Ok(_) => Ok(Versions::new()),
             Err(error) => Err(self.noticed(failure::writing(&error, batch.zone())).await),

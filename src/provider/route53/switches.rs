@@ -11,7 +11,7 @@ use super::{
 use crate::{
     model::Name,
     plan::{Failure, Permitted, RecordSet, SetKey, switch_of, switch_set},
-    provider::Leave,
+    provider::{Act, Leave},
 };
 use aws_sdk_route53::{
     Client,
@@ -72,7 +72,7 @@ impl Checks {
             let Some((cluster, off)) = switch_of(set) else { continue };
             let Some(id) = self.own(&home, &format!("switch {cluster}")).cloned() else { continue };
             let Some(own) = self.known.get_mut(&id).filter(|own| own.off != off) else { continue };
-            leave.go_on()?;
+            leave.go_on(Act::Turn)?;
             let call = client.update_health_check().health_check_id(&id);
             let call = call.health_check_version(own.version);
             let turned = call.health_threshold(if off { OFF } else { ON }).send().await;
