@@ -11,7 +11,7 @@ use crate::{
     model::{FederationName, Name},
     plan::{
         Adoption, Desired, Failure, Incomplete, Plan, Provenance, Report, Sight, Source, Status,
-        Step, Writer, render,
+        Step, Writer, render_with,
     },
     provider::{Leave, Provider},
     records::Zone,
@@ -176,7 +176,8 @@ impl Task {
         }
         let wish = tokio::task::block_in_place(|| {
             let desired = Desired::of(&snapshot, &self.federation, self.publish.ttl)?;
-            let wanted = render(&desired, &self.provider.capabilities());
+            let terms = self.publish.settings.terms();
+            let wanted = render_with(&desired, &self.provider.capabilities(), &terms);
             Ok::<_, Incomplete>((desired, Arc::new(wanted)))
         });
         match wish {

@@ -27,6 +27,7 @@ mod print;
 mod render;
 mod report;
 mod set;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -47,8 +48,9 @@ pub use mark::{
 pub use permit::{Permitted, Refusal, permit};
 pub use render::{
     Degraded, Fidelity, Profile, ProfileEndpoint, ProfileTarget, Rendered, Say, Switches,
-    policy_text, render,
+    policy_text, render, render_with,
 };
 pub use report::Report;
 pub use set::{Attributes, RecordSet, SetKey};
+pub use terms::{Nearest, Terms};
 pub use writer::{Entry, Manner, Phase, Progress, Status, Step, Versions, Writer};

@@ -19,7 +19,7 @@ pub use route53::{Route53, Route53Settings};
 
 use crate::{
     model::{Moment, Name},
-    plan::{Capabilities, Failure, Listing, Permitted, Report},
+    plan::{Capabilities, Failure, Listing, Permitted, Report, Terms},
 };
 
 /// Reads the clock: signatures carry the time, and wires have no clock of their own.
@@ -62,6 +62,17 @@ impl Settings {
             Self::Route53(_) => Capabilities::ROUTE53.name,
             Self::Azure(_) => Capabilities::AZURE.name,
             Self::CloudDns(_) => Capabilities::CLOUD_DNS.name,
+        }
+    }
+
+    /// What its owner chose of what it can say in several ways.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        match self {
+            Self::Route53(own) => own.terms.clone(),
+            Self::Memory | Self::Rfc2136(_) | Self::Azure(_) | Self::CloudDns(_) => {
+                Terms::default()
+            }
         }
     }
 

@@ -9,10 +9,13 @@ use super::{
 use crate::{
     config::{
         Publish,
-        spec::{FederationSpec, ProviderName, PublishSpec, ReadSpec, TsigAlgorithmSpec, TsigSpec},
+        spec::{
+            FederationSpec, NearestSpec, ProviderName, PublishSpec, ReadSpec, TsigAlgorithmSpec,
+            TsigSpec,
+        },
     },
     model::{Ttl, parse_duration},
-    plan::{Limits, Manner},
+    plan::{Limits, Manner, Nearest, Terms},
     provider::{
         AzureSettings, Reading, Rfc2136Settings, Route53Settings, Settings, TsigAlgorithm, TsigKey,
     },
@@ -96,6 +99,7 @@ fn settings(
             endpoint: endpoint(findings, field, spec)?,
             health_checks: spec.health_checks.unwrap_or_default(),
             cluster_switches: spec.cluster_switches.unwrap_or_default(),
+            terms: terms(spec),
         })),
         ProviderName::AzureAzuredns => azure(findings, field, spec, folder).map(Settings::Azure),
         ProviderName::GoogleClouddns => {
@@ -106,11 +110,19 @@ fn settings(
     }
 }
 
+fn terms(spec: &PublishSpec) -> Terms {
+    let nearest = match spec.proximity {
+        None | Some(NearestSpec::Geoproximity) => Nearest::Points,
+        Some(NearestSpec::Latency) => Nearest::Latency,
+    };
+    Terms { nearest }
+}
+
 /// A field that another provider has is a misunderstanding, not a wish.
 fn foreign_fields(findings: &mut Findings, field: &str, spec: &PublishSpec) {
     use ProviderName::{AwsRoute53, AzureAzuredns, GoogleClouddns, Memory, Rfc2136};
     let clouds: &[ProviderName] = &[AwsRoute53, GoogleClouddns, AzureAzuredns];
-    let fields: [(&str, bool, &[ProviderName]); 12] = [
+    let fields: [(&str, bool, &[ProviderName]); 13] = [
         ("zoneId", spec.zone_id.is_some(), &[AwsRoute53, GoogleClouddns]),
         ("server", spec.server.is_some(), &[Rfc2136]),
         ("tsig", spec.tsig.is_some(), &[Rfc2136]),
@@ -118,6 +130,7 @@ fn foreign_fields(findings: &mut Findings, field: &str, spec: &PublishSpec) {
         ("endpoint", spec.endpoint.is_some(), clouds),
         ("healthChecks", spec.health_checks.is_some(), &[AwsRoute53]),
         ("clusterSwitches", spec.cluster_switches.is_some(), &[AwsRoute53]),
+        ("proximity", spec.proximity.is_some(), &[AwsRoute53]),
         ("project", spec.project.is_some(), &[GoogleClouddns]),
         ("subscriptionId", spec.subscription_id.is_some(), &[AzureAzuredns]),
         ("resourceGroup", spec.resource_group.is_some(), &[AzureAzuredns]),

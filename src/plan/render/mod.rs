@@ -2,6 +2,7 @@
 
 mod checks;
 mod cloud_dns;
+mod latency;
 mod native;
 mod profile;
 mod route53;
@@ -10,7 +11,7 @@ mod traffic_manager;
 
 pub use cloud_dns::policy_text;
 
-use super::{Capabilities, Checking, Desired, RecordSet, Routing, Sight, Wanted};
+use super::{Capabilities, Checking, Desired, Nearest, RecordSet, Routing, Sight, Terms, Wanted};
 use crate::{
     model::{ClusterName, Key, Name, Ttl},
     policy::{Fence, Steering},
@@ -86,8 +87,14 @@ pub enum Fidelity {
 /// Says a zone in a provider's words.
 #[must_use]
 pub fn render(desired: &Desired, can: &Capabilities) -> Rendered {
-    let mut rendering =
-        Rendering { can, zone: &desired.zone, notes: Notes::default(), switched: BTreeSet::new() };
+    render_with(desired, can, &Terms::default())
+}
+
+/// The same on the owner's terms.
+#[must_use]
+pub fn render_with(desired: &Desired, can: &Capabilities, terms: &Terms) -> Rendered {
+    let (notes, switched) = (Notes::default(), BTreeSet::new());
+    let mut rendering = Rendering { can, terms, desired, notes, switched };
     let mut names = BTreeMap::new();
     for (key, wanted) in &desired.names {
         let name = key.to_name();
@@ -103,7 +110,8 @@ pub fn render(desired: &Desired, can: &Capabilities) -> Rendered {
 
 struct Rendering<'r> {
     can: &'r Capabilities,
-    zone: &'r Name,
+    terms: &'r Terms,
+    desired: &'r Desired,
     notes: Notes,
     switched: BTreeSet<ClusterName>,
 }
@@ -192,7 +200,7 @@ impl Rendering<'_> {
             }
             match self.can.routing {
                 Routing::Route53 => {
-                    sets.extend(route53::sets(name, ttl, v6, &route, &mut self.notes));
+                    sets.extend(self.near(name, ttl, v6, &route));
                 }
                 Routing::TrafficManager => {
                     if !steering.is_random() {
@@ -207,6 +215,14 @@ impl Rendering<'_> {
             checks::put(name, wanted, steering, &mut sets, &mut self.notes);
         }
         Ok(Some(sets))
+    }
+
+    /// One family in Route 53's sets: by latency, where that was chosen and can be said.
+    fn near(&mut self, name: &Name, ttl: Ttl, v6: bool, route: &Route) -> Vec<RecordSet> {
+        let latency = self.terms.nearest == Nearest::Latency;
+        let (regions, notes) = (&self.desired.regions, &mut self.notes);
+        let sets = latency.then(|| latency::sets(name, ttl, v6, route, regions, notes)).flatten();
+        sets.unwrap_or_else(|| route53::sets(name, ttl, v6, route, &mut self.notes))
     }
 
     /// A failover list as a pair, where the provider checks the first of it.
@@ -288,7 +304,7 @@ impl Rendering<'_> {
     fn refusal(&self, name: &Name, wanted: &Wanted) -> Option<String> {
         let alias = wanted.node.get(RecordType::CNAME)?;
         let said = self.alias(name, alias).is_some();
-        (!said && name == self.zone).then(|| {
+        (!said && *name == self.desired.zone).then(|| {
             "the apex of a zone cannot be a CNAME (RFC 1034 §3.6.2), and the load balancer has no \
              address; what stands there stays"
                 .to_owned()

@@ -44,6 +44,7 @@ pub(super) fn sets(
             own.chain(rest).collect()
         }
         Route::Nearest(all) => {
+            let all = at_points(name, all, notes);
             all.iter().filter_map(|near| at_point(of(&near.addresses)?, near)).collect()
         }
     };
@@ -75,13 +76,17 @@ pub(super) fn multivalue(name: &Name, rrset: &Rrset) -> Vec<RecordSet> {
     rrset.rdata().map(one).collect()
 }
 
-fn plain(name: &Name, ttl: Ttl, v6: bool, ips: &[IpAddr]) -> Option<RecordSet> {
+pub(super) fn plain(name: &Name, ttl: Ttl, v6: bool, ips: &[IpAddr]) -> Option<RecordSet> {
     let all = ips.iter().copied();
     let rrset = if v6 { Rrset::aaaa(ttl, all) } else { Rrset::a(ttl, all) };
     rrset.map(|rrset| RecordSet::of(name, &rrset))
 }
 
-fn routed<const N: usize>(mut set: RecordSet, id: &str, words: [(&str, String); N]) -> RecordSet {
+pub(super) fn routed<const N: usize>(
+    mut set: RecordSet,
+    id: &str,
+    words: [(&str, String); N],
+) -> RecordSet {
     set.key.id = Some(identifier(id));
     set.more = words.into_iter().map(|(word, value)| (word.into(), value.into())).collect();
     set
@@ -148,11 +153,37 @@ fn place_words(name: &Name, place: &Place, notes: &mut Notes) -> Option<(String,
     })
 }
 
+/// One set for a point: Route 53 takes no two of them.
+fn at_points(name: &Name, all: &[Near], notes: &mut Notes) -> Vec<Near> {
+    let mut points: Vec<Near> = Vec::new();
+    for near in all {
+        let same = points.iter_mut().find(|own| point(own) == point(near));
+        let Some(same) = same else {
+            points.push(near.clone());
+            continue;
+        };
+        let text = format!(
+            "clusters {} and {} are at one place: clients near it get the addresses of both",
+            same.cluster, near.cluster
+        );
+        notes.note(name, "order.proximity", Fidelity::Approximate, text);
+        for ip in &near.addresses {
+            if !same.addresses.contains(ip) {
+                same.addresses.push(*ip);
+            }
+        }
+    }
+    points
+}
+
 /// Two decimals at most (§1.2).
+fn point(near: &Near) -> String {
+    format!("coordinates/{:.2}/{:.2}", near.point.0, near.point.1)
+}
+
 fn at_point(set: RecordSet, near: &Near) -> Option<RecordSet> {
-    let point = format!("coordinates/{:.2}/{:.2}", near.point.0, near.point.1);
     let bias = format!("{:.0}", near.bias.clamp(-99.0, 99.0));
-    Some(routed(set, &near.cluster.to_string(), [("near", point), ("bias", bias)]))
+    Some(routed(set, &near.cluster.to_string(), [("near", point(near)), ("bias", bias)]))
 }
 
 // === Load balancers ===

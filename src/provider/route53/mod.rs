@@ -11,7 +11,8 @@ use super::{Act, Clock, Leave, http};
 use crate::{
     model::Name,
     plan::{
-        Capabilities, Failure, Listing, Permitted, RecordSet, Report, SetKey, Versions, switch_of,
+        Capabilities, Failure, Listing, Permitted, RecordSet, Report, SetKey, Terms, Versions,
+        switch_of,
     },
 };
 use aws_sdk_route53::{
@@ -35,6 +36,8 @@ pub struct Route53Settings {
     pub health_checks: bool,
     /// Whether each cluster has a switch there, which takes it out of all names in one call.
     pub cluster_switches: bool,
+    /// What the owner chose.
+    pub terms: Terms,
 }
 
 /// One hosted zone. Credentials come as AWS's tools find them: environment, profile, web identity,
