@@ -165,6 +165,10 @@ pub struct PublishSpec {
     /// not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proximity: Option<NearestSpec>,
+    /// For aws-route53: hosted zones of AWS services that the built-in table lacks, by the end of
+    /// their hosts' names, as in `eu-west-2.vpce.amazonaws.com: Z7K1066E3PUKB`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosted_zones: BTreeMap<String, String>,
     /// Plans and shows, and writes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,

@@ -2,6 +2,7 @@
 
 mod checks;
 mod cloud_dns;
+mod hosted_zones;
 mod latency;
 mod native;
 mod profile;
@@ -315,7 +316,7 @@ impl Rendering<'_> {
     fn alias(&self, name: &Name, rrset: &Rrset) -> Option<RecordSet> {
         let is_alias = rrset.rtype == RecordType::CNAME && self.can.routing == Routing::Route53;
         let target = rrset.rdata().next().filter(|_| is_alias)?;
-        route53::alias(name, &Name::from_wire(target).ok()?)
+        route53::alias(name, &Name::from_wire(target).ok()?, &self.terms.hosted_zones)
     }
 
     fn rrset(&mut self, name: &Name, rrset: &Rrset) -> Option<RecordSet> {
