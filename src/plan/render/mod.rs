@@ -6,6 +6,7 @@ mod hosted_zones;
 mod latency;
 mod native;
 mod profile;
+mod public;
 mod route53;
 mod switches;
 mod traffic_manager;
