@@ -349,6 +349,14 @@ impl Writer {
         Cost { spent, changes }
     }
 
+    /// Why it writes nothing whatever there is to write, for people.
+    #[must_use]
+    pub fn stopped(&self) -> Option<String> {
+        let dry = self.manner.dry_run.then(|| "dryRun is set: nothing is written".to_owned());
+        let refused = self.other.as_ref().and_then(|_| self.status.problem.clone());
+        self.frozen.clone().or(dry).or(refused)
+    }
+
     /// What the provider can say and take.
     #[must_use]
     pub fn capabilities(&self) -> &Capabilities {
