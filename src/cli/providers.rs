@@ -9,8 +9,9 @@ use crate::{
 use clap::{Args, ValueEnum};
 use std::process::ExitCode;
 
+/// Of which zone, from whom, and how it is shown.
 #[derive(Args, Debug)]
-pub(super) struct PlanArgs {
+struct Scope {
     /// Only this zone
     #[arg(long)]
     zone: Option<Name>,
@@ -22,10 +23,13 @@ pub(super) struct PlanArgs {
 }
 
 #[derive(Args, Debug)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    scope: Scope,
+}
+
+#[derive(Args, Debug)]
 pub(super) struct ApplyArgs {
-    /// Only this zone
-    #[arg(long)]
-    zone: Option<Name>,
     /// Let up to so many names be removed that are held; if more would go by now, none goes
     #[arg(long, value_name = "N")]
     approve: Option<usize>,
@@ -38,11 +42,8 @@ pub(super) struct ApplyArgs {
     /// Who says so
     #[arg(long, env = "USER")]
     by: Option<String>,
-    /// How to print
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    server: Server,
+    scope: Scope,
 }
 
 #[derive(Args, Debug)]
@@ -65,17 +66,11 @@ pub(super) struct AdoptArgs {
     /// --txt-wildcard-replacement of external-dns
     #[arg(long, default_value = "")]
     txt_wildcard_replacement: String,
-    /// Only this zone
-    #[arg(long)]
-    zone: Option<Name>,
     /// Do it; without, only list
     #[arg(long)]
     yes: bool,
-    /// How to print
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    server: Server,
+    scope: Scope,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -90,20 +85,14 @@ enum From {
 
 #[derive(Args, Debug)]
 pub(super) struct GcArgs {
-    /// Only this zone
-    #[arg(long)]
-    zone: Option<Name>,
     /// Remove them, if they are no more than so many by now
     #[arg(long, value_name = "N")]
     approve: Option<usize>,
     /// Who says so
     #[arg(long, env = "USER")]
     by: Option<String>,
-    /// How to print
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Output,
     #[command(flatten)]
-    server: Server,
+    scope: Scope,
 }
 
 #[derive(Args, Debug)]
@@ -140,23 +129,23 @@ pub(super) struct HistoryArgs {
 
 /// Exit code 0 when nothing is to be done, 2 for changes, 3 when some are held.
 pub(super) fn plan(args: &PlanArgs) -> anyhow::Result<ExitCode> {
-    let zone = args.zone.as_ref().map(ToString::to_string);
+    let zone = args.scope.zone.as_ref().map(ToString::to_string);
     let query: Vec<_> = zone.iter().map(|zone| ("zone", zone.as_str())).collect();
-    let plans: Vec<PlanView> = ask::json(&args.server, "/api/v1/plan", &query)?;
-    show_plans(&plans, args.output)
+    let plans: Vec<PlanView> = ask::json(&args.scope.server, "/api/v1/plan", &query)?;
+    show_plans(&plans, args.scope.output)
 }
 
 /// The same codes: what is left after it was carried out.
 pub(super) fn apply(args: &ApplyArgs) -> anyhow::Result<ExitCode> {
     let applying = Applying {
-        zone: args.zone.clone(),
+        zone: args.scope.zone.clone(),
         approve: args.approve,
         lasting: args.lasting.clone(),
         take_over: args.take_over.clone(),
         by: args.by.clone(),
     };
-    let plans: Vec<PlanView> = ask::post(&args.server, "/api/v1/apply", &applying)?;
-    show_plans(&plans, args.output)
+    let plans: Vec<PlanView> = ask::post(&args.scope.server, "/api/v1/apply", &applying)?;
+    show_plans(&plans, args.scope.output)
 }
 
 fn show_plans(plans: &[PlanView], output: Output) -> anyhow::Result<ExitCode> {
@@ -189,13 +178,19 @@ pub(super) fn adopt(args: &AdoptArgs) -> anyhow::Result<()> {
         }),
     };
     let adoption = Adoption { from, names: args.name.clone() };
-    let adopting = Adopting { zone: args.zone.clone(), adoption, go: args.yes };
-    let views: Vec<AdoptedView> = ask::post(&args.server, "/api/v1/adopt", &adopting)?;
-    let verb = if args.yes { "taken over" } else { "would be taken over; say --yes to do it" };
-    show(&views, args.output, |views| views.iter().map(|view| adopted(view, verb)).collect())
+    let adopting = Adopting { zone: args.scope.zone.clone(), adoption, go: args.yes };
+    let views: Vec<AdoptedView> = ask::post(&args.scope.server, "/api/v1/adopt", &adopting)?;
+    show(&views, args.scope.output, |views| {
+        views.iter().map(|view| adopted(view, args.yes)).collect()
+    })
 }
 
-fn adopted(view: &AdoptedView, verb: &str) -> String {
+fn adopted(view: &AdoptedView, yes: bool) -> String {
+    let verb = match (view.begun, yes) {
+        (true, _) => "taken over",
+        (false, true) => "are left as they are",
+        (false, false) => "would be taken over; say --yes to do it",
+    };
     let mut text = format!("{} {}: {} names {verb}\n", view.provider, view.zone, view.taken.len());
     view.taken.iter().for_each(|name| text += &format!("  {name}\n"));
     view.left.iter().for_each(|(name, why)| text += &format!("  left: {name} ({why})\n"));
@@ -207,12 +202,12 @@ fn adopted(view: &AdoptedView, verb: &str) -> String {
 /// code 3 while some is left.
 pub(super) fn gc(args: &GcArgs) -> anyhow::Result<ExitCode> {
     let applying = Applying {
-        zone: args.zone.clone(),
+        zone: args.scope.zone.clone(),
         approve: args.approve,
         by: args.by.clone(),
         ..Applying::default()
     };
-    let mut plans: Vec<PlanView> = ask::post(&args.server, "/api/v1/apply", &applying)?;
+    let mut plans: Vec<PlanView> = ask::post(&args.scope.server, "/api/v1/apply", &applying)?;
     for view in &mut plans {
         let held = view.plan["held"].as_array().into_iter().flatten();
         let lines = held.map(|held| {
@@ -225,7 +220,7 @@ pub(super) fn gc(args: &GcArgs) -> anyhow::Result<ExitCode> {
             view.text = "nothing is left behind\n".to_owned();
         }
     }
-    show_plans(&plans, args.output)
+    show_plans(&plans, args.scope.output)
 }
 
 pub(super) fn freeze(args: &FreezeArgs) -> anyhow::Result<()> {
@@ -310,4 +305,26 @@ fn note(one: &serde_json::Value) -> Option<String> {
     let fields = ["frozen", "incomplete", "problem"];
     let problem = fields.iter().find_map(|field| one[*field].as_str())?;
     Some(format!("{} {}: {problem}\n", one["provider"].as_str()?, one["zone"].as_str()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_said_to_be_taken_over_only_where_they_are() {
+        let view = |begun, problem: Option<&str>| AdoptedView {
+            provider: "memory".to_owned(),
+            zone: "z.test".parse().unwrap(),
+            taken: vec!["a.z.test".parse().unwrap()],
+            left: Vec::new(),
+            begun,
+            problem: problem.map(str::to_owned),
+        };
+        let dry = adopted(&view(false, Some("dryRun is set: nothing is written")), true);
+        assert!(dry.contains("1 names are left as they are") && dry.contains("! dryRun"), "{dry}");
+        assert!(!dry.contains("taken over"), "{dry}");
+        assert!(adopted(&view(true, None), true).contains("1 names taken over"));
+        assert!(adopted(&view(false, None), false).contains("would be taken over"));
+    }
 }

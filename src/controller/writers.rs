@@ -180,9 +180,8 @@ impl Writers {
         let mut writer = Writer::new(owner, zone.clone(), provider.capabilities(), manner);
         writer.freeze(self.switch.borrow().clone());
         let memory = self.directory.as_ref().map(|own| own.join(file_name(key, &zone)));
-        writer.remember(
-            memory.as_deref().and_then(read_json::<Remembered>).unwrap_or_default().into(),
-        );
+        let kept = self.directory.as_ref().map(|own| Remembered::read(own, key, &zone));
+        writer.remember(kept.unwrap_or_default().into());
         let task = Task {
             federation: key.0.clone(),
             publish: publish.clone(),

@@ -10,15 +10,17 @@ use crate::{
     fleet::{Snapshot, Unit, UnitView},
     model::{FederationName, Name},
     plan::{
-        Adoption, Desired, Incomplete, Plan, Provenance, Sight, Source, Status, Step, Writer,
-        render,
+        Adoption, Desired, Failure, Incomplete, Plan, Provenance, Report, Sight, Source, Status,
+        Step, Writer, render_with,
     },
-    provider::Provider,
+    provider::{Leave, Provider},
     records::Zone,
     web::Adopted,
 };
+use data_encoding::HEXLOWER;
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::{
     collections::BTreeMap,
     fs,
@@ -95,8 +97,10 @@ impl Task {
                 Step::Read => self.read(&end).await,
                 Step::Write(batch) => {
                     // Not given up at shutdown: whether it was carried out should be known.
-                    let outcome = self.provider.write(&batch).await;
-                    self.writer.wrote(now(), outcome);
+                    let leave = Leave::until(self.switch.clone(), self.writer.spare(now()));
+                    let report = self.provider.write(&batch, &leave).await;
+                    self.tell_stop(&report);
+                    self.writer.wrote(now(), report);
                     self.record();
                 }
                 Step::Sleep(until) => {
@@ -163,10 +167,11 @@ impl Task {
             match self.writer.adoptable(&adoption) {
                 None if !stuck => self.adopting.push((adoption, go, reply)),
                 found => {
-                    if go && found.is_some() {
+                    let stopped = self.writer.stopped();
+                    if go && found.is_some() && stopped.is_none() {
                         self.writer.adopt(adoption);
                     }
-                    drop(reply.send((status.clone(), found)));
+                    drop(reply.send((status.clone(), found, stopped)));
                 }
             }
         }
@@ -180,7 +185,8 @@ impl Task {
         }
         let wish = tokio::task::block_in_place(|| {
             let desired = Desired::of(&snapshot, &self.federation, self.publish.ttl)?;
-            let wanted = render(&desired, &self.provider.capabilities());
+            let terms = self.publish.settings.terms();
+            let wanted = render_with(&desired, &self.provider.capabilities(), &terms);
             Ok::<_, Incomplete>((desired, Arc::new(wanted)))
         });
         match wish {
@@ -248,6 +254,19 @@ impl Task {
         }
     }
 
+    /// Logs where a freeze stopped a batch.
+    fn tell_stop(&self, report: &Report) {
+        if let Err(Failure::Stopped(reason)) = &report.outcome {
+            tracing::warn!(
+                "{} {}: {reason}; a batch was stopped after {} record sets, and no further call \
+                 is sent",
+                self.publish.settings.name(),
+                self.writer.status().zone,
+                report.done.len()
+            );
+        }
+    }
+
     /// Logs what went wrong, and that it no longer does, once each.
     fn tell(&mut self, status: &Status) {
         let problem = status.problem.clone().or_else(|| {
@@ -281,6 +300,14 @@ async fn sleep_until(until: Option<Instant>) {
 #[derive(Default, Deserialize, Serialize)]
 pub(super) struct Remembered(BTreeMap<Name, Source>);
 
+impl Remembered {
+    /// What is kept of a writer, under its name or the one that it had before.
+    pub(super) fn read(directory: &Path, key: &Key, zone: &Name) -> Self {
+        let names = [file_name(key, zone), old_file_name(key, zone)];
+        names.iter().find_map(|name| read_json(&directory.join(name))).unwrap_or_default()
+    }
+}
+
 impl From<Remembered> for Provenance {
     fn from(own: Remembered) -> Self {
         own.0.into_iter().map(|(name, source)| (name.key(), source)).collect()
@@ -293,11 +320,30 @@ impl From<&Provenance> for Remembered {
     }
 }
 
-pub(super) fn file_name((federation, provider, place): &Key, zone: &Name) -> String {
+/// Where a writer's memory is kept: readable, and told from all others by a hash, since what is
+/// replaced for the file system's sake may be all that two names differ in.
+pub(super) fn file_name(key: &Key, zone: &Name) -> String {
+    let text = readable(key, zone);
+    let (federation, provider, place) = key;
+    let parts = [federation.to_string(), zone.to_string(), (*provider).to_owned(), place.clone()];
+    let hash = Sha256::digest(parts.join("\0").as_bytes());
+    format!("written-{}-{}.json", &text[..text.len().min(LONGEST)], HEXLOWER.encode(&hash[..6]))
+}
+
+/// As it was called before the hash: read while there is none of the new name.
+pub(super) fn old_file_name(key: &Key, zone: &Name) -> String {
+    format!("written-{}.json", readable(key, zone))
+}
+
+/// ASCII letters and digits, for all else `_`.
+fn readable((federation, provider, place): &Key, zone: &Name) -> String {
     let safe = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
     let text = format!("{federation}-{}-{provider}-{place}", zone.without_dot());
-    format!("written-{}.json", text.chars().map(safe).collect::<String>())
+    text.chars().map(safe).collect()
 }
+
+/// Octets of the readable part: file names hold 255 (POSIX `NAME_MAX` on Linux).
+const LONGEST: usize = 200;
 
 pub(super) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
@@ -309,4 +355,47 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> std::io::Result
     serde_json::to_writer(std::io::BufWriter::new(&file), value)?;
     file.sync_all()?;
     fs::rename(new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(federation: &str, zone: &str, place: &str) -> String {
+        let key = (FederationName(federation.into()), "memory", place.to_owned());
+        file_name(&key, &zone.parse().unwrap())
+    }
+
+    #[test]
+    fn two_writers_never_share_a_file() {
+        let all = [
+            file("a", "x-y.test", ""),
+            file("a", "x.y.test", ""),
+            file("a-x", "y.test", ""),
+            file("a", "x.y.test", "p/q"),
+            file("a", "x.y.test", "p-q"),
+        ];
+        let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len(), "{all:?}");
+        assert!(all[0].starts_with("written-a_x_y_test_memory_-"), "{}", all[0]);
+        assert!(file("a", "x.test", &"p".repeat(400)).len() <= 255);
+    }
+
+    #[test]
+    fn what_was_kept_under_the_old_name_is_read_until_there_is_a_new_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let key: Key = (FederationName("a".into()), "memory", String::new());
+        let zone: Name = "x-y.test".parse().unwrap();
+        let source = |object: &str| Source { object: object.into(), clusters: Arc::default() };
+        let remembered = |object| Remembered([(zone.clone(), source(object))].into());
+        let object = || {
+            let read = Remembered::read(directory.path(), &key, &zone);
+            read.0.get(&zone).map(|own| own.object.to_string())
+        };
+        assert_eq!(object(), None);
+        write_json(&directory.path().join(old_file_name(&key, &zone)), &remembered("old")).unwrap();
+        assert_eq!(object().as_deref(), Some("old"));
+        write_json(&directory.path().join(file_name(&key, &zone)), &remembered("new")).unwrap();
+        assert_eq!(object().as_deref(), Some("new"));
+    }
 }

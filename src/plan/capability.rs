@@ -68,6 +68,21 @@ pub struct BatchLimits {
     pub records: usize,
     /// Characters of their values.
     pub characters: usize,
+    /// Health checks that must be made for it.
+    pub checks: usize,
+    /// Calls, where it is more than one.
+    pub calls: usize,
+}
+
+impl BatchLimits {
+    /// What nothing is limited by.
+    pub const ENDLESS: Self = Self {
+        sets: usize::MAX,
+        records: usize::MAX,
+        characters: usize::MAX,
+        checks: usize::MAX,
+        calls: usize::MAX,
+    };
 }
 
 /// Token buckets: what may be spent at once, and what comes back a second. Providers count per
@@ -78,6 +93,23 @@ pub struct Pace {
     pub calls: Bucket,
     /// Changes, a set deleted or created each.
     pub changes: Bucket,
+    /// Health checks made; each is a call, too.
+    pub checks_made: Bucket,
+    /// Health checks turned.
+    pub checks_turned: Bucket,
+    /// Health checks deleted.
+    pub checks_dropped: Bucket,
+}
+
+impl Pace {
+    /// What nobody waits for.
+    pub const ENDLESS: Self = Self {
+        calls: Bucket::ENDLESS,
+        changes: Bucket::ENDLESS,
+        checks_made: Bucket::ENDLESS,
+        checks_turned: Bucket::ENDLESS,
+        checks_dropped: Bucket::ENDLESS,
+    };
 }
 
 /// See [`Pace`].
@@ -104,8 +136,13 @@ impl Capabilities {
         types: &[],
         values: usize::MAX,
         least_ttl: 0,
-        batch: BatchLimits { sets: 1_000, records: 1_000, characters: 32_000 },
-        pace: Pace { calls: Bucket::ENDLESS, changes: Bucket::ENDLESS },
+        batch: BatchLimits {
+            sets: 1_000,
+            records: 1_000,
+            characters: 32_000,
+            ..BatchLimits::ENDLESS
+        },
+        pace: Pace::ENDLESS,
     };
 
     /// A server that takes dynamic updates (RFC 2136). A message holds 65,535 octets (RFC 1035
@@ -119,13 +156,14 @@ impl Capabilities {
         types: &[],
         values: 1_000,
         least_ttl: 0,
-        batch: BatchLimits { sets: 100, records: 300, characters: 20_000 },
-        pace: Pace { calls: Bucket { burst: 100.0, per_second: 100.0 }, changes: Bucket::ENDLESS },
+        batch: BatchLimits { sets: 100, records: 300, characters: 20_000, ..BatchLimits::ENDLESS },
+        pace: Pace { calls: Bucket { burst: 100.0, per_second: 100.0 }, ..Pace::ENDLESS },
     };
 
     /// Amazon Route 53: 1,000 records and 32,000 characters a batch; 50 calls at once and 10 a
     /// second, 1,500 changes at once and 100 a second (providers.md §1.2, §1.3), of which half is
-    /// taken.
+    /// taken; so it is of the health checks that may be made (50 at once, one in two seconds),
+    /// changed (5 a second) and deleted (15 at once, 3 a second).
     pub const ROUTE53: Self = Self {
         name: "aws-route53",
         routing: Routing::Route53,
@@ -134,18 +172,26 @@ impl Capabilities {
         types: &ROUTE53_TYPES,
         values: 400,
         least_ttl: 0,
-        batch: BatchLimits { sets: 1_000, records: 1_000, characters: 32_000 },
+        batch: BatchLimits {
+            sets: 1_000,
+            records: 1_000,
+            characters: 32_000,
+            ..BatchLimits::ENDLESS
+        },
         pace: Pace {
             calls: Bucket { burst: 25.0, per_second: 5.0 },
             changes: Bucket { burst: 1_000.0, per_second: 50.0 },
+            checks_made: Bucket { burst: 25.0, per_second: 0.25 },
+            checks_turned: Bucket { burst: 25.0, per_second: 2.5 },
+            checks_dropped: Bucket { burst: 7.0, per_second: 1.5 },
         },
     };
 
-    /// The same with health checks of its own. Of these 50 may be made at once and one each two
-    /// seconds after that (§1.3), so that batches are small: what waits for checks is little.
+    /// The same with health checks of its own. Of these few may be made at once (§1.3), so that
+    /// batches are small: what waits for checks is little.
     pub const ROUTE53_CHECKING: Self = Self {
         checks: Checking::Endpoints,
-        batch: BatchLimits { sets: 100, records: 1_000, characters: 32_000 },
+        batch: BatchLimits { sets: 100, checks: 20, ..Self::ROUTE53.batch },
         ..Self::ROUTE53
     };
 
@@ -162,20 +208,26 @@ impl Capabilities {
         types: &CLOUD_DNS_TYPES,
         values: 100,
         least_ttl: 0,
-        batch: BatchLimits { sets: 1_000, records: 1_000, characters: 90_000 },
-        pace: Pace { calls: Bucket { burst: 20.0, per_second: 5.0 }, changes: Bucket::ENDLESS },
+        batch: BatchLimits {
+            sets: 1_000,
+            records: 1_000,
+            characters: 90_000,
+            ..BatchLimits::ENDLESS
+        },
+        pace: Pace { calls: Bucket { burst: 20.0, per_second: 5.0 }, ..Pace::ENDLESS },
     };
 
     /// The same with health checks of its own: its policies' addresses are checked from three
     /// regions. A check takes some seconds to be made, so that batches are small.
     pub const CLOUD_DNS_CHECKING: Self = Self {
         checks: Checking::Policies { signed: false },
-        batch: BatchLimits { sets: 100, records: 1_000, characters: 90_000 },
+        batch: BatchLimits { sets: 100, ..Self::CLOUD_DNS.batch },
         ..Self::CLOUD_DNS
     };
 
-    /// Azure DNS: 20 records a set, 200 writes a minute and zone, a call for each set
-    /// (providers.md §3.2).
+    /// Azure DNS: 20 records a set, 200 writes a minute and zone, a call for each set, and 200
+    /// writes at once and 10 a second of a subscription, Traffic Manager's with them (providers.md
+    /// §3.2), of which half is taken.
     pub const AZURE: Self = Self {
         name: "azure-azuredns",
         routing: Routing::TrafficManager,
@@ -184,10 +236,17 @@ impl Capabilities {
         types: &AZURE_TYPES,
         values: 20,
         least_ttl: 1,
-        batch: BatchLimits { sets: 40, records: 400, characters: 100_000 },
+        batch: BatchLimits {
+            sets: 40,
+            records: 400,
+            characters: 100_000,
+            calls: 80,
+            ..BatchLimits::ENDLESS
+        },
         pace: Pace {
             calls: Bucket { burst: 100.0, per_second: 5.0 },
             changes: Bucket { burst: 150.0, per_second: 3.0 },
+            ..Pace::ENDLESS
         },
     };
 

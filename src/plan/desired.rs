@@ -2,7 +2,7 @@
 //! with the object and clusters behind every name.
 
 use crate::{
-    fleet::{ClusterStatus, EndpointState, Snapshot, Unit, UnitView},
+    fleet::{ClusterStatus, ClusterView, EndpointState, Snapshot, Unit, UnitView},
     health::Check,
     model::{Address, ClusterName, FederationName, Freshness, Key, Name, Ttl},
     records::{Node, RecordType, Rrset},
@@ -24,6 +24,8 @@ pub struct Desired {
     pub sight: Sight,
     /// Clusters that are in no answer, while others answer for all that they offer.
     pub away: BTreeSet<ClusterName>,
+    /// The region that each cluster is in, where it says one.
+    pub regions: BTreeMap<ClusterName, Arc<str>>,
 }
 
 /// One name.
@@ -131,6 +133,7 @@ impl Desired {
             names: BTreeMap::new(),
             sight: Sight::of(snapshot),
             away: away(snapshot, federation),
+            regions: regions(snapshot),
         };
         let mut offering = Offering::default();
         for (key, node) in zone.nodes() {
@@ -180,6 +183,14 @@ fn away(snapshot: &Snapshot, federation: &FederationName) -> BTreeSet<ClusterNam
         }
     }
     offers.into_iter().filter(|(_, away)| *away).map(|(cluster, _)| cluster.clone()).collect()
+}
+
+/// The first, where a cluster has nodes in several.
+fn regions(snapshot: &Snapshot) -> BTreeMap<ClusterName, Arc<str>> {
+    let of = |view: &ClusterView| {
+        view.localities.first().map(|own| (view.name.clone(), own.region.clone()))
+    };
+    snapshot.clusters.values().filter_map(|view| of(view)).collect()
 }
 
 fn owners(unit: &UnitView) -> Owners {

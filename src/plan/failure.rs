@@ -23,6 +23,8 @@ pub enum Failure {
     /// Nothing was carried out, since health checks that it needs cannot be had; without them it
     /// could be written.
     Unchecked(Unchecked),
+    /// An operator stopped all writes before it was carried out whole; with the reason.
+    Stopped(String),
 }
 
 /// See [`Failure::Unchecked`].
@@ -56,6 +58,8 @@ pub enum FailureKind {
     Zone,
     /// See [`Failure::Unchecked`].
     Unchecked,
+    /// See [`Failure::Stopped`].
+    Stopped,
 }
 
 impl Failure {
@@ -71,6 +75,7 @@ impl Failure {
             Self::Denied(_) => FailureKind::Denied,
             Self::Zone(_) => FailureKind::Zone,
             Self::Unchecked(_) => FailureKind::Unchecked,
+            Self::Stopped(_) => FailureKind::Stopped,
         }
     }
 }
@@ -84,7 +89,7 @@ impl fmt::Display for Failure {
             Self::Unavailable(text) => write!(f, "out of reach: {text}"),
             Self::Unknown(text) => write!(f, "no answer, so it may have been carried out: {text}"),
             Self::Denied(text) => write!(f, "not allowed: {text}"),
-            Self::Zone(text) => f.write_str(text),
+            Self::Zone(text) | Self::Stopped(text) => f.write_str(text),
             Self::Unchecked(own) => write!(f, "without health checks: {}", own.reason),
         }
     }

@@ -17,6 +17,7 @@ mod batch;
 mod capability;
 mod desired;
 mod diff;
+mod expense;
 mod failure;
 mod guard;
 mod listing;
@@ -24,7 +25,9 @@ mod mark;
 mod permit;
 mod print;
 mod render;
+mod report;
 mod set;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -34,6 +37,7 @@ pub use batch::batches;
 pub use capability::{BatchLimits, Bucket, Capabilities, Checking, Pace, Routing};
 pub use desired::{Checked, Desired, Incomplete, Sight, Wanted};
 pub use diff::{Action, Change, Conflict, Held, Plan, Provenance, SET_PREFIX, Source, diff, epoch};
+pub use expense::Spent;
 pub use failure::{Failure, FailureKind, Unchecked};
 pub use guard::{Approval, Limits, WINDOW, Watch};
 pub use listing::Listing;
@@ -44,7 +48,9 @@ pub use mark::{
 pub use permit::{Permitted, Refusal, permit};
 pub use render::{
     Degraded, Fidelity, Profile, ProfileEndpoint, ProfileTarget, Rendered, Say, Switches,
-    policy_text, render,
+    policy_text, render, render_with,
 };
+pub use report::Report;
 pub use set::{Attributes, RecordSet, SetKey};
+pub use terms::{Nearest, Terms};
 pub use writer::{Entry, Manner, Phase, Progress, Status, Step, Versions, Writer};

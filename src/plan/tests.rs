@@ -182,6 +182,73 @@ fn many(count: u8) -> Vec<RecordSet> {
 
 // === Stories ===
 
+/// A provider that takes sets one by one wrote the first names of a batch before it was stopped.
+#[test]
+fn what_a_batch_wrote_before_it_was_stopped_is_in_the_trail_and_the_rest_is_planned_anew() {
+    let mut world = World::new([]);
+    let can = Capabilities { atomic: false, ..Capabilities::MEMORY };
+    let mut writer = Writer::new(owner("one", "i1"), zone(), can, Manner::default());
+    want(&mut writer, many(4));
+    assert!(matches!(writer.next(world.at), Step::Read));
+    writer.read(world.at, Ok(world.there.clone()));
+    let Step::Write(batch) = writer.next(world.at) else { panic!("a write") };
+    let mut done = BTreeSet::new();
+    let names = [name("n0.z.test"), name("n1.z.test")];
+    let whole = batch.creates().filter(|set| {
+        let own = marked_name(&set.key.name()).unwrap_or_else(|| set.key.name());
+        names.contains(&own) || set.key == batch.epoch().1.key
+    });
+    for set in whole {
+        world.there.put(set.clone());
+        done.insert(set.key.clone());
+    }
+    // Of the third there is no more than its mark, which is no change of what is answered.
+    let third = name("_meridian.n2.z.test");
+    done.extend(batch.creates().map(|set| set.key.clone()).filter(|key| key.name() == third));
+    writer.freeze(Some("incident 7".to_owned()));
+    writer.wrote(
+        world.at,
+        Report { outcome: Err(Failure::Stopped("incident 7".into())), done, spent: None },
+    );
+    let entries = writer.take_entries();
+    let written: Vec<_> = entries.iter().map(|entry| entry.name.clone()).collect();
+    assert_eq!(written, names);
+    assert!(entries.iter().all(|entry| entry.created.iter().any(|set| set.contains("1.2.3."))));
+    // It is read again, though frozen, and shows what is left.
+    assert!(world.step(&mut writer, Fault::None));
+    assert!(matches!(writer.next(world.at), Step::Sleep(_)));
+    assert_eq!(writer.status().phase, Phase::Frozen);
+    assert_eq!(writer.plan().unwrap().changes.len(), 2);
+    assert_eq!((writer.status().failures, writer.status().drift), (0, 0));
+    writer.freeze(None);
+    world.settle(&mut writer);
+    assert_eq!(world.data().len(), 4);
+    assert_eq!(writer.take_entries().len(), 2);
+}
+
+/// What went before a failure counts against what may go in an hour.
+#[test]
+fn names_that_a_broken_batch_removed_count_as_removed() {
+    let mut world = World::new([]);
+    let can = Capabilities { atomic: false, ..Capabilities::MEMORY };
+    let mut writer = Writer::new(owner("one", "i1"), zone(), can, Manner::default());
+    want(&mut writer, many(30));
+    world.settle(&mut writer);
+    want(&mut writer, many(21));
+    let Step::Write(batch) = writer.next(world.at) else { panic!("a write") };
+    assert_eq!(batch.changes().len(), 9);
+    let done = batch.deletes().map(|set| set.key.clone()).collect();
+    world.there = world.there.clone().after(&batch);
+    writer.wrote(
+        world.at,
+        Report { outcome: Err(Failure::Unavailable("torn".into())), done, spent: None },
+    );
+    want(&mut writer, many(12));
+    world.settle(&mut writer);
+    assert_eq!(world.data().len(), 21);
+    assert_eq!(writer.status().held.len(), 9);
+}
+
 #[test]
 fn a_first_fill_writes_everything_and_then_is_silent() {
     let (mut world, mut writer) = wrote([a("a.z.test", &[1, 2]), alias("b.z.test", "a.z.test")]);
@@ -284,7 +351,7 @@ fn removing_much_waits_for_a_person_while_additions_flow() {
 #[test]
 fn a_ceiling_is_for_all_that_goes_under_it() {
     let can = Capabilities {
-        batch: BatchLimits { sets: 22, records: 22, characters: 32_000 },
+        batch: BatchLimits { sets: 22, records: 22, characters: 32_000, ..BatchLimits::ENDLESS },
         ..Capabilities::MEMORY
     };
     let mut world = World::new([]);
@@ -551,12 +618,169 @@ fn the_write_layer_refuses_what_has_no_mark() {
 fn batches_keep_names_whole_and_within_limits() {
     let (_, mut writer) = wrote([]);
     want(&mut writer, many(200));
-    let limits = BatchLimits { sets: 20, records: 20, characters: 32_000 };
+    let limits = BatchLimits { sets: 20, records: 20, characters: 32_000, ..BatchLimits::ENDLESS };
     let world = World::new([]);
     let plan = diff(&wanting(many(200)), &world.there, &owner("one", "i1"));
     let all = batches(plan.changes, &limits);
     assert_eq!(all.iter().map(Vec::len).sum::<usize>(), 200);
     assert!(all.iter().all(|batch| batch.len() <= 9), "two sets each, and the generation record");
+}
+
+/// What a provider counts beside records, over an hour of a clock that is turned by hand.
+#[derive(Default)]
+struct Paid {
+    /// When how many checks were made.
+    made: Vec<(Duration, usize)>,
+    calls: Vec<(Duration, usize)>,
+    /// When a name was first written.
+    written: BTreeMap<Name, Duration>,
+}
+
+/// Lets a writer do what it wants for so long, at a provider that takes everything at once.
+fn pay(world: &mut World, writer: &mut Writer, lasting: Duration, paid: &mut Paid) {
+    let (from, end) = (world.at.mono, world.at.mono + lasting);
+    let spent =
+        |paid: &mut Paid, at: Duration, batch: &Permitted, can: &Capabilities, there: &_| {
+            let spent = expense::of(batch, can.checks, can.atomic, there);
+            paid.made.push((at, spent.made));
+            paid.calls.push((at, spent.calls()));
+            for change in batch.changes() {
+                paid.written.entry(change.name.clone()).or_insert(at);
+            }
+            spent
+        };
+    while world.at.mono < end {
+        match writer.next(world.at) {
+            Step::Read => writer.read(world.at, Ok(world.there.clone())),
+            Step::Write(batch) => {
+                let can = writer.capabilities().clone();
+                let at = world.at.mono - from;
+                let spent = spent(paid, at, &batch, &can, &world.there);
+                let outcome = world.write(&batch, Fault::None);
+                writer.wrote(world.at, Report { spent: Some(spent), ..outcome.into() });
+            }
+            Step::Sleep(until) => {
+                let until = until.unwrap_or(end).min(end);
+                world.pass((until - world.at.mono).max(Duration::from_millis(1)));
+            }
+        }
+    }
+}
+
+/// A token bucket that starts full has never been asked for more than it had.
+fn within(spent: &[(Duration, usize)], burst: f64, per_second: f64) -> bool {
+    let mut left = (burst, Duration::ZERO);
+    spent.iter().all(|(at, count)| {
+        let gained = (*at - left.1).as_secs_f64() * per_second;
+        left = ((left.0 + gained).min(burst) - f64::from(u32::try_from(*count).unwrap()), *at);
+        left.0 >= 0.0
+    })
+}
+
+fn checked(at: &str, last: u8, text: &str) -> RecordSet {
+    let mut set = a(at, &[last]);
+    set.key.id = Some(format!("{SET_PREFIX}aws").as_str().into());
+    set.more.insert("weight".into(), "1".into());
+    set.more.insert("check".into(), text.into());
+    set
+}
+
+#[test]
+fn health_checks_are_made_at_the_pace_that_route_53_documents_and_hold_up_nothing_else() {
+    let mut world = World::new([]);
+    let can = Capabilities::ROUTE53_CHECKING;
+    let mut writer = Writer::new(owner("one", "i1"), zone(), can, Manner::default());
+    let all = |moved: u8| {
+        let checked = (0..200).map(|one| {
+            checked(
+                &format!("n{one:03}.z.test"),
+                one,
+                &format!("tcp://1.2.3.{one}:443 interval=10"),
+            )
+        });
+        checked.chain([a("zz.z.test", &[moved])]).collect::<Vec<_>>()
+    };
+    want(&mut writer, all(1));
+    let mut paid = Paid::default();
+    pay(&mut world, &mut writer, Duration::from_secs(30), &mut paid);
+    assert_eq!(paid.written[&name("zz.z.test")], Duration::ZERO, "what needs no check is first");
+    // In the middle of the fill, a name that needs none changes at once.
+    let before = world.at.mono;
+    want(&mut writer, all(2));
+    while !world.data().contains(&"zz.z.test. A 180 1.2.3.2".to_owned()) {
+        let Step::Write(batch) = writer.next(world.at) else { panic!("a write at once") };
+        let outcome = world.write(&batch, Fault::None);
+        writer.wrote(world.at, outcome);
+    }
+    assert_eq!(world.at.mono, before);
+    let mut rest = Paid::default();
+    pay(&mut world, &mut writer, Duration::from_secs(900), &mut rest);
+    let offset = |(at, count): &(Duration, usize)| (*at + Duration::from_secs(30), *count);
+    paid.made.extend(rest.made.iter().map(offset));
+    paid.calls.extend(rest.calls.iter().map(offset));
+    assert_eq!(paid.made.iter().map(|(_, count)| count).sum::<usize>(), 200);
+    // providers.md §1.3: 50 at once and one in two seconds; all calls 50 and ten a second.
+    assert!(within(&paid.made, 50.0, 0.5) && within(&paid.calls, 50.0, 10.0), "{:?}", paid.made);
+    assert_eq!(writer.status().phase, Phase::InStep);
+    let last = paid.made.iter().rfind(|(_, count)| *count > 0).unwrap().0;
+    assert!(
+        last > Duration::from_secs(600),
+        "175 checks after the first 25 at one in four seconds"
+    );
+}
+
+#[test]
+fn profiles_count_as_calls_and_what_was_not_needed_is_given_back() {
+    let tree = |last: u8| {
+        let mut most = Profile::new("MultiValue", 30);
+        let ip = |end: u8| ProfileTarget::Address([1, 2, end, last].into());
+        most.endpoints = vec![
+            ProfileEndpoint::new("one".to_owned(), ip(1)),
+            ProfileEndpoint::new("two".to_owned(), ip(2)),
+        ];
+        let mut root = Profile::new("Geographic", 30);
+        let nested = ProfileEndpoint::new("WORLD".to_owned(), ProfileTarget::Profile(most));
+        root.endpoints.push(nested);
+        root
+    };
+    let steered = |one: u8| {
+        let mut set = a(&format!("n{one:03}.z.test"), &[one]);
+        set.more.insert(Profile::WORD.into(), tree(one).text());
+        set
+    };
+    let mut world = World::new([]);
+    world.whole = false;
+    let can = Capabilities::AZURE;
+    let mut writer = Writer::new(owner("one", "i1"), zone(), can, Manner::default());
+    want(&mut writer, (0..200).map(steered));
+    let mut paid = Paid::default();
+    pay(&mut world, &mut writer, Duration::from_secs(400), &mut paid);
+    assert_eq!(writer.status().phase, Phase::InStep, "{:?}", writer.status());
+    // A name: its mark, its alias, the nested profile, the root with one address, the whole root.
+    let batches = paid.calls.len();
+    assert_eq!(paid.calls.iter().map(|own| own.1).sum::<usize>(), 200 * 5 + batches);
+    assert!(paid.calls.iter().all(|own| own.1 <= 100));
+    // providers.md §3.2: 200 writes at once and ten a second, for all of a subscription.
+    assert!(within(&paid.calls, 200.0, 10.0), "{:?}", paid.calls);
+    let last = paid.calls.last().unwrap().0;
+    assert!(last > Duration::from_secs(150), "1000 calls at five a second: {last:?}");
+    // A batch that needed less than was reckoned leaves the rest to the next one.
+    let mut purse = Writer::new(owner("one", "i2"), zone(), Capabilities::AZURE, Manner::default());
+    want(&mut purse, (0..40).map(steered));
+    let mut free = World::new([]);
+    let mut writes = 0;
+    while writes < 3 {
+        match purse.next(free.at) {
+            Step::Read => purse.read(free.at, Ok(free.there.clone())),
+            Step::Write(batch) => {
+                writes += 1;
+                let outcome = free.write(&batch, Fault::None);
+                let spent = Some(Spent { records: 1, ..Spent::default() });
+                purse.wrote(free.at, Report { spent, ..outcome.into() });
+            }
+            Step::Sleep(_) => panic!("nothing to wait for: {:?}", purse.status()),
+        }
+    }
 }
 
 // === Random histories ===

@@ -4,19 +4,22 @@
 mod azure;
 mod cloud_dns;
 mod http;
+mod leave;
 mod memory;
 mod rfc2136;
 mod route53;
 
 pub use azure::{Azure, AzureSettings};
 pub use cloud_dns::{CloudDns, CloudDnsSettings, GoogleCredentials};
+use leave::Act;
+pub use leave::Leave;
 pub use memory::Memory;
 pub use rfc2136::{Reading, Rfc2136, Rfc2136Settings, TsigAlgorithm, TsigKey};
 pub use route53::{Route53, Route53Settings};
 
 use crate::{
     model::{Moment, Name},
-    plan::{Capabilities, Failure, Listing, Permitted, Versions},
+    plan::{Capabilities, Failure, Listing, Permitted, Report, Terms},
 };
 
 /// Reads the clock: signatures carry the time, and wires have no clock of their own.
@@ -59,6 +62,17 @@ impl Settings {
             Self::Route53(_) => Capabilities::ROUTE53.name,
             Self::Azure(_) => Capabilities::AZURE.name,
             Self::CloudDns(_) => Capabilities::CLOUD_DNS.name,
+        }
+    }
+
+    /// What its owner chose of what it can say in several ways.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        match self {
+            Self::Route53(own) => own.terms.clone(),
+            Self::Memory | Self::Rfc2136(_) | Self::Azure(_) | Self::CloudDns(_) => {
+                Terms::default()
+            }
         }
     }
 
@@ -122,17 +136,15 @@ impl Provider {
         }
     }
 
-    /// Writes a batch.
-    ///
-    /// # Errors
-    /// When it was not carried out, or nobody knows whether it was.
-    pub async fn write(&self, batch: &Permitted) -> Result<Versions, Failure> {
-        match self {
-            Self::Memory(own) => own.write(batch),
-            Self::Rfc2136(own) => own.write(batch).await,
-            Self::Route53(own) => own.write(batch).await,
-            Self::Azure(own) => own.write(batch).await,
-            Self::CloudDns(own) => own.write(batch).await,
-        }
+    /// Writes a batch, as long as there is leave to: each call of it asks.
+    pub async fn write(&self, batch: &Permitted, leave: &Leave) -> Report {
+        let report = match self {
+            Self::Memory(own) => own.write(batch).into(),
+            Self::Rfc2136(own) => own.write(batch, leave).await.into(),
+            Self::Route53(own) => own.write(batch, leave).await,
+            Self::Azure(own) => own.write(batch, leave).await,
+            Self::CloudDns(own) => own.write(batch, leave).await.into(),
+        };
+        Report { spent: Some(leave.spent()), ..report }
     }
 }

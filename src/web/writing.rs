@@ -18,6 +18,18 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// Where the answer to an order goes.
+type Reply<T> = oneshot::Sender<Result<T, String>>;
+
+/// Gives an order, and waits for what comes of it.
+async fn ask<T>(
+    state: &State,
+    order: impl FnOnce(Reply<T>) -> ProviderOrder,
+) -> Result<T, Refused> {
+    let (reply, outcome) = oneshot::channel();
+    carry_out(state, Order::Provider(order(reply)), outcome).await
+}
+
 /// An answer that comes later from each writer.
 pub type Plans = Vec<oneshot::Receiver<(Status, Option<Plan>)>>;
 
@@ -114,8 +126,9 @@ pub struct Applying {
     pub by: Option<String>,
 }
 
-/// What of one zone is taken over; `None` where the zone could not be read.
-pub type Adopted = (Status, Option<Adoptable>);
+/// What of one zone is taken over; `None` where the zone could not be read. Last, why nothing is
+/// written there at all.
+pub type Adopted = (Status, Option<Adoptable>, Option<String>);
 
 /// What is to be taken over, as it is sent.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -143,7 +156,10 @@ pub struct AdoptedView {
     pub taken: Vec<Name>,
     /// Names that match and are left, with the reason.
     pub left: Vec<(Name, String)>,
-    /// Why it could not be found out.
+    /// Whether they are being taken over, and not only listed.
+    #[serde(default)]
+    pub begun: bool,
+    /// Why it could not be found out, or is not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -156,19 +172,19 @@ pub(super) async fn adopt(
     if adoption.from == Origin::Unmarked && adoption.names.is_empty() {
         return Err(bad("names: empty; what nobody marked is taken over by name only".to_owned()));
     }
-    let (reply, outcome) = oneshot::channel();
-    let order = Order::Provider(ProviderOrder::Adopt { zone, adoption, go, reply });
+    let order = |reply| ProviderOrder::Adopt { zone, adoption, go, reply };
     let mut views = Vec::new();
-    for coming in carry_out(&state, order, outcome).await? {
-        let Ok(Ok((status, found))) = tokio::time::timeout(PATIENCE, coming).await else {
+    for coming in ask(&state, order).await? {
+        let Ok(Ok((status, found, stopped))) = tokio::time::timeout(PATIENCE, coming).await else {
             return Err(ended());
         };
         let unread = found.is_none().then(|| status.problem.clone().unwrap_or_default());
-        let problem = unread.or(status.frozen.clone());
+        let problem = unread.or(stopped);
+        let begun = go && problem.is_none();
         let Adoptable { changes, left } = found.unwrap_or_default();
         let taken = changes.into_iter().map(|change| change.name).collect();
         let (provider, zone) = (status.provider.to_owned(), status.zone);
-        views.push(AdoptedView { provider, zone, taken, left, problem });
+        views.push(AdoptedView { provider, zone, taken, left, begun, problem });
     }
     Ok(Json(views))
 }
@@ -261,10 +277,8 @@ pub(super) async fn plan(
 }
 
 async fn plans(state: &State, zone: Option<Name>) -> Result<Vec<PlanView>, Refused> {
-    let (reply, outcome) = oneshot::channel();
-    let order = Order::Provider(ProviderOrder::Plans { zone, reply });
     let mut views = Vec::new();
-    for coming in carry_out(state, order, outcome).await? {
+    for coming in ask(state, |reply| ProviderOrder::Plans { zone, reply }).await? {
         match tokio::time::timeout(PATIENCE, coming).await {
             Ok(Ok((status, plan))) => views.push(PlanView::of(&status, plan.as_ref())),
             Ok(Err(_)) => return Err(ended()),
@@ -284,15 +298,12 @@ pub(super) async fn apply(
     let Applying { zone, approve, lasting, take_over, by } = applying;
     let lasting = lasting.as_deref().map(duration).transpose()?;
     if let Some(instance) = take_over {
-        let (reply, outcome) = oneshot::channel();
-        let order = ProviderOrder::TakeOver { zone: zone.clone(), instance, reply };
-        carry_out(&state, Order::Provider(order), outcome).await?;
+        let zone = zone.clone();
+        ask(&state, |reply| ProviderOrder::TakeOver { zone, instance, reply }).await?;
     }
     if let Some(ceiling) = approve {
-        let (reply, outcome) = oneshot::channel();
-        let lasting = lasting.unwrap_or(APPROVAL);
-        let order = ProviderOrder::Approve { zone: zone.clone(), ceiling, by, lasting, reply };
-        carry_out(&state, Order::Provider(order), outcome).await?;
+        let (zone, lasting) = (zone.clone(), lasting.unwrap_or(APPROVAL));
+        ask(&state, |reply| ProviderOrder::Approve { zone, ceiling, by, lasting, reply }).await?;
     }
     plans(&state, zone).await.map(Json)
 }
@@ -327,9 +338,7 @@ pub(super) async fn thaw(Extract(state): Extract<State>) -> Result<Json<()>, Ref
 }
 
 async fn switch(state: &State, freeze: Option<Freezing>) -> Result<Json<()>, Refused> {
-    let (reply, outcome) = oneshot::channel();
-    let order = Order::Provider(ProviderOrder::Freeze { freeze, reply });
-    carry_out(state, order, outcome).await.map(Json)
+    ask(state, |reply| ProviderOrder::Freeze { freeze, reply }).await.map(Json)
 }
 
 #[derive(Deserialize)]
@@ -343,8 +352,6 @@ pub(super) async fn history(
     Query(asked): Query<AskedHistory>,
 ) -> Result<Json<Vec<Entry>>, Refused> {
     let name = asked.name.as_deref().map(name).transpose()?;
-    let (reply, outcome) = oneshot::channel();
     let most = asked.most.unwrap_or(1_000);
-    let order = Order::Provider(ProviderOrder::History { name, most, reply });
-    carry_out(&state, order, outcome).await.map(Json)
+    ask(&state, |reply| ProviderOrder::History { name, most, reply }).await.map(Json)
 }

@@ -7,7 +7,7 @@ use crate::{
         azure::{ASSERTION, CLIENT, Denied, GROUP, SECRET, SUBSCRIPTION, TENANT},
         common::Fault,
     },
-    place::{Place, Running, ZONE, global, wait_for},
+    place::{Data, Place, Running, ZONE, global, wait_for},
     scenarios::{holds, place, services, written},
     target::Target,
 };
@@ -212,6 +212,50 @@ fn retry_after_is_waited_for() {
     holds(&zone, &running, "shop", &["1.2.3.2", "1.2.3.9"]);
     assert!(started.elapsed() > Duration::from_secs(4), "{:?}", started.elapsed());
     assert!(zone.azure.control.calls()[PUT] > puts + 1);
+}
+
+// === Stopped ===
+
+/// A batch is many calls there: of those not sent yet when the switch is thrown, none is.
+#[test]
+fn a_freeze_in_the_middle_of_a_batch_stops_its_next_call_and_what_was_written_is_in_the_trail() {
+    let zone = AzureZone::start();
+    let (place, running) = written(&zone);
+    for _ in 0..200 {
+        zone.azure.control.fail(PUT, Fault::Slow(Duration::from_millis(150)));
+    }
+    let puts = || zone.azure.control.calls()[PUT];
+    let ours = |data: &Data| {
+        let mut names: Vec<_> = data.keys().map(|(name, _)| name.clone()).collect();
+        names.retain(|name| name.starts_with('s') && !name.starts_with("shop"));
+        names
+    };
+    services(&place, 0..9);
+    wait_for("values of the batch", || (ours(&zone.data()).len() > 2).then_some(()));
+    assert_eq!(running.say(&["freeze", "--reason", "incident 7"]).0, 0);
+    let at_freeze = puts();
+    let status = running.phase("frozen");
+    let stopped = puts();
+    // The call that was under way is the last, or one that was being sent.
+    assert!(stopped <= at_freeze + 1, "{stopped} after {at_freeze}");
+    let log = wait_for("the log", || {
+        Some(running.log()).filter(|log| log.contains("incident 7; a batch was stopped after"))
+    });
+    assert!(!log.contains("out of reach"), "{log}");
+    assert_eq!(status["failures"], 0, "{status}");
+    assert_eq!(running.status()["drift"], 0);
+    // Every value that is there stands in the trail, and what is left in the plan.
+    let (_, history) = running.say(&["history", "-o", "json", "--most", "1000"]);
+    for name in ours(&zone.data()) {
+        assert!(history.contains(&name), "{name}: {history}");
+    }
+    let (code, plan) = running.say(&["plan"]);
+    assert_eq!(code, 2, "{plan}");
+    assert_eq!(puts(), stopped);
+    assert_eq!(running.say(&["thaw"]).0, 0);
+    for one in 0..9_u8 {
+        holds(&zone, &running, &format!("s{one}"), &[&format!("1.2.4.{}", one + 1)]);
+    }
 }
 
 // === Torn ===

@@ -13,7 +13,7 @@ use meridian::{
         Change, Failure, FailureKind, Listing, Owner, Permitted, RecordSet, Rendered, Say, Sight,
         diff, permit,
     },
-    provider::{CloudDnsSettings, Provider, Settings},
+    provider::{CloudDnsSettings, Leave, Provider, Settings},
     records::RecordType,
 };
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ impl Desk {
     }
 
     fn write(&self, provider: &Provider, batch: &Permitted) -> Result<(), Failure> {
-        self.runtime.block_on(provider.write(batch)).map(|_| ())
+        self.runtime.block_on(provider.write(batch, &Leave::always())).outcome.map(|_| ())
     }
 
     fn calls(&self, name: &str) -> u64 {

@@ -17,6 +17,7 @@ mod cloud_dns_vendor;
 #[allow(dead_code)] // shared by several test binaries
 mod double;
 mod latency;
+mod moto;
 mod nameserver;
 mod place;
 mod rfc2136;

@@ -90,6 +90,37 @@ fn in_step(running: &Running) {
     assert_eq!(code, 0, "{text}\n{}", running.status());
 }
 
+/// Checks are made one by one before the batch that needs them; those made are used later.
+#[test]
+fn a_freeze_while_checks_are_made_makes_no_further_one() {
+    let own = Checked::new();
+    let names: Vec<String> = (0..8).map(|one| format!("s{one}")).collect();
+    own.policy(&names.iter().map(String::as_str).collect::<Vec<_>>(), HTTP);
+    for (name, last) in names.iter().zip(1..) {
+        own.place.serve("aws", name, &[&format!("1.2.4.{last}")]);
+        own.place.serve("gke", name, &[&format!("1.2.5.{last}")]);
+        for _ in 0..2 {
+            own.aws.route53.control.fail(CREATE, Fault::Slow(Duration::from_millis(200)));
+        }
+    }
+    let running = own.place.start();
+    wait_for("some checks", || (own.aws.calls(CREATE) > 3).then_some(()));
+    assert_eq!(running.say(&["freeze", "--reason", "incident 7"]).0, 0);
+    let at_freeze = own.aws.calls(CREATE);
+    running.phase("frozen");
+    let made = own.aws.calls(CREATE);
+    assert!(made <= at_freeze + 1, "{made} after {at_freeze}");
+    let routed =
+        |name: &String| own.aws.sets(&global(name), "A").iter().any(|set| set.set.is_some());
+    assert!(!names.iter().any(routed), "the batch itself was not sent");
+    assert_eq!(running.say(&["plan"]).0, 2);
+    assert_eq!(own.aws.calls(CREATE), made);
+    assert_eq!(running.say(&["thaw"]).0, 0);
+    wait_for("the names", || (own.aws.sets(&global("s7"), "A").len() == 2).then_some(()));
+    in_step(&running);
+    assert_eq!(own.aws.calls(CREATE), 16, "what was made before is used");
+}
+
 #[test]
 fn checks_are_made_once_and_read_back_as_what_was_wanted() {
     let own = Checked::new();
@@ -292,8 +323,9 @@ fn nobody_is_sent_out_of_a_fence_by_a_check() {
 #[test]
 fn beyond_the_quota_of_checks_names_wait_and_the_reason_is_said() {
     let own = Checked::new();
-    own.aws.route53.control.unlimited();
-    let services: Vec<String> = (0..102).map(|one| format!("s{one}")).collect();
+    // Others have most of the account's two hundred.
+    own.aws.route53.others_checks(184);
+    let services: Vec<String> = (0..10).map(|one| format!("s{one}")).collect();
     for (one, service) in services.iter().enumerate() {
         own.place.serve("aws", service, &[&format!("1.2.4.{one}")]);
         own.place.serve("gke", service, &[&format!("1.2.5.{one}")]);
@@ -311,13 +343,13 @@ fn beyond_the_quota_of_checks_names_wait_and_the_reason_is_said() {
     };
     let said = status["setAside"].to_string();
     assert!(said.contains("TooManyHealthChecks") && said.contains("quota"), "{said}");
-    assert_eq!(own.aws.route53.checks().len(), 200);
+    assert_eq!(own.aws.route53.checks().len(), 16);
     let written = wait_for("all others", || {
         let written = services.iter().filter(|own_name| {
             own.aws.sets(&global(own_name), "A").iter().any(|set| set.set.is_some())
         });
         let written = written.count();
-        (written == 100).then_some(written)
+        (written == 8).then_some(written)
     });
-    assert_eq!(written, 100);
+    assert_eq!(written, 8);
 }

@@ -178,6 +178,55 @@ fn clients_get_what_the_policy_gives_their_place() {
     in_step(&running);
 }
 
+/// From one way of finding the nearest to the other all sets go and come in one batch.
+#[test]
+fn the_nearest_is_found_by_latency_where_that_is_chosen() {
+    let aws = Aws::start();
+    let place = shop(&aws);
+    policy(&place, PROXIMITY);
+    let running = place.start();
+    routed(&aws, &running, "GeoProximityLocation", 2);
+    place.configure(&aws.publish_with(", proximity: latency"), "");
+    routed(&aws, &running, "Region", 2);
+    let sets = aws.sets(&global("shop"), "A");
+    let regions: Vec<_> = sets.iter().map(|set| set.extra["Region"].clone()).collect();
+    assert!(regions.contains(&json!("us-west-2")) && regions.contains(&json!("ap-east-2")));
+    for (country, ip) in [("US", "1.2.3.1"), ("JP", "1.2.3.2")] {
+        assert_eq!(aws.answer(&global("shop"), country), [ip], "{country}");
+    }
+    let status = running.phase("inStep");
+    let said = status["degraded"].to_string();
+    assert!(said.contains("gke is in no region of AWS: it is said to be in ap-east-2"), "{said}");
+    in_step(&running);
+    // A set holds one record: what has more is said by distance.
+    place.serve("gke", "shop", &["1.2.3.2", "1.2.3.3"]);
+    routed(&aws, &running, "GeoProximityLocation", 2);
+    let status = running.phase("inStep");
+    assert!(status["degraded"].to_string().contains("written by distance"), "{status}");
+    place.serve("gke", "shop", &["1.2.3.2"]);
+    routed(&aws, &running, "Region", 2);
+    place.configure(&aws.publish(), "");
+    routed(&aws, &running, "GeoProximityLocation", 2);
+    let status = running.phase("inStep");
+    assert_eq!(status["failures"], 0, "{status}");
+    in_step(&running);
+}
+
+/// Route 53 takes no two geoproximity sets at one point.
+#[test]
+fn two_clusters_at_one_place_are_answered_together() {
+    let aws = Aws::start();
+    let place = shop(&aws);
+    let node = std::fs::read_to_string(place.path("m").join("aws").join("node.yaml")).unwrap();
+    std::fs::write(place.path("m").join("gke").join("node.yaml"), node).unwrap();
+    policy(&place, PROXIMITY);
+    let running = place.start();
+    routed(&aws, &running, "GeoProximityLocation", 1);
+    let status = running.phase("inStep");
+    assert!(status["degraded"].to_string().contains("aws and gke are at one place"), "{status}");
+    assert_eq!(aws.answer(&global("shop"), "US"), ["1.2.3.1", "1.2.3.2"]);
+}
+
 #[test]
 fn clients_are_shared_by_weight_also_where_a_cluster_has_several_addresses() {
     let aws = Aws::start();

@@ -31,6 +31,11 @@ fn every_type_and_policy_is_taken_told_as_it_was_and_deleted_as_told() {
 }
 
 #[test]
+fn the_nearest_by_distance_and_by_latency_take_each_others_place_in_one_batch() {
+    boto(&unlimited(), &["nearest"]);
+}
+
+#[test]
 fn pages_of_record_sets_end_and_begin_anywhere() {
     boto(&unlimited(), &["pages"]);
 }

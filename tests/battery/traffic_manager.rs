@@ -348,6 +348,43 @@ fn torn_and_throttled_calls_are_made_good() {
     settled(&target, &running, 0);
 }
 
+/// Profiles are made before their alias: those of a batch that is stopped lead nowhere, and are
+/// taken up or away by the next one.
+#[test]
+fn a_freeze_while_profiles_are_made_makes_no_further_one() {
+    const PUT: &str = "Profiles_CreateOrUpdate";
+    let target = AzureZone::start();
+    let place = place(&target);
+    let spec = format!("ttl: 30\n  {GEO}");
+    policy(&place, Some(&spec));
+    place.serve("aws", "shop", &[AWS]);
+    place.serve("gke", "shop", &[GKE]);
+    let extra: Vec<String> =
+        (0..12).map(|one| format!("{{kind: Service, name: s{one}}}")).collect();
+    let path = place.path("config").join("policy.yaml");
+    let all = std::fs::read_to_string(&path).unwrap();
+    let all = all.replace("name: shop}]", &format!("name: shop}}, {}]", extra.join(", ")));
+    std::fs::write(&path, all).unwrap();
+    for one in 0..12_u8 {
+        place.serve("aws", &format!("s{one}"), &[&format!("1.2.4.{one}")]);
+        place.serve("gke", &format!("s{one}"), &[&format!("1.2.5.{one}")]);
+        target.azure.control.fail(PUT, Fault::Slow(Duration::from_millis(300)));
+    }
+    let running = place.start();
+    let puts = || target.azure.control.calls().get(PUT).copied().unwrap_or_default();
+    wait_for("some profiles", || (puts() > 2).then_some(()));
+    assert_eq!(running.say(&["freeze", "--reason", "incident 7"]).0, 0);
+    let at_freeze = puts();
+    running.phase("frozen");
+    let made = puts();
+    assert!(made <= at_freeze + 1, "{made} after {at_freeze}");
+    let (_, plan) = running.say(&["plan"]);
+    assert_eq!(puts(), made, "{plan}");
+    assert_eq!(running.say(&["thaw"]).0, 0);
+    answers(&target, &running, [&[GKE], &[AWS], &[GKE]]);
+    settled(&target, &running, 13);
+}
+
 /// An identity with rights to the zone alone writes plain records as ever.
 #[test]
 fn profiles_that_may_not_be_read_are_none() {

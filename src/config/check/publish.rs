@@ -9,16 +9,19 @@ use super::{
 use crate::{
     config::{
         Publish,
-        spec::{FederationSpec, ProviderName, PublishSpec, ReadSpec, TsigAlgorithmSpec, TsigSpec},
+        spec::{
+            FederationSpec, NearestSpec, ProviderName, PublishSpec, ReadSpec, TsigAlgorithmSpec,
+            TsigSpec,
+        },
     },
     model::{Ttl, parse_duration},
-    plan::{Limits, Manner},
+    plan::{Limits, Manner, Nearest, Terms},
     provider::{
         AzureSettings, Reading, Rfc2136Settings, Route53Settings, Settings, TsigAlgorithm, TsigKey,
     },
 };
 use data_encoding::BASE64;
-use std::{fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 /// The providers of a Federation.
 pub(super) fn publish(
@@ -96,6 +99,7 @@ fn settings(
             endpoint: endpoint(findings, field, spec)?,
             health_checks: spec.health_checks.unwrap_or_default(),
             cluster_switches: spec.cluster_switches.unwrap_or_default(),
+            terms: terms(findings, field, spec),
         })),
         ProviderName::AzureAzuredns => azure(findings, field, spec, folder).map(Settings::Azure),
         ProviderName::GoogleClouddns => {
@@ -109,11 +113,30 @@ fn settings(
     }
 }
 
+fn terms(findings: &mut Findings, field: &str, spec: &PublishSpec) -> Terms {
+    let nearest = match spec.proximity {
+        None | Some(NearestSpec::Geoproximity) => Nearest::Points,
+        Some(NearestSpec::Latency) => Nearest::Latency,
+    };
+    let mut hosted_zones = BTreeMap::new();
+    for (suffix, id) in &spec.hosted_zones {
+        let own = format!("{field}.hostedZones");
+        let Some(name) = findings.name(&own, suffix.trim_start_matches('.')) else { continue };
+        let letters = |letter: char| letter.is_ascii_uppercase() || letter.is_ascii_digit();
+        let known = Some(id.clone()).filter(|id| id.starts_with('Z') && id.chars().all(letters));
+        let wanted = "a hosted zone's id, such as Z35SXDOTRQ7X7K";
+        if let Some(id) = findings.take(&own, id, wanted, known) {
+            hosted_zones.insert(name.to_lowercase().without_dot(), id);
+        }
+    }
+    Terms { nearest, hosted_zones }
+}
+
 /// A field that another provider has is a misunderstanding, not a wish.
 fn foreign_fields(findings: &mut Findings, field: &str, spec: &PublishSpec) {
     use ProviderName::{AwsRoute53, AzureAzuredns, GoogleClouddns, Memory, Rfc2136};
     let clouds: &[ProviderName] = &[AwsRoute53, GoogleClouddns, AzureAzuredns];
-    let fields: [(&str, bool, &[ProviderName]); 13] = [
+    let fields: [(&str, bool, &[ProviderName]); 15] = [
         ("zoneId", spec.zone_id.is_some(), &[AwsRoute53, GoogleClouddns]),
         ("server", spec.server.is_some(), &[Rfc2136]),
         ("tsig", spec.tsig.is_some(), &[Rfc2136]),
@@ -122,6 +145,8 @@ fn foreign_fields(findings: &mut Findings, field: &str, spec: &PublishSpec) {
         ("computeEndpoint", spec.compute_endpoint.is_some(), &[GoogleClouddns]),
         ("healthChecks", spec.health_checks.is_some(), &[AwsRoute53, GoogleClouddns]),
         ("clusterSwitches", spec.cluster_switches.is_some(), &[AwsRoute53]),
+        ("proximity", spec.proximity.is_some(), &[AwsRoute53]),
+        ("hostedZones", !spec.hosted_zones.is_empty(), &[AwsRoute53]),
         ("project", spec.project.is_some(), &[GoogleClouddns]),
         ("subscriptionId", spec.subscription_id.is_some(), &[AzureAzuredns]),
         ("resourceGroup", spec.resource_group.is_some(), &[AzureAzuredns]),

@@ -164,6 +164,14 @@ pub struct PublishSpec {
     /// one call takes the cluster out of all names; not together with healthChecks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster_switches: Option<bool>,
+    /// For aws-route53: how the nearest cluster of `order.proximity` is found; geoproximity when
+    /// not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proximity: Option<NearestSpec>,
+    /// For aws-route53: hosted zones of AWS services that the built-in table lacks, by the end of
+    /// their hosts' names, as in `eu-west-2.vpce.amazonaws.com: Z7K1066E3PUKB`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosted_zones: BTreeMap<String, String>,
     /// Plans and shows, and writes nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<bool>,
@@ -196,6 +204,16 @@ pub enum TsigAlgorithmSpec {
     HmacSha384,
     /// hmac-sha512.
     HmacSha512,
+}
+
+/// How Route 53 finds the nearest cluster.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum NearestSpec {
+    /// By the clusters' coordinates, with bias.
+    Geoproximity,
+    /// By the latency that AWS measures to the clusters' regions.
+    Latency,
 }
 
 /// How a zone is read from a DNS server.

@@ -7,7 +7,7 @@
 //! tcp://1.2.3.4:443 interval=10 threshold=3
 //! ```
 
-use super::{Fidelity, Notes};
+use super::{Fidelity, Notes, public::is_public};
 use crate::{
     health::{Check, Http, Method, Protocol, Statuses},
     model::Name,
@@ -151,31 +151,6 @@ fn threshold(check: &Check, lost: &mut Vec<String>) -> u8 {
         lost.push(format!("Route 53 counts {there} failures instead of {fall}"));
     }
     there
-}
-
-/// Whether checkers of a cloud may reach it: not private, nor of special use (providers.md §1.5:
-/// RFC 5735, RFC 6598, RFC 5156).
-pub(super) fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => !matches!(
-            ip.octets(),
-            [0 | 10 | 127 | 224..=255, ..]
-                | [100, 64..=127, ..]
-                | [169, 254, ..]
-                | [172, 16..=31, ..]
-                | [192, 168, ..]
-                | [192, 0, 0 | 2, _]
-                | [192, 88, 99, _]
-                | [198, 18..=19, ..]
-                | [198, 51, 100, _]
-                | [203, 0, 113, _]
-        ),
-        IpAddr::V6(ip) => match ip.segments() {
-            // Documentation, 6to4, and what is assigned to protocols such as Teredo.
-            [0x2001, 0xdb8 | 0..=0x1ff, ..] | [0x2002, ..] => false,
-            [first, ..] => first & 0xe000 == 0x2000,
-        },
-    }
 }
 
 /// Characters of a path, a host and a searched text.

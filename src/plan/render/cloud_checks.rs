@@ -8,7 +8,7 @@
 //! tcp://*:443 interval=30 timeout=3 fall=3 rise=2 from=…
 //! ```
 
-use super::{Fidelity, Notes, checks, cloud_dns, native};
+use super::{Fidelity, Notes, checks, cloud_dns, native, public};
 use crate::{
     geo,
     health::{Check, Http, Method, Protocol, Statuses},
@@ -143,7 +143,7 @@ impl Checks<'_> {
             );
             return None;
         }
-        if let Some(ip) = all().find(|ip| !checks::is_public(**ip)) {
+        if let Some(ip) = all().find(|ip| !public::is_public(**ip)) {
             no(&format!("Google does not check {ip}: it is not a public address"), notes);
             return None;
         }

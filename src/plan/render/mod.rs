@@ -3,15 +3,18 @@
 mod checks;
 mod cloud_checks;
 mod cloud_dns;
+mod hosted_zones;
+mod latency;
 mod native;
 mod profile;
+mod public;
 mod route53;
 mod switches;
 mod traffic_manager;
 
 pub use cloud_dns::policy_text;
 
-use super::{Capabilities, Checking, Desired, RecordSet, Routing, Sight, Wanted};
+use super::{Capabilities, Checking, Desired, Nearest, RecordSet, Routing, Sight, Terms, Wanted};
 use crate::{
     model::{ClusterName, Key, Name, Ttl},
     policy::{Fence, Steering},
@@ -91,8 +94,14 @@ pub enum Fidelity {
 /// Says a zone in a provider's words.
 #[must_use]
 pub fn render(desired: &Desired, can: &Capabilities) -> Rendered {
-    let mut rendering =
-        Rendering { can, zone: &desired.zone, notes: Notes::default(), switched: BTreeSet::new() };
+    render_with(desired, can, &Terms::default())
+}
+
+/// The same on the owner's terms.
+#[must_use]
+pub fn render_with(desired: &Desired, can: &Capabilities, terms: &Terms) -> Rendered {
+    let (notes, switched) = (Notes::default(), BTreeSet::new());
+    let mut rendering = Rendering { can, terms, desired, notes, switched };
     let mut names = BTreeMap::new();
     for (key, wanted) in &desired.names {
         let name = key.to_name();
@@ -109,7 +118,8 @@ pub fn render(desired: &Desired, can: &Capabilities) -> Rendered {
 
 struct Rendering<'r> {
     can: &'r Capabilities,
-    zone: &'r Name,
+    terms: &'r Terms,
+    desired: &'r Desired,
     notes: Notes,
     switched: BTreeSet<ClusterName>,
 }
@@ -179,7 +189,8 @@ impl Rendering<'_> {
         sets?.iter().any(|set| set.more.contains_key("check")).then_some(())?;
         let can = Capabilities { checks: Checking::None, ..self.can.clone() };
         let (notes, switched) = (Notes::default(), BTreeSet::new());
-        Rendering { can: &can, zone: self.zone, notes, switched }.name(name, wanted)
+        let (terms, desired) = (self.terms, self.desired);
+        Rendering { can: &can, terms, desired, notes, switched }.name(name, wanted)
     }
 
     /// Where policies' addresses are checked: whether the zone is signed.
@@ -220,7 +231,7 @@ impl Rendering<'_> {
             }
             match self.can.routing {
                 Routing::Route53 => {
-                    sets.extend(route53::sets(name, ttl, v6, &route, &mut self.notes));
+                    sets.extend(self.near(name, ttl, v6, &route));
                 }
                 Routing::TrafficManager => {
                     if !steering.is_random() {
@@ -241,6 +252,14 @@ impl Rendering<'_> {
             checks::put(name, wanted, steering, &mut sets, &mut self.notes);
         }
         Ok(Some(sets))
+    }
+
+    /// One family in Route 53's sets: by latency, where that was chosen and can be said.
+    fn near(&mut self, name: &Name, ttl: Ttl, v6: bool, route: &Route) -> Vec<RecordSet> {
+        let latency = self.terms.nearest == Nearest::Latency;
+        let (regions, notes) = (&self.desired.regions, &mut self.notes);
+        let sets = latency.then(|| latency::sets(name, ttl, v6, route, regions, notes)).flatten();
+        sets.unwrap_or_else(|| route53::sets(name, ttl, v6, route, &mut self.notes))
     }
 
     /// A failover list as a pair, where the provider checks the first of it.
@@ -333,7 +352,7 @@ impl Rendering<'_> {
     fn refusal(&self, name: &Name, wanted: &Wanted) -> Option<String> {
         let alias = wanted.node.get(RecordType::CNAME)?;
         let said = self.alias(name, alias).is_some();
-        (!said && name == self.zone).then(|| {
+        (!said && *name == self.desired.zone).then(|| {
             "the apex of a zone cannot be a CNAME (RFC 1034 §3.6.2), and the load balancer has no \
              address; what stands there stays"
                 .to_owned()
@@ -344,7 +363,7 @@ impl Rendering<'_> {
     fn alias(&self, name: &Name, rrset: &Rrset) -> Option<RecordSet> {
         let is_alias = rrset.rtype == RecordType::CNAME && self.can.routing == Routing::Route53;
         let target = rrset.rdata().next().filter(|_| is_alias)?;
-        route53::alias(name, &Name::from_wire(target).ok()?)
+        route53::alias(name, &Name::from_wire(target).ok()?, &self.terms.hosted_zones)
     }
 
     fn rrset(&mut self, name: &Name, rrset: &Rrset) -> Option<RecordSet> {

@@ -1,8 +1,8 @@
 //! A route as Route 53's sets: weighted, by place, by distance (providers.md §1.4), and aliases of
-//! AWS load balancers.
+//! AWS's own hosts.
 
 use super::{
-    Fidelity, Notes, native,
+    Fidelity, Notes, hosted_zones, native,
     native::{Near, Place, Route},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 /// Sets of one name and type beside each other: 30 by distance, 100 otherwise (§1.2).
 const MOST_NEAR: usize = 30;
@@ -44,6 +44,7 @@ pub(super) fn sets(
             own.chain(rest).collect()
         }
         Route::Nearest(all) => {
+            let all = at_points(name, all, notes);
             all.iter().filter_map(|near| at_point(of(&near.addresses)?, near)).collect()
         }
     };
@@ -75,13 +76,17 @@ pub(super) fn multivalue(name: &Name, rrset: &Rrset) -> Vec<RecordSet> {
     rrset.rdata().map(one).collect()
 }
 
-fn plain(name: &Name, ttl: Ttl, v6: bool, ips: &[IpAddr]) -> Option<RecordSet> {
+pub(super) fn plain(name: &Name, ttl: Ttl, v6: bool, ips: &[IpAddr]) -> Option<RecordSet> {
     let all = ips.iter().copied();
     let rrset = if v6 { Rrset::aaaa(ttl, all) } else { Rrset::a(ttl, all) };
     rrset.map(|rrset| RecordSet::of(name, &rrset))
 }
 
-fn routed<const N: usize>(mut set: RecordSet, id: &str, words: [(&str, String); N]) -> RecordSet {
+pub(super) fn routed<const N: usize>(
+    mut set: RecordSet,
+    id: &str,
+    words: [(&str, String); N],
+) -> RecordSet {
     set.key.id = Some(identifier(id));
     set.more = words.into_iter().map(|(word, value)| (word.into(), value.into())).collect();
     set
@@ -148,45 +153,56 @@ fn place_words(name: &Name, place: &Place, notes: &mut Notes) -> Option<(String,
     })
 }
 
+/// One set for a point: Route 53 takes no two of them.
+fn at_points(name: &Name, all: &[Near], notes: &mut Notes) -> Vec<Near> {
+    let mut points: Vec<Near> = Vec::new();
+    for near in all {
+        let same = points.iter_mut().find(|own| point(own) == point(near));
+        let Some(same) = same else {
+            points.push(near.clone());
+            continue;
+        };
+        let text = format!(
+            "clusters {} and {} are at one place: clients near it get the addresses of both",
+            same.cluster, near.cluster
+        );
+        notes.note(name, "order.proximity", Fidelity::Approximate, text);
+        for ip in &near.addresses {
+            if !same.addresses.contains(ip) {
+                same.addresses.push(*ip);
+            }
+        }
+    }
+    points
+}
+
 /// Two decimals at most (§1.2).
+fn point(near: &Near) -> String {
+    format!("coordinates/{:.2}/{:.2}", near.point.0, near.point.1)
+}
+
 fn at_point(set: RecordSet, near: &Near) -> Option<RecordSet> {
-    let point = format!("coordinates/{:.2}/{:.2}", near.point.0, near.point.1);
     let bias = format!("{:.0}", near.bias.clamp(-99.0, 99.0));
-    Some(routed(set, &near.cluster.to_string(), [("near", point), ("bias", bias)]))
+    Some(routed(set, &near.cluster.to_string(), [("near", point(near)), ("bias", bias)]))
 }
 
 // === Load balancers ===
 
 /// The alias of an AWS load balancer in place of a CNAME: it costs no second look-up, and may
 /// stand at the apex. `None` for other targets.
-pub(super) fn alias(name: &Name, target: &Name) -> Option<RecordSet> {
+pub(super) fn alias(
+    name: &Name,
+    target: &Name,
+    own: &BTreeMap<String, String>,
+) -> Option<RecordSet> {
     let host = target.without_dot().to_lowercase();
-    let zone = hosted_zone(&host)?;
+    let zone = hosted_zones::of(&host, own)?;
     let mut set = RecordSet::plain(name, RecordType::A, Ttl::WRITTEN, [[0_u8; 0]; 0]);
     set.ttl = None;
-    let words: [(&str, Arc<str>); 2] =
-        [("alias", format!("{zone}/{host}.").into()), ("evaluate", "true".into())];
+    let words: [(&str, Arc<str>); 2] = [
+        ("alias", format!("{}/{host}.", zone.id).into()),
+        ("evaluate", zone.evaluate.to_string().into()),
+    ];
     set.more = words.into_iter().map(|(word, value)| (word.into(), value)).collect();
     Some(set)
 }
-
-/// `…-….<region>.elb.amazonaws.com` is an application or classic load balancer, and
-/// `….elb.<region>.amazonaws.com` a network one.
-fn hosted_zone(host: &str) -> Option<&'static str> {
-    let own = host.strip_suffix(".amazonaws.com")?;
-    let labels: Vec<&str> = own.split('.').collect();
-    let (region, network) = match labels[..] {
-        [.., "elb", region] => (region, true),
-        [.., region, "elb"] => (region, false),
-        _ => return None,
-    };
-    let row = ELB_ZONES.iter().find(|row| row.0 == region)?;
-    Some(if network { row.2 } else { row.1 })
-}
-
-/// Region, hosted zone of application and classic load balancers, of network load balancers: AWS
-/// General Reference, "Elastic Load Balancing endpoints and quotas". Others stay CNAMEs.
-const ELB_ZONES: [(&str, &str, &str); 2] = [
-    ("us-east-1", "Z35SXDOTRQ7X7K", "Z26RNL4JYFTOTI"),
-    ("eu-central-1", "Z215JYRZR1TBD5", "Z3F0SRJ5LGBH90"),
-];

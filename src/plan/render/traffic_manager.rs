@@ -18,6 +18,7 @@ use super::{
     Fidelity, Notes, native,
     native::{Near, Place, Route},
     profile::{Profile, ProfileEndpoint, ProfileTarget},
+    public::is_public,
 };
 use crate::{
     geo,
@@ -28,7 +29,7 @@ use crate::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::IpAddr,
 };
 
 /// What is written in place of a family's records.
@@ -280,37 +281,6 @@ fn nearest_region(point: (f64, f64)) -> Option<&'static str> {
     let far = |own: &geo::Region| own.location().coordinates.map(|at| distance_km(at, point));
     let all = all.filter_map(|own| Some((far(&own)?, own.name)));
     all.min_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(other.1))).map(|own| own.1)
-}
-
-/// Whether the service takes it: no private, local, reserved or documentation addresses (RFC 6890).
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => is_public_v6(ip),
-    }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    let reserved = match (a, b, c) {
-        (0 | 240.., ..) | (192, 0, 0) | (192, 88, 99) => true,
-        (100, b, _) => (64..128).contains(&b),
-        (198, b, _) => (18..20).contains(&b),
-        _ => false,
-    };
-    let special = ip.is_private() || ip.is_loopback() || ip.is_link_local();
-    !(reserved || special || ip.is_documentation() || ip.is_multicast())
-}
-
-/// Global unicast is 2000::/3; of that, 2001::/23 and documentation are reserved.
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let [a, b, ..] = ip.segments();
-    let reserved = match a {
-        0x2001 => b < 0x0200 || b == 0x0db8,
-        0x3fff => b < 0x1000,
-        _ => false,
-    };
-    a & 0xe000 == 0x2000 && !reserved
 }
 
 /// Addresses that one answer holds.

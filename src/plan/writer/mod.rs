@@ -15,6 +15,7 @@
 //! should be, nothing is called but a slow look for what others changed.
 
 mod outcomes;
+mod purse;
 mod status;
 mod tokens;
 mod unchecked;
@@ -26,17 +27,18 @@ use super::{
     Rendered, Source, adoptable,
     batch::batches,
     diff::{Held, diff},
+    expense,
     guard::{Approval, Limits, WINDOW, Watch},
     mark::Owner,
     permit::permit,
 };
 use crate::model::{Key, Moment, Name};
+use purse::{Cost, Purse};
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokens::Tokens;
 use unchecked::Lacking;
 
 /// What a writer wants done next.
@@ -109,8 +111,7 @@ pub struct Writer {
     pause: Option<Instant>,
     failures: u32,
     look_at: Option<Instant>,
-    calls: Tokens,
-    changes: Tokens,
+    purse: Purse,
     status: Status,
     entries: Vec<Entry>,
 }
@@ -139,8 +140,7 @@ impl Writer {
     pub fn new(owner: Owner, zone: Name, can: Capabilities, manner: Manner) -> Self {
         Self {
             random: fastrand::Rng::with_seed(manner.seed),
-            calls: Tokens::new(can.pace.calls),
-            changes: Tokens::new(can.pace.changes),
+            purse: Purse::new(&can.pace),
             status: Status::new(zone, can.name, &owner),
             owner,
             can,
@@ -317,11 +317,11 @@ impl Writer {
     }
 
     fn start_read(&mut self, at: Moment) -> Step {
-        let wait = self.calls.wait(at.mono, 1.0);
+        let wait = self.purse.wait(at.mono, &Purse::one());
         if !wait.is_zero() {
             return self.paced(at, wait);
         }
-        self.calls.take(at.mono, 1.0);
+        self.purse.take(at.mono, Purse::one());
         self.reading = true;
         self.status.phase = Phase::Reading;
         Step::Read
@@ -337,35 +337,49 @@ impl Writer {
                 return Step::Sleep(Some(at.mono));
             }
         };
-        let (calls, sets) = self.cost(&batch);
-        let wait = self.calls.wait(at.mono, calls).max(self.changes.wait(at.mono, sets));
+        let cost = self.cost(&batch, known);
+        let wait = self.purse.wait(at.mono, &cost);
         if !wait.is_zero() {
             self.queue.push_front(changes);
             return self.paced(at, wait);
         }
-        self.calls.take(at.mono, calls);
-        self.changes.take(at.mono, sets);
+        self.purse.take(at.mono, cost);
         self.status.phase = Phase::Writing;
         self.flight = Some(batch.clone());
         Step::Write(batch)
     }
 
-    #[allow(clippy::cast_precision_loss)] // thousands at most
-    fn cost(&self, batch: &Permitted) -> (f64, f64) {
-        if self.can.atomic {
-            return (1.0, (batch.deletes().count() + batch.creates().count()) as f64);
-        }
-        // A call for each set: one that is replaced is written over.
-        let keys: BTreeSet<_> =
-            batch.deletes().chain(batch.creates()).map(|set| &set.key).collect();
-        (keys.len() as f64, keys.len() as f64)
+    fn cost(&self, batch: &Permitted, known: &Listing) -> Cost {
+        let spent = expense::of(batch, self.can.checks, self.can.atomic, known);
+        // Where each set is a call of its own, one that is replaced is written over.
+        let whole = || batch.deletes().count() + batch.creates().count();
+        let changes = if self.can.atomic { whole() } else { spent.records };
+        Cost { spent, changes }
     }
 
+    /// Why it writes nothing whatever there is to write, for people.
+    #[must_use]
+    pub fn stopped(&self) -> Option<String> {
+        let dry = self.manner.dry_run.then(|| "dryRun is set: nothing is written".to_owned());
+        let refused = self.other.as_ref().and_then(|_| self.status.problem.clone());
+        self.frozen.clone().or(dry).or(refused)
+    }
+
+    /// What the provider can say and take.
+    #[must_use]
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.can
+    }
+
+    /// How many health checks that nobody uses may be deleted after a batch, at the provider's pace.
+    pub fn spare(&mut self, at: Moment) -> usize {
+        self.purse.drops(at.mono)
+    }
+
+    /// Asked again then, or as soon as anything else is wanted: that may be cheaper.
     fn paced(&mut self, at: Moment, wait: Duration) -> Step {
         self.status.phase = Phase::Waiting;
-        let until = at.mono + wait.min(LONGEST_PAUSE);
-        self.pause = Some(until);
-        Step::Sleep(Some(until))
+        Step::Sleep(Some(at.mono + wait.min(LONGEST_PAUSE)))
     }
 
     // === Planning ===

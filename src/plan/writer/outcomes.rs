@@ -1,13 +1,16 @@
 //! What a writer makes of an outcome: what it knows from then on, and how long it waits.
 
-use super::{ASIDE, DENIED_PAUSE, Entry, FIRST_PAUSE, LONGEST_PAUSE, SetAside, Versions, Writer};
+use super::{
+    ASIDE, Cost, DENIED_PAUSE, Entry, FIRST_PAUSE, LONGEST_PAUSE, SetAside, Versions, Writer,
+};
 use crate::{
     model::{Key, Moment},
     plan::{
-        Action, Change, Failure, FailureKind, Listing, Marked, Owner, Permitted, RecordSet, SetKey,
-        WINDOW, Written,
+        Action, Change, Failure, FailureKind, Listing, Marked, Owner, Permitted, RecordSet, Report,
+        SetKey, Spent, WINDOW, Written,
         diff::{self, epoch},
         mark_name, read_mark,
+        report::part,
     },
     records::RecordType,
 };
@@ -78,31 +81,60 @@ impl Writer {
     }
 
     /// What a write came to.
-    pub fn wrote(&mut self, at: Moment, outcome: Result<Versions, Failure>) {
+    pub fn wrote(&mut self, at: Moment, report: impl Into<Report>) {
         let Some(batch) = self.flight.take() else { return };
         self.status.writes += 1;
-        match outcome {
-            Ok(versions) => self.applied(at, &batch, versions),
-            Err(Failure::Unchecked(lack)) => self.go_without(at, &batch, &lack),
-            Err(Failure::Rejected(reason)) if self.may_go_without(at, &batch, &reason) => {}
-            Err(Failure::Rejected(reason)) => {
+        let Report { outcome, done, spent } = report.into();
+        if let Some(spent) = spent {
+            self.settle(at, spent);
+        }
+        let failure = match outcome {
+            Ok(versions) => return self.applied(at, &batch, versions),
+            Err(failure) => failure,
+        };
+        if !done.is_empty() {
+            // What stands all the same is in the trail, and what went counts as gone.
+            self.note(at, &batch, &part(&batch, &done));
+            self.half_done(&batch);
+        }
+        self.broke_off(at, &batch, &failure);
+    }
+
+    /// Counts what a batch really took.
+    fn settle(&mut self, at: Moment, spent: Spent) {
+        let changes = match (self.can.atomic, spent.records) {
+            (true, 0) => 0,
+            (true, _) => self.purse.changes_taken(),
+            (false, calls) => calls,
+        };
+        self.purse.settle(at.mono, Cost { spent, changes });
+    }
+
+    /// A batch that was not carried out whole.
+    fn broke_off(&mut self, at: Moment, batch: &Permitted, failure: &Failure) {
+        match failure {
+            Failure::Unchecked(lack) => self.go_without(at, batch, lack),
+            Failure::Rejected(reason) if self.may_go_without(at, batch, reason) => {}
+            Failure::Rejected(reason) => {
                 let reason = format!("the provider refuses it: {reason}");
                 self.refuse(at, batch.changes(), &reason);
                 if !self.can.atomic {
                     self.most = (batch.changes().len() / 2).max(1);
-                    self.half_done(&batch);
+                    self.half_done(batch);
                 }
             }
-            Err(failure) => {
+            // An operator's word is no failure: what is left is read and shown, and waits.
+            Failure::Stopped(_) => self.half_done(batch),
+            failure => {
                 let doubtful = matches!(failure.kind(), FailureKind::Lost | FailureKind::Unknown);
                 if failure.kind() == FailureKind::Lost {
                     self.status.lost += 1;
                 }
                 if doubtful || !self.can.atomic {
-                    self.half_done(&batch);
+                    self.half_done(batch);
                 }
                 self.plan_again();
-                self.pause_after(at, &failure);
+                self.pause_after(at, failure);
             }
         }
     }
@@ -121,28 +153,35 @@ impl Writer {
         known.set_versions(versions);
         self.last = Some(known.clone());
         self.known = Some(known);
-        let removed = batch.changes().iter().filter(|change| change.action == Action::Remove);
-        let removed: Vec<Key> = removed.map(|change| change.name.key()).collect();
-        if !removed.is_empty() {
-            self.removed.push_back((at.mono, removed.len()));
-        }
-        for key in &removed {
-            self.provenance.remove(key);
+        for change in batch.changes().iter().filter(|one| one.action == Action::Remove) {
+            self.provenance.remove(&change.name.key());
         }
         self.taking_over = None;
         self.status.applied(at, batch);
-        let approval = self.approval.as_ref();
-        let entries = Entry::of(at.wall, &self.status, batch, approval);
-        self.entries.extend(entries);
-        if let Some(approval) = &mut self.approval {
-            // What went no longer may: the ceiling is for all of it together.
-            approval.ceiling = approval.ceiling.saturating_sub(removed.len());
-        }
+        self.note(at, batch, batch.changes());
         if self.queue.is_empty() {
             // What was adopted is planned for next.
             self.adopting = None;
             self.plan = None;
             self.most = usize::MAX;
+        }
+    }
+
+    /// Writes down what stands, and counts what went.
+    fn note(&mut self, at: Moment, batch: &Permitted, changes: &[Change]) {
+        let removed = changes.iter().filter(|change| change.action == Action::Remove).count();
+        if removed > 0 {
+            self.removed.push_back((at.mono, removed));
+        }
+        let approval = self.approval.as_ref();
+        let generation = batch.generation();
+        let entries = changes
+            .iter()
+            .map(|change| Entry::of(at.wall, &self.status, generation, change, approval));
+        self.entries.extend(entries);
+        if let Some(approval) = &mut self.approval {
+            // What went no longer may: the ceiling is for all of it together.
+            approval.ceiling = approval.ceiling.saturating_sub(removed);
         }
     }
 
@@ -180,7 +219,7 @@ impl Writer {
         self.failures += 1;
         let pause = match failure {
             Failure::Throttled(after, _) => {
-                self.calls.empty(at.mono);
+                self.purse.empty(at.mono);
                 after.unwrap_or(doubled).max(FIRST_PAUSE)
             }
             Failure::Denied(_) | Failure::Zone(_) => DENIED_PAUSE.max(doubled),

@@ -3,7 +3,7 @@
 use super::Permitted;
 use crate::{
     model::{Moment, Name},
-    plan::{Action, Approval, Conflict, Degraded, Failure, FailureKind, Held, Owner, Plan},
+    plan::{Action, Approval, Change, Conflict, Degraded, Failure, FailureKind, Held, Owner, Plan},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -279,15 +279,16 @@ impl Entry {
     pub(super) fn of(
         at: Timestamp,
         status: &Status,
-        batch: &Permitted,
+        generation: u64,
+        change: &Change,
         approval: Option<&Approval>,
-    ) -> Vec<Self> {
+    ) -> Self {
         let approver = || approval.map(|one| one.by.clone().unwrap_or_else(|| "somebody".into()));
-        let entry = |change: &crate::plan::Change| Self {
+        Self {
             at,
             zone: status.zone.clone(),
             provider: status.provider.to_owned(),
-            generation: batch.generation(),
+            generation,
             by: format!("{}/{}", status.owner, status.instance),
             name: change.name.clone(),
             action: change.action.to_string(),
@@ -295,7 +296,6 @@ impl Entry {
             deleted: change.delete.iter().map(ToString::to_string).collect(),
             created: change.create.iter().map(ToString::to_string).collect(),
             approved: approver().filter(|_| change.action == Action::Remove),
-        };
-        batch.changes().iter().map(entry).collect()
+        }
     }
 }

@@ -38,6 +38,18 @@ impl Tokens {
         self.left -= tokens;
     }
 
+    /// What was taken and not spent.
+    pub(super) fn give_back(&mut self, now: Instant, tokens: f64) {
+        self.refill(now);
+        self.left = (self.left + tokens).min(self.bucket.burst);
+    }
+
+    /// How many are there.
+    pub(super) fn there(&mut self, now: Instant) -> f64 {
+        self.refill(now);
+        self.left
+    }
+
     /// The provider says that there are none.
     pub(super) fn empty(&mut self, now: Instant) {
         self.refill(now);

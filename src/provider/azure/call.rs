@@ -2,7 +2,11 @@
 //! tried again here but a call whose token had been taken back: retries are the writer's.
 
 use super::{convert::Properties, failure, token::Tokens};
-use crate::{model::Name, plan::Failure, provider::http};
+use crate::{
+    model::Name,
+    plan::Failure,
+    provider::{Act, Leave, http},
+};
 use reqwest::{Client, Method, Response, StatusCode, Url, header::HeaderMap};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -32,6 +36,8 @@ struct Wanted<'c> {
     url: Url,
     body: Option<Value>,
     condition: Option<Condition<'c>>,
+    /// Of what changes something.
+    leave: Option<(&'c Leave, Act)>,
 }
 
 impl Api {
@@ -62,20 +68,23 @@ impl Api {
     }
 
     pub(super) async fn get(&self, zone: &Name, url: Url) -> Result<Vec<u8>, Failure> {
-        let call = Wanted { zone, method: Method::GET, url, body: None, condition: None };
+        let call =
+            Wanted { zone, method: Method::GET, url, body: None, condition: None, leave: None };
         let (_, body) = self.send(&call).await?;
         Ok(body)
     }
 
-    /// A call that nothing is compared for.
+    /// A call of a profile, which nothing is compared for.
     pub(super) async fn call(
         &self,
         zone: &Name,
         method: Method,
         url: Url,
         body: Option<Value>,
+        leave: &Leave,
     ) -> Result<(), Failure> {
-        self.send(&Wanted { zone, method, url, body, condition: None }).await.map(drop)
+        let leave = Some((leave, Act::Profile));
+        self.send(&Wanted { zone, method, url, body, condition: None, leave }).await.map(drop)
     }
 
     /// Puts a record set; its new version.
@@ -85,10 +94,18 @@ impl Api {
         path: &str,
         properties: &Properties,
         condition: Condition<'_>,
+        leave: &Leave,
     ) -> Result<Arc<str>, Failure> {
         let body = Some(json!({"properties": properties}));
         let (url, condition) = (self.url(path)?, Some(condition));
-        let call = Wanted { zone, method: Method::PUT, url, body, condition };
+        let call = Wanted {
+            zone,
+            method: Method::PUT,
+            url,
+            body,
+            condition,
+            leave: Some((leave, Act::Records)),
+        };
         let (headers, body) = self.send(&call).await?;
         let read: Value = serde_json::from_slice(&body).unwrap_or_default();
         let header = headers.get("etag").and_then(|etag| etag.to_str().ok());
@@ -103,9 +120,11 @@ impl Api {
         zone: &Name,
         path: &str,
         condition: Condition<'_>,
+        leave: &Leave,
     ) -> Result<(), Failure> {
         let (url, condition) = (self.url(path)?, Some(condition));
-        let call = Wanted { zone, method: Method::DELETE, url, body: None, condition };
+        let (method, leave) = (Method::DELETE, Some((leave, Act::Records)));
+        let call = Wanted { zone, method, url, body: None, condition, leave };
         self.send(&call).await.map(drop)
     }
 
@@ -138,6 +157,7 @@ impl Api {
             Some(Condition::Is(version)) => request.header("if-match", version),
             None => request,
         };
+        call.leave.map_or(Ok(()), |(leave, act)| leave.go_on(act))?;
         request.send().await.map_err(|error| failure::unanswered(&error))
     }
 }

@@ -10,10 +10,10 @@ mod token;
 mod traffic_manager;
 mod traffic_manager_convert;
 
-use super::Clock;
+use super::{Clock, Leave};
 use crate::{
     model::Name,
-    plan::{Failure, Listing, Permitted, RecordSet, Versions},
+    plan::{Failure, Listing, Permitted, RecordSet, Report, SetKey, Versions},
 };
 use call::{Api, Condition};
 use order::Call;
@@ -94,14 +94,26 @@ impl Azure {
         let id = self.id(zone).await?;
         let sets: Vec<convert::Set> = self.all(zone, &format!("{id}/recordsets"), PAGE).await?;
         let sets = sets.iter().map(|set| convert::read(set, zone)).collect();
-        let sets = Work::of(self, zone, &id).read(sets).await?;
+        let sets = Work::of(self, zone, &id, &Leave::always()).read(sets).await?;
         Ok(Listing::whole(zone.clone(), sets))
     }
 
-    pub(super) async fn write(&self, batch: &Permitted) -> Result<Versions, Failure> {
+    /// What stands when it breaks off is said.
+    pub(super) async fn write(&self, batch: &Permitted, leave: &Leave) -> Report {
+        let mut done = BTreeSet::new();
+        let outcome = self.carry_out(batch, leave, &mut done).await;
+        Report { done, ..outcome.into() }
+    }
+
+    async fn carry_out(
+        &self,
+        batch: &Permitted,
+        leave: &Leave,
+        done: &mut BTreeSet<SetKey>,
+    ) -> Result<Versions, Failure> {
         let (zone, calls) = (batch.zone(), order::calls(batch));
         let id = self.id(zone).await?;
-        let profiles = Work::of(self, zone, &id);
+        let profiles = Work::of(self, zone, &id, leave);
         // What cannot be said is found before anything is done.
         let prepared = calls.iter().map(|call| prepare(call, zone, &profiles));
         let prepared: Result<Vec<_>, _> = prepared.collect();
@@ -115,16 +127,19 @@ impl Azure {
                     versions.extend(old.version.iter().map(|own| (set.key.clone(), own.clone())));
                 }
                 Call::Create(set) => {
-                    let version = self.api.put(zone, &path, &body, Condition::New).await?;
+                    let version = self.api.put(zone, &path, &body, Condition::New, leave).await?;
                     versions.push((set.key.clone(), version));
                 }
                 Call::Replace(old, set) => {
                     let condition = condition(old)?;
-                    let version = self.api.put(zone, &path, &body, condition).await?;
+                    let version = self.api.put(zone, &path, &body, condition, leave).await?;
                     versions.push((set.key.clone(), version));
                 }
-                Call::Delete(old) => self.api.delete(zone, &path, condition(old)?).await?,
+                Call::Delete(old) => {
+                    self.api.delete(zone, &path, condition(old)?, leave).await?;
+                }
             }
+            done.insert(call.key().clone());
             profiles.after(call).await?;
         }
         Ok(versions)

@@ -12,7 +12,7 @@
 //! ```
 
 use crate::{
-    plan::{Action, Change, Permitted, RecordSet, is_bookkeeping},
+    plan::{Action, Change, Permitted, RecordSet, SetKey, is_bookkeeping},
     records::RecordType,
 };
 
@@ -25,6 +25,15 @@ pub(super) enum Call<'b> {
     Replace(&'b RecordSet, &'b RecordSet),
     /// It must be there as it was read.
     Delete(&'b RecordSet),
+}
+
+impl Call<'_> {
+    /// Of which set.
+    pub(super) fn key(&self) -> &SetKey {
+        match self {
+            Self::Create(set) | Self::Replace(_, set) | Self::Delete(set) => &set.key,
+        }
+    }
 }
 
 /// All calls of a batch.

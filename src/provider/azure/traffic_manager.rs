@@ -23,6 +23,7 @@ use super::{
 use crate::{
     model::{Name, Ttl},
     plan::{Failure, Profile, RecordSet, is_bookkeeping, marked_name},
+    provider::Leave,
 };
 use reqwest::Method;
 use std::{
@@ -53,11 +54,12 @@ pub(super) struct Work<'w> {
     zone: &'w Name,
     names: Names,
     known: &'w Mutex<Known>,
+    leave: &'w Leave,
 }
 
 impl<'w> Work<'w> {
-    pub(super) fn of(azure: &'w Azure, zone: &'w Name, id: &str) -> Self {
-        Self { api: &azure.api, zone, names: Names::of(id, zone), known: &azure.profiles }
+    pub(super) fn of(azure: &'w Azure, zone: &'w Name, id: &str, leave: &'w Leave) -> Self {
+        Self { api: &azure.api, zone, names: Names::of(id, zone), known: &azure.profiles, leave }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -189,7 +191,10 @@ impl<'w> Work<'w> {
         let rest = self.known().rest(|of| of.0 == relative);
         for gone in rest {
             let url = self.api.url_of(&self.names.id(&gone), VERSION)?;
-            self.api.call(self.zone, Method::DELETE, url, None).await.map_err(refused)?;
+            self.api
+                .call(self.zone, Method::DELETE, url, None, self.leave)
+                .await
+                .map_err(refused)?;
             self.known().profiles.remove(&gone);
         }
         Ok(())
@@ -202,7 +207,8 @@ impl<'w> Work<'w> {
             return Ok(());
         }
         let url = self.api.url_of(&self.names.id(&made.name), VERSION)?;
-        self.api.call(self.zone, Method::PUT, url, Some(made.body)).await.map_err(refused)?;
+        let put = self.api.call(self.zone, Method::PUT, url, Some(made.body), self.leave);
+        put.await.map_err(refused)?;
         let own = Own { of: of.clone(), nested: made.nested, text };
         self.known().profiles.insert(made.name, own);
         Ok(())

@@ -8,7 +8,10 @@ use super::{
     check_text::HealthCheck,
     failure::{COMPUTE_SCOPE, Failed, Refusal},
 };
-use crate::plan::Failure;
+use crate::{
+    plan::Failure,
+    provider::{Act, Leave},
+};
 use reqwest::{Client, Method, RequestBuilder, Url};
 use serde::Deserialize;
 use std::time::Duration;
@@ -80,6 +83,8 @@ const LOOKS: usize = 30;
 pub(super) struct Compute<'c> {
     pub(super) dns: &'c CloudDns,
     pub(super) project: &'c str,
+    /// Asked before each call that changes something, of a write.
+    pub(super) leave: Option<&'c Leave>,
 }
 
 impl Compute<'_> {
@@ -93,7 +98,7 @@ impl Compute<'_> {
             if let Some(from) = &from {
                 url.query_pairs_mut().append_pair("pageToken", from);
             }
-            let page: Page = self.call(|client| client.get(url.clone())).await?;
+            let page: Page = self.call(None, |client| client.get(url.clone())).await?;
             found.extend(page.items);
             from = page.next_page_token.filter(|next| !next.is_empty());
             if from.is_none() {
@@ -105,7 +110,7 @@ impl Compute<'_> {
 
     pub(super) async fn get(self, name: &str) -> Result<HealthCheck, Trouble> {
         let url = self.url(&["healthChecks", name])?;
-        self.call(|client| client.get(url.clone())).await
+        self.call(None, |client| client.get(url.clone())).await
     }
 
     /// Makes one; the same `request` makes it once, however often it is sent.
@@ -142,7 +147,12 @@ impl Compute<'_> {
             let asked = client.request(method.clone(), url.clone());
             check.into_iter().fold(asked, RequestBuilder::json)
         };
-        self.call(asked).await
+        let act = match method {
+            Method::POST => Act::Make,
+            Method::DELETE => Act::Drop,
+            _ => Act::Turn,
+        };
+        self.call(Some(act), asked).await
     }
 
     /// Waits for an operation.
@@ -155,17 +165,18 @@ impl Compute<'_> {
             tokio::time::sleep(pause).await;
             pause = (pause * 3 / 2).min(LAST_LOOK);
             let url = self.url(&["operations", &operation.name])?;
-            operation = self.call(|client| client.get(url.clone())).await?;
+            operation = self.call(None, |client| client.get(url.clone())).await?;
         }
         Err(Trouble::Unknown(format!("operation {} is not done after a minute", operation.name)))
     }
 
     async fn call<T: serde::de::DeserializeOwned>(
         self,
+        act: Option<Act>,
         request: impl Fn(&Client) -> RequestBuilder,
     ) -> Result<T, Trouble> {
         let trouble = |failed: Failed| self.trouble(failed);
-        let answer = self.dns.call(request).await.map_err(trouble)?;
+        let answer = self.dns.call(self.leave.zip(act), request).await.map_err(trouble)?;
         body(answer).await.map_err(trouble)
     }
 

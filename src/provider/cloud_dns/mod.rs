@@ -13,7 +13,7 @@ mod tokens;
 
 pub use credentials::GoogleCredentials;
 
-use super::Clock;
+use super::{Act, Clock, Leave};
 use crate::{
     model::Name,
     plan::{Capabilities, Checking, Failure, Listing, Permitted, RecordSet, Unchecked, Versions},
@@ -143,33 +143,37 @@ impl CloudDns {
         if let Some(epoch) = names.last().filter(|_| self.settings.health_checks) {
             let outcome = self.look_at(zone).await;
             let place = self.noted(outcome).await?;
-            let (compute, home) = (self.compute(&place), Home::new(&place.zone, zone, epoch));
+            let (compute, home) = (self.compute(&place, None), Home::new(&place.zone, zone, epoch));
             let now = (self.clock)().mono;
             self.checks.lock().await.read(compute, &home, now, &mut sets).await;
         }
         Ok(Listing::whole(zone.clone(), sets))
     }
 
-    pub(super) async fn write(&self, batch: &Permitted) -> Result<Versions, Failure> {
+    pub(super) async fn write(
+        &self,
+        batch: &Permitted,
+        leave: &Leave,
+    ) -> Result<Versions, Failure> {
         if self.settings.health_checks {
-            return self.write_checked(batch).await;
+            return self.write_checked(batch, leave).await;
         }
         let change = change(batch, RecordSet::clone, RecordSet::clone);
         let change = change.map_err(Failure::Rejected)?;
-        let outcome = self.send(batch.zone(), &change).await;
+        let outcome = self.send(batch.zone(), &change, leave).await;
         self.noted(outcome).await
     }
 
     /// What sets need is made before them, and what they leave is deleted after them.
-    async fn write_checked(&self, batch: &Permitted) -> Result<Versions, Failure> {
+    async fn write_checked(&self, batch: &Permitted, leave: &Leave) -> Result<Versions, Failure> {
         let place = self.place(batch.zone()).await;
         let place = self.noted(place).await?;
-        let (compute, home) = (self.compute(&place), Home::of(&place.zone, batch));
+        let (compute, home) = (self.compute(&place, Some(leave)), Home::of(&place.zone, batch));
         let mut checks = self.checks.lock().await;
         checks.provide(compute, &home, batch).await?;
         let coming = |set: &RecordSet| checks.coming(&place.project, &home, batch, set);
         let change = change(batch, |set| checks.going(set), coming).map_err(Failure::Rejected)?;
-        let outcome = self.send(batch.zone(), &change).await;
+        let outcome = self.send(batch.zone(), &change, leave).await;
         let needs = batch.creates().any(|set| set.more.contains_key("check"));
         let outcome = outcome.map_err(|failure| if needs { bare(failure) } else { failure });
         let versions = self.noted(outcome).await?;
@@ -179,8 +183,8 @@ impl CloudDns {
         Ok(versions)
     }
 
-    fn compute<'c>(&'c self, place: &'c Place) -> Compute<'c> {
-        Compute { dns: self, project: &place.project }
+    fn compute<'c>(&'c self, place: &'c Place, leave: Option<&'c Leave>) -> Compute<'c> {
+        Compute { dns: self, project: &place.project, leave }
     }
 
     /// Whether the zone is signed may change at any time, and says what can be checked.
@@ -217,10 +221,12 @@ impl CloudDns {
         }
     }
 
-    async fn send(&self, zone: &Name, change: &Change) -> Result<Versions, Failure> {
+    async fn send(&self, zone: &Name, change: &Change, leave: &Leave) -> Result<Versions, Failure> {
         let place = self.place(zone).await?;
         let url = self.url(&place.project, &["managedZones", &place.zone, "changes"], &[])?;
-        let sent = self.call(|client| client.post(url.clone()).json(change)).await;
+        let sent = self
+            .call(Some((leave, Act::Records)), |client| client.post(url.clone()).json(change))
+            .await;
         let answer = sent.map_err(|failed| failure::writing(failed, place.asked()))?;
         // The change is made once its answer begins; the rest is read so that the connection stays
         // good, and says no more than that it will be served everywhere later.
@@ -298,16 +304,22 @@ impl CloudDns {
 
     async fn get<T: DeserializeOwned>(&self, url: Url, asked: Asked<'_>) -> Result<T, Failure> {
         let failed = |failed: Failed| failure::reading(failed, asked);
-        let answer = self.call(|client| client.get(url.clone())).await.map_err(failed)?;
+        let answer = self.call(None, |client| client.get(url.clone())).await;
+        let answer = answer.map_err(failed)?;
         call::body(answer).await.map_err(failed)
     }
 
     /// Calls with a token; with a new one, where one that was kept is not good any more.
-    async fn call(&self, request: impl Fn(&Client) -> RequestBuilder) -> Result<Response, Failed> {
+    async fn call(
+        &self,
+        leave: Option<(&Leave, Act)>,
+        request: impl Fn(&Client) -> RequestBuilder,
+    ) -> Result<Response, Failed> {
         let clients = self.clients().await.map_err(Failed::Before)?;
         let mut again = true;
         loop {
             let token = self.tokens.bearer(clients).await.map_err(Failed::Before)?;
+            leave.map_or(Ok(()), |(leave, act)| leave.go_on(act)).map_err(Failed::Before)?;
             match call::send(request(&clients.outside).bearer_auth(token)).await {
                 Err(Failed::Refused(refusal)) if refusal.status == 401 => {
                     self.tokens.forget().await;

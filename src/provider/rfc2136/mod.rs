@@ -8,7 +8,7 @@ mod exchange;
 mod message;
 mod transfer;
 
-use super::Clock;
+use super::{Act, Clock, Leave};
 use crate::{
     model::Name,
     plan::{Failure, Listing, Permitted, Versions},
@@ -95,9 +95,14 @@ impl Rfc2136 {
         Ok(Listing::whole(zone.clone(), sets))
     }
 
-    pub(super) async fn write(&self, batch: &Permitted) -> Result<Versions, Failure> {
+    pub(super) async fn write(
+        &self,
+        batch: &Permitted,
+        leave: &Leave,
+    ) -> Result<Versions, Failure> {
         let message = message::update(batch).map_err(Failure::Rejected)?;
         let mut connection = self.connect().await?;
+        leave.go_on(Act::Records)?;
         let answer = connection.ask(message).await.map_err(Failure::from)?;
         message::outcome(&answer)?;
         Ok(Versions::new())

@@ -10,6 +10,7 @@ use super::{failure, switches};
 use crate::{
     model::Name,
     plan::{Failure, Permitted, RecordSet, SetKey},
+    provider::{Act, Leave},
 };
 use aws_sdk_route53::{
     Client,
@@ -93,11 +94,13 @@ impl Checks {
         client: &Client,
         zone_id: &str,
         batch: &Permitted,
+        leave: &Leave,
     ) -> Result<(), Failure> {
         let home = home(zone_id, batch);
         // Name by name, so that where the quota ends, few names have half of their checks.
         for text in batch.creates().filter_map(switches::needed) {
             if self.own(&home, &text).is_none() {
+                leave.go_on(Act::Make)?;
                 self.make(client, batch.zone(), &home, text).await?;
             }
         }
@@ -173,9 +176,13 @@ impl Checks {
         now: Instant,
         zone_id: &str,
         batch: &Permitted,
+        leave: &Leave,
     ) {
         let home = home(zone_id, batch);
-        for id in self.old(now, &home) {
+        for id in self.old(now, &home).into_iter().take(leave.drops()) {
+            if leave.go_on(Act::Drop).is_err() {
+                return;
+            }
             let gone = client.delete_health_check().health_check_id(&id).send().await;
             match gone.map_err(|error| failure::reading(&error, batch.zone())) {
                 // Of one that is gone already it is said that the zone is not as it was read.

@@ -7,10 +7,13 @@ mod convert;
 mod failure;
 mod switches;
 
-use super::{Clock, http};
+use super::{Act, Clock, Leave, http};
 use crate::{
     model::Name,
-    plan::{Capabilities, Failure, Listing, Permitted, RecordSet, Versions, switch_of},
+    plan::{
+        Capabilities, Failure, Listing, Permitted, RecordSet, Report, SetKey, Terms, Versions,
+        switch_of,
+    },
 };
 use aws_sdk_route53::{
     Client,
@@ -19,6 +22,7 @@ use aws_sdk_route53::{
 };
 use aws_smithy_http_client::tls::{Provider as Tls, rustls_provider::CryptoMode};
 use checks::Checks;
+use std::collections::BTreeSet;
 use tokio::sync::{Mutex, OnceCell};
 
 /// Which zone, and where.
@@ -32,6 +36,8 @@ pub struct Route53Settings {
     pub health_checks: bool,
     /// Whether each cluster has a switch there, which takes it out of all names in one call.
     pub cluster_switches: bool,
+    /// What the owner chose.
+    pub terms: Terms,
 }
 
 /// One hosted zone. Credentials come as AWS's tools find them: environment, profile, web identity,
@@ -112,21 +118,35 @@ impl Route53 {
         }
     }
 
-    pub(super) async fn write(&self, batch: &Permitted) -> Result<Versions, Failure> {
+    /// Switches are turned after the batch, so it may stand although not all of them are.
+    pub(super) async fn write(&self, batch: &Permitted, leave: &Leave) -> Report {
+        let mut done = BTreeSet::new();
+        let outcome = self.carry_out(batch, leave, &mut done).await;
+        Report { done, ..outcome.into() }
+    }
+
+    async fn carry_out(
+        &self,
+        batch: &Permitted,
+        leave: &Leave,
+        done: &mut BTreeSet<SetKey>,
+    ) -> Result<Versions, Failure> {
         let (client, id) = (self.client().await, self.zone_id(batch.zone()).await?);
         if !self.has_checks() {
             let own = whole(batch, RecordSet::clone, RecordSet::clone)?;
-            return self.send(&id, batch, own).await;
+            return self.send(&id, batch, own, leave).await;
         }
         let mut checks = self.checks.lock().await;
-        checks.provide(client, &id, batch).await?;
+        checks.provide(client, &id, batch, leave).await?;
         let coming = |set: &RecordSet| checks.coming(&id, batch, set);
         let own = whole(batch, |set| checks.going(set), coming)?;
-        let versions = self.send(&id, batch, own).await?;
-        checks.turn(client, &id, batch).await?;
+        let versions = self.send(&id, batch, own, leave).await?;
+        let sets = batch.deletes().chain(batch.creates()).filter(|set| switch_of(set).is_none());
+        done.extend(sets.map(|set| set.key.clone()));
+        checks.turn(client, &id, batch, leave, done).await?;
         let now = (self.clock)().mono;
         checks.wrote(now, &id, batch);
-        checks.sweep(client, now, &id, batch).await;
+        checks.sweep(client, now, &id, batch, leave).await;
         Ok(versions)
     }
 
@@ -135,8 +155,10 @@ impl Route53 {
         id: &str,
         batch: &Permitted,
         own: ChangeBatch,
+        leave: &Leave,
     ) -> Result<Versions, Failure> {
         let call = self.client().await.change_resource_record_sets();
+        leave.go_on(Act::Records)?;
         match call.hosted_zone_id(id).change_batch(own).send().await {
             Ok(_) => Ok(Versions::new()),
             Err(error) => Err(self.noticed(failure::writing(&error, batch.zone())).await),

@@ -10,12 +10,14 @@ use super::{
 };
 use crate::{
     model::Name,
-    plan::{Failure, Permitted, RecordSet, switch_of, switch_set},
+    plan::{Failure, Permitted, RecordSet, SetKey, switch_of, switch_set},
+    provider::{Act, Leave},
 };
 use aws_sdk_route53::{
     Client,
     types::{HealthCheck, HealthCheckConfig, HealthCheckType},
 };
+use std::collections::BTreeSet;
 
 /// The check that a set needs to be there: the one that it names, or the one that it is.
 pub(super) fn needed(set: &RecordSet) -> Option<String> {
@@ -62,16 +64,21 @@ impl Checks {
         client: &Client,
         zone_id: &str,
         batch: &Permitted,
+        leave: &Leave,
+        done: &mut BTreeSet<SetKey>,
     ) -> Result<(), Failure> {
         let home = home(zone_id, batch);
-        for (cluster, off) in batch.creates().filter_map(switch_of) {
+        for set in batch.creates() {
+            let Some((cluster, off)) = switch_of(set) else { continue };
             let Some(id) = self.own(&home, &format!("switch {cluster}")).cloned() else { continue };
             let Some(own) = self.known.get_mut(&id).filter(|own| own.off != off) else { continue };
+            leave.go_on(Act::Turn)?;
             let call = client.update_health_check().health_check_id(&id);
             let call = call.health_check_version(own.version);
             let turned = call.health_threshold(if off { OFF } else { ON }).send().await;
             let turned = turned.map_err(|error| failure::writing(&error, batch.zone()))?;
             own.off = off;
+            done.insert(set.key.clone());
             own.version =
                 turned.health_check().map_or(own.version + 1, HealthCheck::health_check_version);
             tracing::warn!(

@@ -761,6 +761,31 @@ def levers(server, port):
     assert answer() == "2.2.2.2"
 
 
+def nearest():
+    """Geoproximity and latency sets of one name take each other's place in one batch, and in no other way."""
+    own, name = zone(), "shop.example.org"
+    point = lambda north, east: {"Coordinates": {"Latitude": north, "Longitude": east}, "Bias": 0}
+    near = [
+        plain(name, SetIdentifier="meridian/aws", GeoProximityLocation=point("45.80", "-119.70")),
+        plain(name, SetIdentifier="meridian/gke", GeoProximityLocation=point("24.10", "120.60")),
+    ]
+    quick = [
+        plain(name, SetIdentifier="meridian/aws", Region="us-west-2"),
+        plain(name, SetIdentifier="meridian/gke", Region="ap-east-2"),
+    ]
+    there = lambda: [one for one in sets(own) if one["Name"] == name + "."]
+    change(own, *(("CREATE", one) for one in near))
+    for old, new in ((near, quick), (quick, near)):
+        lone = lambda: change(own, ("CREATE", {**new[0], "SetIdentifier": "meridian/new"}))
+        refused("InvalidChangeBatch", lone)
+        change(own, *(("DELETE", one) for one in old), *(("CREATE", one) for one in new))
+        assert there() == [canonical(one) for one in new], there()
+    # One set of a region, and one of a point.
+    for twin in (near[0], {**near[0], "GeoProximityLocation": point("45.80", "-119.70")}):
+        again = lambda: change(own, ("CREATE", {**twin, "SetIdentifier": "meridian/twin"}))
+        refused("InvalidChangeBatch", again)
+
+
 def after_a_foreign_hand(own, private, emptied, gone):
     """What the test did behind the API's back is there."""
     foreign = [one for one in sets(own) if one["Name"] == "foreign.example.org."]

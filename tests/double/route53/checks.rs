@@ -54,7 +54,7 @@ pub(crate) fn create(state: &mut State, body: &[u8]) -> Result<Reply, Refusal> {
         return Err(Refusal::new(409, "HealthCheckAlreadyExists", why));
     }
     valid(state, &config)?;
-    if state.checks.len() >= MAX_CHECKS {
+    if state.checks.len() + state.others_checks >= MAX_CHECKS {
         let why = "Limits Exceeded: MAX_HEALTH_CHECKS_BY_OWNER";
         return Err(Refusal::new(400, "TooManyHealthChecks", why));
     }

@@ -191,6 +191,11 @@ impl Route53 {
         all.map(|own| (own.id.clone(), own.reference.clone(), own.config.clone())).collect()
     }
 
+    /// So many health checks of the account are others'.
+    pub(crate) fn others_checks(&self, count: usize) {
+        self.shared.state().others_checks = count;
+    }
+
     /// A health check deleted by a foreign hand.
     pub(crate) fn remove_check(&self, check: &str) {
         self.shared.state().checks.remove(check);

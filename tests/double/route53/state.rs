@@ -21,6 +21,8 @@ pub(crate) struct State {
     pub(crate) tags: BTreeMap<(String, String), BTreeMap<String, String>>,
     /// What load balancers and the like resolve to, by their names.
     pub(crate) services: BTreeMap<String, Vec<String>>,
+    /// Health checks that others of the account have, which count for its quota.
+    pub(crate) others_checks: usize,
     pub(crate) denied: Denied,
     /// How far the vendor's clock is ahead of ours.
     pub(crate) ahead: Duration,
