@@ -202,7 +202,6 @@ impl Stats {
 
     /// Adds what a thread has counted by itself.
     pub(super) fn add(&self, transport: Transport, tally: &Tally) {
-        self.over(transport, tally.rcodes.iter().sum());
         for (counter, many) in self.rcodes.iter().zip(&tally.rcodes).filter(|(_, many)| **many > 0)
         {
             counter.fetch_add(*many, Relaxed);
@@ -214,6 +213,8 @@ impl Stats {
             self.dropped_many(*why, *many);
         }
         self.noted.add(&tally.noted);
+        // Last, so that who sees the query sees what became of it.
+        self.over(transport, tally.rcodes.iter().sum());
     }
 
     pub(super) fn refused(&self) {
