@@ -8,17 +8,21 @@ mod edns;
 mod encode;
 mod guard;
 mod message;
+mod messages;
+pub mod proxy;
 mod respond;
 mod stats;
-mod tcp;
+mod stream;
 mod udp;
 
 pub use clock::{Clock, Stamp};
 pub use guard::Guard;
+pub use messages::{Messages, Next};
 pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
 pub use stats::{Dropped, Stats, StatsView};
-pub use tcp::Limits;
+pub use stream::Limits;
 
+use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     fmt, io,
@@ -40,6 +44,9 @@ pub struct Listen {
     /// the option is ignored as any unknown one. All name servers of a zone must have it alike, or
     /// resolvers keep the answers of those that have it off for everyone.
     pub client_subnet: bool,
+    /// Proxies whose connections begin with a header that says whose they are ([`proxy`]); from
+    /// others none is taken.
+    pub proxies: Vec<IpNet>,
     /// What guards against abuse.
     pub guard: Arc<Guard>,
     /// What tells the time to limits and cookies.
@@ -55,6 +62,7 @@ impl Listen {
             workers: 1,
             limits: Limits::default(),
             client_subnet: true,
+            proxies: Vec::new(),
             guard: Arc::default(),
             clock: Clock::default(),
         }
@@ -68,6 +76,7 @@ pub struct Bound {
     tcp: Vec<TcpListener>,
     limits: Limits,
     client_subnet: bool,
+    proxies: Vec<IpNet>,
     guard: Arc<Guard>,
     clock: Clock,
 }
@@ -93,6 +102,7 @@ pub fn bind(listen: &Listen) -> Result<Bound, BindError> {
         tcp: Vec::new(),
         limits: listen.limits.clone(),
         client_subnet: listen.client_subnet,
+        proxies: listen.proxies.clone(),
         guard: listen.guard.clone(),
         clock: listen.clock,
     };
@@ -135,20 +145,21 @@ pub fn serve<A: Answers>(
         };
         tasks.spawn(server.serve());
     }
-    let clients = Arc::new(tcp::Clients::new(bound.limits));
+    let shared = Arc::new(stream::Shared {
+        answers: answers.clone(),
+        stats: stats.clone(),
+        clients: stream::Clients::new(bound.limits),
+        client_subnet: bound.client_subnet,
+        guard: bound.guard.clone(),
+        clock: bound.clock,
+        proxies: bound.proxies,
+        tasks: tasks.clone(),
+        shutdown: shutdown.clone(),
+    });
+    tasks.spawn(shared.clients.clone().watch(shutdown.clone()));
     for listener in bound.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let server = tcp::Server {
-            answers: answers.clone(),
-            stats: stats.clone(),
-            clients: clients.clone(),
-            client_subnet: bound.client_subnet,
-            guard: bound.guard.clone(),
-            clock: bound.clock,
-            tasks: tasks.clone(),
-            shutdown: shutdown.clone(),
-        };
-        tasks.spawn(server.serve(listener));
+        tasks.spawn(stream::serve(shared.clone(), listener));
     }
     Ok(())
 }
@@ -187,6 +198,10 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     // A restart must not wait for old connections. No SO_REUSEPORT here: the listener is what
     // notices that another server holds the port.
     socket.set_reuse_address(true)?;
+    // What is accepted has both from the listener. An answer does not wait for others; and what a
+    // client does not take waits here, where it is counted, rather than in the kernel.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     finish(&socket, address)?;
     socket.listen(1_024)?;
     Ok(socket.into())
@@ -241,5 +256,7 @@ impl fmt::Display for Hint {
 /// Most of the ports that one call may find taken: the range has thousands, so eight in a row are
 /// no accident.
 const FREE_PORT_TRIES: u32 = 8;
+/// Octets that the kernel may hold unsent for a connection before it takes no more.
+const UNSENT: u32 = 64 << 10;
 /// Octets that a UDP socket may hold in each direction.
 const UDP_BUFFER: usize = 4 << 20;

@@ -5,6 +5,7 @@ use super::{
     encode,
     guard::Guard,
     message::{self, Parsed, Query},
+    messages::Messages,
     stats::Dropped,
 };
 use crate::records::{Answer, Client, Question};
@@ -19,6 +20,13 @@ pub trait Answers: Send + Sync + 'static {
         client: &Client,
         encode: impl FnOnce(&Answer<'_>) -> R,
     ) -> R;
+
+    /// The messages that answer a transfer (AXFR or IXFR) that was asked for over a connection;
+    /// `None` where one message answers it, as a refusal does.
+    fn transfer(&self, packet: &[u8], arrival: &Arrival<'_>) -> Option<Box<dyn Messages>> {
+        let _ = (packet, arrival);
+        None
+    }
 }
 
 /// How a packet came, and what is to be heeded in it.
