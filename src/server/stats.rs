@@ -34,6 +34,7 @@ pub struct Stats {
     refused: AtomicU64,
     overdue: AtomicU64,
     unproxied: AtomicU64,
+    unshaken: AtomicU64,
     open: AtomicU64,
 }
 
@@ -68,6 +69,8 @@ pub struct StatsView {
     pub overdue: u64,
     /// Connections of proxies that did not begin with a header (PROXY protocol).
     pub unproxied: u64,
+    /// Connections whose handshake (TLS, QUIC) failed.
+    pub unshaken: u64,
     /// Connections that are open.
     pub open: u64,
 }
@@ -91,6 +94,7 @@ impl Stats {
             refused: self.refused.load(Relaxed),
             overdue: self.overdue.load(Relaxed),
             unproxied: self.unproxied.load(Relaxed),
+            unshaken: self.unshaken.load(Relaxed),
             open: self.open.load(Relaxed),
         }
     }
@@ -126,6 +130,10 @@ impl Stats {
 
     pub(super) fn unproxied(&self) {
         self.unproxied.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn unshaken(&self) {
+        self.unshaken.fetch_add(1, Relaxed);
     }
 
     /// Why the server ended a connection.

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 /// All open connections, so that none can crowd out the others.
 #[derive(Debug)]
 pub(in crate::server) struct Clients {
-    pub(super) limits: Limits,
+    limits: Limits,
     open: Mutex<Open>,
     /// Ticks since some beginning; it stands while nobody is connected.
     now: AtomicU64,
@@ -132,6 +132,10 @@ impl Clients {
         self.pressed.store(self.limits.pressed(open.seats.len()), Relaxed);
         self.came.notify_one();
         Some(Seat { id, client, place, clients: self.clone() })
+    }
+
+    pub(in crate::server) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// How long a client may be idle as things stand, in units of 100 milliseconds (RFC 7828).
@@ -346,7 +350,16 @@ impl Seat {
 
     /// Ends when the connection has to.
     pub(in crate::server) async fn ended(&self) -> Ending {
-        std::future::poll_fn(|cx| self.poll_ended(cx)).await
+        self.ended_but(false).await
+    }
+
+    /// The same; while the connection is `closing` in order, when it has to end at once.
+    pub(in crate::server) async fn ended_but(&self, closing: bool) -> Ending {
+        std::future::poll_fn(|cx| match self.poll_ended(cx) {
+            Poll::Ready(Ending::Orderly) if closing => Poll::Pending,
+            ended => ended,
+        })
+        .await
     }
 }
 

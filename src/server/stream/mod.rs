@@ -12,6 +12,7 @@ pub use limits::Limits;
 use super::{
     Clock, Guard, Stats, proxy,
     respond::{Answers, Arrival, Transport},
+    secure,
 };
 use connection::Connection;
 use ipnet::IpNet;
@@ -26,6 +27,7 @@ use tokio::{
     io::AsyncReadExt,
     net::{TcpListener, TcpStream},
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What all listeners share.
@@ -42,65 +44,141 @@ pub(super) struct Shared<A> {
     pub(super) shutdown: CancellationToken,
 }
 
+/// What is spoken behind a listener.
+#[derive(Clone)]
+pub(super) enum Door {
+    Tcp,
+    /// DNS over TLS (RFC 7858).
+    Tls(TlsAcceptor),
+    /// DNS over HTTPS (RFC 8484).
+    Https(TlsAcceptor),
+}
+
+/// Octets that TLS may hold of what a client does not take.
+const TLS_BUFFER: usize = 16 << 10;
 /// After a failed accept (no file descriptors left), a moment for others to close theirs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Lets clients in until shut down.
-pub(super) async fn serve<A: Answers>(shared: Arc<Shared<A>>, listener: TcpListener) {
+pub(super) async fn serve<A: Answers>(shared: Arc<Shared<A>>, listener: TcpListener, door: Door) {
     loop {
         let accepted = tokio::select! {
             () = shared.shutdown.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, from)) => accept(&shared, stream, from),
+            Ok((stream, from)) => accept(&shared, stream, from, &door),
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
 }
 
-fn accept<A: Answers>(shared: &Arc<Shared<A>>, stream: TcpStream, from: SocketAddr) {
+fn accept<A: Answers>(shared: &Arc<Shared<A>>, stream: TcpStream, from: SocketAddr, door: &Door) {
     let from = from.ip();
     let proxied = shared.is_proxy(from);
     // A proxy's own address is nobody's share.
     let Some(seat) = shared.clients.seat((!proxied).then_some(from)) else {
         return shared.stats.refused();
     };
-    let shared = shared.clone();
-    shared.tasks.clone().spawn(async move {
-        let _open = shared.stats.open();
-        // Whatever else ends a connection is between the client and its network.
-        if let Ok(Some(ending)) = attend(&shared, stream, from, proxied, seat).await {
-            shared.stats.ended(ending);
-        }
-    });
+    let visit = Visit { shared: shared.clone(), stream, from, proxied, seat };
+    // A task for each, so that one over TCP is as small as it can be.
+    match door.clone() {
+        Door::Tcp => shared.tasks.spawn(visit.over_tcp()),
+        Door::Tls(acceptor) => shared.tasks.spawn(visit.over_tls(acceptor)),
+        Door::Https(acceptor) => shared.tasks.spawn(visit.over_https(acceptor)),
+    };
 }
 
-async fn attend<A: Answers>(
-    shared: &Shared<A>,
-    mut stream: TcpStream,
+/// A connection that was let in.
+struct Visit<A> {
+    shared: Arc<Shared<A>>,
+    stream: TcpStream,
     from: IpAddr,
     proxied: bool,
-    mut seat: Seat,
-) -> io::Result<Option<Ending>> {
-    let client = if proxied {
-        seat.waits_for(Phase::Handshake);
-        match whose(shared, &mut stream, from, &mut seat).await {
-            Ok(client) => client,
-            Err(ending) => return Ok(ending),
+    seat: Seat,
+}
+
+impl<A: Answers> Visit<A> {
+    async fn over_tcp(mut self) {
+        let shared = self.shared.clone();
+        let _open = shared.stats.open();
+        let Some(client) = self.client().await else { return };
+        let wire = Noted::new(self.stream, &self.seat);
+        speak(&shared, wire, client, Transport::Tcp, &self.seat).await;
+    }
+
+    async fn over_tls(mut self, acceptor: TlsAcceptor) {
+        let shared = self.shared.clone();
+        let _open = shared.stats.open();
+        let Some(client) = self.client().await else { return };
+        let wire = Noted::new(self.stream, &self.seat);
+        if let Some(wire) = shake(&shared, acceptor, wire, &self.seat).await {
+            speak(&shared, wire, client, Transport::Tls, &self.seat).await;
         }
-    } else {
-        from
-    };
+    }
+
+    async fn over_https(mut self, acceptor: TlsAcceptor) {
+        let shared = self.shared.clone();
+        let _open = shared.stats.open();
+        let Some(client) = self.client().await else { return };
+        let wire = Noted::new(self.stream, &self.seat);
+        let Some(wire) = shake(&shared, acceptor, wire, &self.seat).await else { return };
+        if let Some(ending) = secure::serve_https(&shared, wire, client, &self.seat).await {
+            shared.stats.ended(ending);
+        }
+    }
+
+    /// Whose connection it is; none where that cannot be said.
+    async fn client(&mut self) -> Option<IpAddr> {
+        if !self.proxied {
+            return Some(self.from);
+        }
+        self.seat.waits_for(Phase::Handshake);
+        let client = whose(&self.shared, &mut self.stream, self.from, &mut self.seat).await;
+        client
+            .inspect_err(|ending| ending.iter().for_each(|own| self.shared.stats.ended(*own)))
+            .ok()
+    }
+}
+
+async fn speak<A: Answers, W: connection::Wire>(
+    shared: &Shared<A>,
+    wire: W,
+    client: IpAddr,
+    transport: Transport,
+    seat: &Seat,
+) {
     let connection = Connection {
-        wire: Noted::new(stream, &seat),
+        wire,
         answers: shared.answers.as_ref(),
-        arrival: shared.arrival(client, Transport::Tcp),
+        arrival: shared.arrival(client, transport),
         clock: shared.clock,
         stats: &shared.stats,
-        seat: &seat,
+        seat,
     };
-    connection::serve(connection).await
+    // Whatever else ends a connection is between the client and its network.
+    if let Ok(Some(ending)) = connection::serve(connection).await {
+        shared.stats.ended(ending);
+    }
+}
+
+/// The handshake of TLS.
+async fn shake<'s, A>(
+    shared: &Shared<A>,
+    acceptor: TlsAcceptor,
+    wire: Noted<'s>,
+    seat: &'s Seat,
+) -> Option<TlsStream<Noted<'s>>> {
+    seat.waits_for(Phase::Handshake);
+    let accepted = acceptor.accept_with(wire, |session| session.set_buffer_limit(Some(TLS_BUFFER)));
+    tokio::select! {
+        biased;
+        ending = seat.ended() => {
+            shared.stats.ended(ending);
+            None
+        }
+        accepted = accepted => accepted.inspect_err(|_| shared.stats.unshaken()).ok(),
+    }
 }
 
 /// The client whose connection a proxy passes on.
