@@ -3,25 +3,33 @@
 //! Decides nothing about names: who answers is handed in as [`Answers`]. Every packet costs a
 //! bounded amount of work, and nothing a packet holds can stop a loop.
 
+mod budget;
 mod clock;
+mod cookies;
 mod edns;
 mod encode;
 mod guard;
 mod message;
 mod messages;
+mod meter;
+mod opt;
 pub mod proxy;
 mod respond;
+mod rrl;
 mod secure;
 mod stats;
 mod stream;
 mod udp;
 
+pub use budget::Budget;
 pub use clock::{Clock, Stamp};
-pub use guard::Guard;
+pub use cookies::{Cookies, Secrets, Worth};
+pub use guard::{Guard, Notes};
 pub use messages::{Messages, Next};
 pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
+pub use rrl::{Limiter, Rates, Verdict};
 pub use secure::{BadCertificate, Certificate, Refreshed, Secure};
-pub use stats::{Dropped, Stats, StatsView};
+pub use stats::{CookieCounts, Dropped, Stats, StatsView};
 pub use stream::Limits;
 
 use ipnet::IpNet;

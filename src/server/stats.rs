@@ -1,6 +1,6 @@
 //! What was asked and answered, as counters that any thread may raise.
 
-use super::{respond::Transport, stream::Ending};
+use super::{cookies::Worth, guard::Notes, respond::Transport, rrl::Verdict, stream::Ending};
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -15,7 +15,15 @@ pub enum Dropped {
     Source,
     /// The socket took no more.
     Send,
+    /// Answers to its address came too fast.
+    Limited,
+    /// It breaks the transport's protocol: the connection is to be closed with an error
+    /// (RFC 9250 §4.3.3).
+    Protocol,
 }
+
+/// Extended errors that are counted: those of RFC 8914 end at 24.
+const EXTENDED: usize = 32;
 
 /// The counters of one server; all sockets share them.
 #[derive(Debug, Default)]
@@ -31,6 +39,12 @@ pub struct Stats {
     responses: AtomicU64,
     source: AtomicU64,
     send: AtomicU64,
+    limited: AtomicU64,
+    protocol: AtomicU64,
+    cookies: [AtomicU64; 3],
+    slipped: AtomicU64,
+    spared: AtomicU64,
+    extended: [AtomicU64; EXTENDED],
     refused: AtomicU64,
     overdue: AtomicU64,
     unproxied: AtomicU64,
@@ -63,6 +77,18 @@ pub struct StatsView {
     pub source: u64,
     /// Answers that the socket did not take.
     pub send: u64,
+    /// Answers that the rate limiter held back.
+    pub limited: u64,
+    /// Messages that broke their transport's protocol.
+    pub protocol: u64,
+    /// Queries with a good cookie, a bad one, and a client's alone.
+    pub cookies: CookieCounts,
+    /// Answers that the rate limiter sent empty, with TC or BADCOOKIE.
+    pub slipped: u64,
+    /// Answers that the rate limiter would have held back or sent empty, but only counts.
+    pub spared: u64,
+    /// Answers by extended error's number (RFC 8914), where there is any.
+    pub extended: Vec<(u16, u64)>,
     /// Connections that were turned away or closed because others need their place.
     pub refused: u64,
     /// Connections that were closed because their time was up.
@@ -73,6 +99,17 @@ pub struct StatsView {
     pub unshaken: u64,
     /// Connections that are open.
     pub open: u64,
+}
+
+/// Queries by what their cookies were worth.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct CookieCounts {
+    /// One of ours.
+    pub good: u64,
+    /// Of another time, secret or address, or made up.
+    pub bad: u64,
+    /// A client's, that had none of ours.
+    pub new: u64,
 }
 
 impl Stats {
@@ -91,6 +128,12 @@ impl Stats {
             responses: self.responses.load(Relaxed),
             source: self.source.load(Relaxed),
             send: self.send.load(Relaxed),
+            limited: self.limited.load(Relaxed),
+            protocol: self.protocol.load(Relaxed),
+            cookies: self.cookies(),
+            slipped: self.slipped.load(Relaxed),
+            spared: self.spared.load(Relaxed),
+            extended: self.extended(),
             refused: self.refused.load(Relaxed),
             overdue: self.overdue.load(Relaxed),
             unproxied: self.unproxied.load(Relaxed),
@@ -114,12 +157,43 @@ impl Stats {
         }
     }
 
+    pub(super) fn noted(&self, notes: &Notes) {
+        // Most queries have nothing to note, and write to nothing that threads share.
+        if *notes == Notes::default() {
+            return;
+        }
+        if let Some(worth) = notes.cookie {
+            self.cookies[worth as usize].fetch_add(1, Relaxed);
+        }
+        match notes.limited {
+            Some(_) if notes.dry_run => _ = self.spared.fetch_add(1, Relaxed),
+            Some(Verdict::Slip) => _ = self.slipped.fetch_add(1, Relaxed),
+            Some(Verdict::Drop | Verdict::Pass) | None => {}
+        }
+        let extended = notes.extended.and_then(|code| self.extended.get(usize::from(code)));
+        if let Some(counter) = extended {
+            counter.fetch_add(1, Relaxed);
+        }
+    }
+
+    fn cookies(&self) -> CookieCounts {
+        let of = |worth: Worth| self.cookies[worth as usize].load(Relaxed);
+        CookieCounts { good: of(Worth::Good), bad: of(Worth::Bad), new: of(Worth::New) }
+    }
+
+    fn extended(&self) -> Vec<(u16, u64)> {
+        let counts = self.extended.iter().map(|counter| counter.load(Relaxed));
+        (0..).zip(counts).filter(|(_, count)| *count > 0).collect()
+    }
+
     pub(super) fn dropped(&self, why: Dropped) {
         let counter = match why {
             Dropped::Short => &self.short,
             Dropped::Response => &self.responses,
             Dropped::Source => &self.source,
             Dropped::Send => &self.send,
+            Dropped::Limited => &self.limited,
+            Dropped::Protocol => &self.protocol,
         };
         counter.fetch_add(1, Relaxed);
     }

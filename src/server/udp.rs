@@ -54,8 +54,9 @@ impl<A: Answers> Server<A> {
         };
         match respond(self.answers.as_ref(), packet, &arrival, out) {
             Reply::Drop(why) => self.stats.dropped(why),
-            Reply::Send { rcode, truncated } => {
+            Reply::Send { rcode, truncated, notes } => {
                 self.stats.answered(transport, rcode, truncated);
+                self.stats.noted(&notes);
                 if !self.send(out, from).await {
                     self.stats.dropped(Dropped::Send);
                 }
