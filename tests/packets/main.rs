@@ -19,6 +19,7 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod encoding;
+mod secure;
 mod sockets;
 mod transfers;
 
@@ -68,10 +69,14 @@ fn start(limits: Limits) -> Running {
 }
 
 fn start_with<A: Answers>(who: A, on: &[&str], limits: Limits, threads: usize) -> Running {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(threads).enable_all().build().unwrap();
     let addresses = on.iter().map(|address| address.parse().unwrap()).collect();
     let bound = server::bind(&Listen { limits, ..Listen::at(addresses) }).unwrap();
+    serve(bound, who, threads)
+}
+
+fn serve<A: Answers>(bound: server::Bound, who: A, threads: usize) -> Running {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(threads).enable_all().build().unwrap();
     let addresses = bound.local_addrs();
     let (shutdown, stats) = (CancellationToken::new(), Arc::new(Stats::default()));
     let tasks = TaskTracker::new();

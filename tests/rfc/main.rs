@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     reason = "clippy lets only functions marked #[test] unwrap, not their helpers"
 )]
+#![allow(clippy::disallowed_methods, reason = "a test of limits in time reads the clock")]
 
 mod battery;
 mod rfc1034;
@@ -13,8 +14,13 @@ mod rfc2308;
 mod rfc3597;
 mod rfc4592;
 mod rfc6672;
+mod rfc7766;
+mod rfc7858;
 mod rfc7871;
 mod rfc8020;
 mod rfc8482;
+mod rfc8484;
+mod rfc9250;
 mod rfc9471;
 mod tools;
+mod transports;

@@ -91,18 +91,13 @@ async fn attend<A: Answers>(
     client: IpAddr,
     seat: Seat,
 ) -> Option<Ending> {
-    let handshake = incoming.accept().ok()?;
-    let connection = tokio::select! {
+    let handshake = async { incoming.accept()?.await };
+    let made = tokio::select! {
         biased;
         ending = seat.ended() => return Some(ending),
-        made = handshake => match made {
-            Ok(connection) => connection,
-            Err(_) => {
-                shared.stats.unshaken();
-                return None;
-            }
-        },
+        made = handshake => made,
     };
+    let connection = made.inspect_err(|_| shared.stats.unshaken()).ok()?;
     seat.waits_for(Phase::First);
     let (mut streams, mut closing) = (FuturesUnordered::new(), false);
     loop {
