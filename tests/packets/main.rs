@@ -19,6 +19,7 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod encoding;
+mod process;
 mod secure;
 mod sockets;
 mod transfers;
