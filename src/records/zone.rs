@@ -2,7 +2,7 @@
 
 use super::{Node, RecordType, Rrset};
 use crate::model::{Key, Name, Serial};
-use imbl::OrdMap;
+use imbl::{OrdMap, ordmap::DiffItem};
 use std::sync::Arc;
 
 /// How much of what belongs into a zone is known.
@@ -112,6 +112,19 @@ impl Zone {
     /// All nodes in canonical order (RFC 4034 §6.1), the apex first.
     pub fn nodes(&self) -> impl Iterator<Item = (&Key, &Node)> {
         self.nodes.iter()
+    }
+
+    /// The names whose nodes are not as in `before`, with what they were and what they are. Skips
+    /// what both share, so it costs about what changed.
+    pub fn changes_since<'z>(
+        &'z self,
+        before: &'z Self,
+    ) -> impl Iterator<Item = (&'z Key, Option<&'z Node>, Option<&'z Node>)> {
+        before.nodes.diff(&self.nodes).map(|change| match change {
+            DiffItem::Add(key, new) => (key, None, Some(new)),
+            DiffItem::Update { old: (key, old), new: (_, new) } => (key, Some(old), Some(new)),
+            DiffItem::Remove(key, old) => (key, Some(old), None),
+        })
     }
 
     /// How many names own records.

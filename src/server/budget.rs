@@ -43,7 +43,7 @@ impl Budget {
     #[must_use]
     pub fn has_some(&self, source: IpAddr, millis: u64) -> bool {
         let now = millis.wrapping_mul(1_000);
-        networks(source).iter().all(|network| self.table.level(self.key(network), now) < BURST)
+        networks(source).all(|network| self.table.level(self.key(&network), now) < BURST)
     }
 
     /// The source has used so many microseconds, rounded up.

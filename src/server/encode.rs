@@ -26,6 +26,17 @@ pub(super) fn answer(
     writer.finish(query, rcode, scope(answer), extras, !whole)
 }
 
+/// Begins a message: the query's id, opcode and flags, and its question.
+pub(super) fn head(query: &Query<'_>, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&query.id);
+    out.extend_from_slice(&[0; HEADER - 2]);
+    out[2] = query.opcode << 3 | u8::from(query.recursion_desired);
+    out[3] = u8::from(query.checking_disabled) << 4;
+    out.extend_from_slice(query.question);
+    out[5] = u8::from(!query.question.is_empty());
+}
+
 /// Writes an answer that is an error and nothing else.
 pub(super) fn error(
     query: &Query<'_>,
@@ -63,7 +74,8 @@ pub(super) struct Written {
     pub(super) truncated: bool,
 }
 
-fn rcode(outcome: Outcome) -> Rcode {
+/// The response code that an outcome is told by.
+pub(super) fn rcode(outcome: Outcome) -> Rcode {
     match outcome {
         Outcome::Data | Outcome::NoData | Outcome::Referral | Outcome::Alias => Rcode::NOERROR,
         Outcome::NxDomain => Rcode::NXDOMAIN,
@@ -114,13 +126,7 @@ const QUESTION: u16 = 12;
 
 impl<'w> Writer<'w> {
     fn begin(query: &Query<'_>, extras: &Extras<'_>, end: usize, out: &'w mut Vec<u8>) -> Self {
-        out.clear();
-        out.extend_from_slice(&query.id);
-        out.extend_from_slice(&[0; HEADER - 2]);
-        out[2] = query.opcode << 3 | u8::from(query.recursion_desired);
-        out[3] = u8::from(query.checking_disabled) << 4;
-        out.extend_from_slice(query.question);
-        out[5] = u8::from(!query.question.is_empty());
+        head(query, out);
         let limit = end.saturating_sub(opt::room(query.edns.as_ref(), extras));
         let mut writer = Self { out, end, limit, names: SmallVec::new() };
         if !query.question.is_empty() {
@@ -145,9 +151,7 @@ impl<'w> Writer<'w> {
         if truncated {
             self.out[2] |= 0x02;
         }
-        if let Some(edns) = &query.edns {
-            opt::write(edns, rcode, scope, extras, self.end, self.out);
-        }
+        opt::write(query.edns.as_ref(), rcode, scope, extras, self.end, self.out);
         Written { rcode, truncated }
     }
 

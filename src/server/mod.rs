@@ -5,6 +5,7 @@
 
 mod budget;
 mod clock;
+mod compiled;
 mod cookies;
 mod edns;
 mod encode;
@@ -12,6 +13,7 @@ mod guard;
 mod message;
 mod messages;
 mod meter;
+mod noted;
 mod opt;
 pub mod proxy;
 mod respond;
@@ -23,6 +25,7 @@ mod udp;
 
 pub use budget::Budget;
 pub use clock::{Clock, Stamp};
+pub use compiled::{Compiled, Compiler};
 pub use cookies::{Cookies, Secrets, Worth};
 pub use guard::{Guard, Notes};
 pub use messages::{Messages, Next};
@@ -46,7 +49,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Listen {
     /// Each is bound for UDP and TCP; port 0 takes a free one, the same for both.
     pub addresses: Vec<SocketAddr>,
-    /// UDP sockets per address, each with a task of its own.
+    /// UDP sockets per address, each with a thread of its own.
     pub workers: usize,
     /// What TCP clients may use up.
     pub limits: Limits,
@@ -157,7 +160,7 @@ pub fn serve<A: Answers>(
 ) -> io::Result<()> {
     for socket in bound.udp {
         let server = udp::Server {
-            socket: tokio::net::UdpSocket::from_std(socket)?,
+            socket,
             answers: answers.clone(),
             stats: stats.clone(),
             client_subnet: bound.client_subnet,
@@ -165,7 +168,8 @@ pub fn serve<A: Answers>(
             clock: bound.clock,
             shutdown: shutdown.clone(),
         };
-        tasks.spawn(server.serve());
+        server.prepare()?;
+        tasks.spawn_blocking(move || server.serve());
     }
     let shared = Arc::new(stream::Shared {
         answers: answers.clone(),

@@ -61,17 +61,18 @@ pub(super) fn room(edns: Option<&Edns<'_>>, extras: &Extras<'_>) -> usize {
     })
 }
 
-/// Writes the OPT behind a message without one, and counts it in the header. The message has been
-/// kept [`room`] shorter than `limit`, which it will not be longer than. `scope` says how far the
+/// Writes the OPT behind a message without one, where the query had one (RFC 6891 §7), and counts
+/// it in the header. The message has been kept [`room`] shorter than `limit`, which it will not be longer than. `scope` says how far the
 /// answer holds (RFC 7871 §7.2.1).
 pub(super) fn write(
-    edns: &Edns<'_>,
+    edns: Option<&Edns<'_>>,
     rcode: Rcode,
     scope: u8,
     extras: &Extras<'_>,
     limit: usize,
     out: &mut Vec<u8>,
 ) {
+    let Some(edns) = edns else { return };
     let [extended, _] = (rcode.0 << 4).to_be_bytes();
     let [high, low] = OUR_UDP_SIZE.to_be_bytes();
     let flags = u8::from(edns.dnssec_ok) << 7;

@@ -1,6 +1,7 @@
 //! One packet to one answer.
 
 use super::{
+    Compiled,
     clock::Stamp,
     encode,
     guard::{self, Guard, Notes, Vetted},
@@ -11,7 +12,7 @@ use super::{
     stats::Dropped,
 };
 use crate::records::{Answer, Client, Outcome, Owner, Question};
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 /// Whoever decides: the server hands a question over and encodes what comes back.
 pub trait Answers: Send + Sync + 'static {
@@ -28,6 +29,11 @@ pub trait Answers: Send + Sync + 'static {
     fn transfer(&self, packet: &[u8], arrival: &Arrival<'_>) -> Option<Box<dyn Messages>> {
         let _ = (packet, arrival);
         None
+    }
+
+    /// What was put together ahead of questions, of the state in force.
+    fn compiled(&self) -> Arc<Compiled> {
+        Arc::default()
     }
 }
 
@@ -119,6 +125,17 @@ pub fn respond<A: Answers>(
     arrival: &Arrival<'_>,
     out: &mut Vec<u8>,
 ) -> Reply {
+    respond_from(answers, &answers.compiled(), packet, arrival, out)
+}
+
+/// The same, with what was put together ahead at hand: it is fetched once for many packets.
+pub(super) fn respond_from<A: Answers>(
+    answers: &A,
+    compiled: &Compiled,
+    packet: &[u8],
+    arrival: &Arrival<'_>,
+    out: &mut Vec<u8>,
+) -> Reply {
     let (query, refused) = match message::parse(packet, arrival.client_subnet) {
         Parsed::Drop(why) => return Reply::Drop(why),
         Parsed::Refuse(query, rcode) => (query, Some(rcode)),
@@ -132,7 +149,7 @@ pub fn respond<A: Answers>(
     let asked = Asked { query: &query, arrival, limit };
     match vetted.refused {
         Some(rcode) => asked.refuse(vetted, rcode, out),
-        None => asked.look_up(answers, vetted, out),
+        None => asked.look_up(answers, compiled, vetted, out),
     }
 }
 
@@ -151,14 +168,26 @@ impl Asked<'_> {
         })
     }
 
-    fn look_up<A: Answers>(&self, answers: &A, mut vetted: Vetted<'_>, out: &mut Vec<u8>) -> Reply {
+    fn look_up<A: Answers>(
+        &self,
+        answers: &A,
+        compiled: &Compiled,
+        mut vetted: Vetted<'_>,
+        out: &mut Vec<u8>,
+    ) -> Reply {
         let query = self.query;
         let question = Question { name: query.name, rtype: query.rtype };
         let subnet = query.edns.and_then(|edns| edns.subnet).map(|subnet| subnet.network);
         let client = Client { address: Some(self.arrival.from), subnet, draw: fastrand::u64(..) };
+        // What is put together is copied sooner than it is counted.
+        if let Some((written, kind)) =
+            compiled.answer(query, &client, &vetted.extras, self.limit, out)
+        {
+            return self.admitted(&mut vetted, kind, out, |_, _| written);
+        }
         answers.answer(&question, &client, |answer| {
             vetted.extras.error = why(answer.outcome);
-            self.admitted(&mut vetted, kind(answer), out, |vetted, out| {
+            self.admitted(&mut vetted, kind(query, answer), out, |vetted, out| {
                 encode::answer(query, answer, &vetted.extras, self.limit, out)
             })
         })
@@ -186,12 +215,12 @@ impl Asked<'_> {
     }
 }
 
-/// What the limiter counts an answer as. A denial's zone is the owner of its SOA; where that is
-/// the name asked for, it is one of few.
-pub(super) fn kind<'z>(answer: &'z Answer<'_>) -> Kind<'z> {
+/// What the limiter counts an answer as. A denial's zone is the owner of its SOA.
+pub(super) fn kind<'z>(query: &Query<'z>, answer: &'z Answer<'_>) -> Kind<'z> {
     let zone = match answer.authority.first().map(|soa| &soa.owner) {
         Some(Owner::Name(apex)) => apex.as_wire(),
-        Some(Owner::Asked) | None => &[],
+        Some(Owner::Asked) => query.name,
+        None => &[],
     };
     match answer.outcome {
         Outcome::Data | Outcome::Alias => Kind::Positive,
@@ -203,7 +232,7 @@ pub(super) fn kind<'z>(answer: &'z Answer<'_>) -> Kind<'z> {
 }
 
 /// What there is to say to an answer beside its response code.
-pub(super) fn why(outcome: Outcome) -> Option<Extended> {
+fn why(outcome: Outcome) -> Option<Extended> {
     match outcome {
         Outcome::Refused => Some(Extended::NOT_AUTHORITATIVE),
         Outcome::NotReady => Some(Extended::NOT_READY),
@@ -217,7 +246,7 @@ pub(super) fn why(outcome: Outcome) -> Option<Extended> {
 }
 
 /// What there is to say to a query that was refused before it was looked up.
-pub(super) fn why_refused(query: &Query<'_>, rcode: Rcode) -> Option<Extended> {
+fn why_refused(query: &Query<'_>, rcode: Rcode) -> Option<Extended> {
     match rcode {
         Rcode::REFUSED if matches!(query.rtype.0, IXFR | AXFR) => Some(Extended::PROHIBITED),
         Rcode::REFUSED => Some(Extended::NOT_AUTHORITATIVE),

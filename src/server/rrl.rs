@@ -14,6 +14,7 @@
 //! more for wildcards and floods of random names: they all count as one.
 
 use super::meter::Table;
+use crate::model::Name;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use siphasher::sip::SipHasher13;
 use std::net::IpAddr;
@@ -93,9 +94,9 @@ pub struct Limiter {
     exempt: Networks,
 }
 
-/// 2^16 sets of eight: 524,288 buckets in 4 MiB, as Knot has by default. Sources that nobody is
-/// harmed by stay unlimited while fewer than some 20 million queries with random addresses come
-/// per second.
+/// 2^16 sets of eight: 524,288 buckets in 4 MiB, as Knot has by default. Clients below
+/// the rate stay unlimited while fewer than some ten million queries with random addresses come per
+/// second: that many fill all buckets faster than time empties them.
 const TABLE_BITS: u32 = 16;
 /// For how long a client may save up, in microseconds.
 const BURST: u64 = 2_500_000;
@@ -142,16 +143,43 @@ impl Limiter {
         }
     }
 
-    /// The narrow network first: what it refuses is not counted against its neighbours.
+    /// All buckets are looked at before any is filled: what is refused counts against nobody, and
+    /// the memory that they stand in is fetched at once.
     fn admits(&self, to: IpAddr, kind: Kind<'_>, now: u64) -> bool {
+        let mut buckets = [(0, 0); V6.len()];
+        let buckets = self.buckets(to, kind, &mut buckets);
+        let room = buckets.iter().map(|(hash, add)| self.table.level(*hash, now) + add <= BURST);
+        // Not `all`, which would wait for one bucket before it looks at the next.
+        room.fold(true, |all, one| all & one)
+            && buckets.iter().all(|(hash, add)| self.table.take(*hash, now, *add, BURST))
+    }
+
+    /// The hash of each network that the answer counts in, and what it adds there.
+    fn buckets<'b>(
+        &self,
+        to: IpAddr,
+        kind: Kind<'_>,
+        buckets: &'b mut [(u64, u64); V6.len()],
+    ) -> &'b [(u64, u64)] {
         let (class, zone) = kind.parts();
-        let zone = if zone.is_empty() { 0 } else { self.hash.hash(zone) };
-        networks(to).iter().all(|network| {
+        let zone = if zone.is_empty() { 0 } else { self.zone(zone) };
+        let mut count = 0;
+        for (bucket, network) in buckets.iter_mut().zip(networks(to)) {
             let (class, zone) = if network.whole { (0, 0) } else { (class, zone) };
-            let hash = self.hash.hash(&network.key(class, zone));
-            let per_answer = SECOND / (u64::from(self.rates.rate) * network.times);
-            self.table.take(hash, now, per_answer, BURST)
-        })
+            let rate = u64::from(self.rates.rate) * network.times;
+            *bucket = (self.hash.hash(&network.key(class, zone)), SECOND / rate);
+            count += 1;
+        }
+        &buckets[..count]
+    }
+
+    /// A zone's number, however its name is written.
+    fn zone(&self, wire: &[u8]) -> u64 {
+        let mut lowered = [0; Name::MAX_OCTETS];
+        let Some(lowered) = lowered.get_mut(..wire.len()) else { return 0 };
+        lowered.copy_from_slice(wire);
+        lowered.make_ascii_lowercase();
+        self.hash.hash(lowered)
     }
 }
 
@@ -193,13 +221,12 @@ impl Counted {
 }
 
 /// The networks that an address is counted in, the narrowest first.
-pub(super) fn networks(address: IpAddr) -> smallvec::SmallVec<[Counted; 4]> {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => {
-            V4.iter().map(|own| Counted::new(v4.to_bits().into(), 32, *own)).collect()
-        }
-        IpAddr::V6(v6) => V6.iter().map(|own| Counted::new(v6.to_bits(), 128, *own)).collect(),
-    }
+pub(super) fn networks(address: IpAddr) -> impl Iterator<Item = Counted> {
+    let (bits, of, lengths) = match address.to_canonical() {
+        IpAddr::V4(v4) => (u128::from(v4.to_bits()), 32, &V4[..]),
+        IpAddr::V6(v6) => (v6.to_bits(), 128, &V6[..]),
+    };
+    lengths.iter().map(move |own| Counted::new(bits, of, *own))
 }
 
 /// Some networks, in order and none within another.

@@ -1,7 +1,13 @@
 //! What was asked and answered, as counters that any thread may raise.
 
-use super::{cookies::Worth, guard::Notes, respond::Transport, rrl::Verdict, stream::Ending};
+use super::{
+    guard::Notes,
+    noted::{self, Noted},
+    respond::Transport,
+    stream::Ending,
+};
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Why a packet got no answer.
@@ -22,9 +28,6 @@ pub enum Dropped {
     Protocol,
 }
 
-/// Extended errors that are counted: those of RFC 8914 end at 24.
-const EXTENDED: usize = 32;
-
 /// The counters of one server; all sockets share them.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -33,7 +36,7 @@ pub struct Stats {
     tls: AtomicU64,
     https: AtomicU64,
     quic: AtomicU64,
-    rcodes: [AtomicU64; 24],
+    rcodes: [AtomicU64; RCODES],
     truncated: AtomicU64,
     short: AtomicU64,
     responses: AtomicU64,
@@ -41,10 +44,7 @@ pub struct Stats {
     send: AtomicU64,
     limited: AtomicU64,
     protocol: AtomicU64,
-    cookies: [AtomicU64; 3],
-    slipped: AtomicU64,
-    spared: AtomicU64,
-    extended: [AtomicU64; EXTENDED],
+    noted: Noted,
     refused: AtomicU64,
     overdue: AtomicU64,
     unproxied: AtomicU64,
@@ -112,11 +112,45 @@ pub struct CookieCounts {
     pub new: u64,
 }
 
+/// What one thread has counted since it last told: threads that raised the same counters for
+/// each query would wait for one another.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    rcodes: [u64; RCODES],
+    truncated: u64,
+    dropped: SmallVec<[(Dropped, u64); 4]>,
+    noted: noted::Tally,
+}
+
+/// Response codes that are counted apart: all that this server gives.
+const RCODES: usize = 24;
+
+impl Tally {
+    pub(super) fn answered(&mut self, rcode: u16, truncated: bool) {
+        self.truncated += u64::from(truncated);
+        if let Some(counter) = self.rcodes.get_mut(usize::from(rcode)) {
+            *counter += 1;
+        }
+    }
+
+    pub(super) fn noted(&mut self, notes: &Notes) {
+        self.noted.note(notes);
+    }
+
+    pub(super) fn dropped(&mut self, why: Dropped, many: u64) {
+        match self.dropped.iter_mut().find(|(own, _)| *own == why) {
+            Some((_, sum)) => *sum += many,
+            None if many > 0 => self.dropped.push((why, many)),
+            None => {}
+        }
+    }
+}
+
 impl Stats {
     /// What they say now.
     #[must_use]
     pub fn view(&self) -> StatsView {
-        StatsView {
+        let view = StatsView {
             udp: self.udp.load(Relaxed),
             tcp: self.tcp.load(Relaxed),
             tls: self.tls.load(Relaxed),
@@ -130,19 +164,23 @@ impl Stats {
             send: self.send.load(Relaxed),
             limited: self.limited.load(Relaxed),
             protocol: self.protocol.load(Relaxed),
-            cookies: self.cookies(),
-            slipped: self.slipped.load(Relaxed),
-            spared: self.spared.load(Relaxed),
-            extended: self.extended(),
             refused: self.refused.load(Relaxed),
             overdue: self.overdue.load(Relaxed),
             unproxied: self.unproxied.load(Relaxed),
             unshaken: self.unshaken.load(Relaxed),
             open: self.open.load(Relaxed),
-        }
+            ..StatsView::default()
+        };
+        self.noted.view(view)
     }
 
     pub(super) fn answered(&self, transport: Transport, rcode: u16, truncated: bool) {
+        let mut tally = Tally::default();
+        tally.answered(rcode, truncated);
+        self.add(transport, &tally);
+    }
+
+    fn over(&self, transport: Transport, many: u64) {
         let counter = match transport {
             Transport::Udp => &self.udp,
             Transport::Tcp => &self.tcp,
@@ -150,43 +188,20 @@ impl Stats {
             Transport::Https => &self.https,
             Transport::Quic => &self.quic,
         };
-        counter.fetch_add(1, Relaxed);
-        self.truncated.fetch_add(u64::from(truncated), Relaxed);
-        if let Some(counter) = self.rcodes.get(usize::from(rcode)) {
-            counter.fetch_add(1, Relaxed);
-        }
+        counter.fetch_add(many, Relaxed);
     }
 
     pub(super) fn noted(&self, notes: &Notes) {
-        // Most queries have nothing to note, and write to nothing that threads share.
-        if *notes == Notes::default() {
-            return;
-        }
-        if let Some(worth) = notes.cookie {
-            self.cookies[worth as usize].fetch_add(1, Relaxed);
-        }
-        match notes.limited {
-            Some(_) if notes.dry_run => _ = self.spared.fetch_add(1, Relaxed),
-            Some(Verdict::Slip) => _ = self.slipped.fetch_add(1, Relaxed),
-            Some(Verdict::Drop | Verdict::Pass) | None => {}
-        }
-        let extended = notes.extended.and_then(|code| self.extended.get(usize::from(code)));
-        if let Some(counter) = extended {
-            counter.fetch_add(1, Relaxed);
-        }
-    }
-
-    fn cookies(&self) -> CookieCounts {
-        let of = |worth: Worth| self.cookies[worth as usize].load(Relaxed);
-        CookieCounts { good: of(Worth::Good), bad: of(Worth::Bad), new: of(Worth::New) }
-    }
-
-    fn extended(&self) -> Vec<(u16, u64)> {
-        let counts = self.extended.iter().map(|counter| counter.load(Relaxed));
-        (0..).zip(counts).filter(|(_, count)| *count > 0).collect()
+        let mut tally = noted::Tally::default();
+        tally.note(notes);
+        self.noted.add(&tally);
     }
 
     pub(super) fn dropped(&self, why: Dropped) {
+        self.dropped_many(why, 1);
+    }
+
+    fn dropped_many(&self, why: Dropped, many: u64) {
         let counter = match why {
             Dropped::Short => &self.short,
             Dropped::Response => &self.responses,
@@ -195,7 +210,23 @@ impl Stats {
             Dropped::Limited => &self.limited,
             Dropped::Protocol => &self.protocol,
         };
-        counter.fetch_add(1, Relaxed);
+        counter.fetch_add(many, Relaxed);
+    }
+
+    /// Adds what a thread has counted by itself.
+    pub(super) fn add(&self, transport: Transport, tally: &Tally) {
+        self.over(transport, tally.rcodes.iter().sum());
+        for (counter, many) in self.rcodes.iter().zip(&tally.rcodes).filter(|(_, many)| **many > 0)
+        {
+            counter.fetch_add(*many, Relaxed);
+        }
+        if tally.truncated > 0 {
+            self.truncated.fetch_add(tally.truncated, Relaxed);
+        }
+        for (why, many) in &tally.dropped {
+            self.dropped_many(*why, *many);
+        }
+        self.noted.add(&tally.noted);
     }
 
     pub(super) fn refused(&self) {

@@ -19,6 +19,8 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod encoding;
+mod flags;
+mod guarded;
 mod process;
 mod secure;
 mod sockets;
@@ -71,8 +73,11 @@ fn start(limits: Limits) -> Running {
 
 fn start_with<A: Answers>(who: A, on: &[&str], limits: Limits, threads: usize) -> Running {
     let addresses = on.iter().map(|address| address.parse().unwrap()).collect();
-    let bound = server::bind(&Listen { limits, ..Listen::at(addresses) }).unwrap();
-    serve(bound, who, threads)
+    listen(who, &Listen { limits, ..Listen::at(addresses) }, threads)
+}
+
+fn listen<A: Answers>(who: A, listen: &Listen, threads: usize) -> Running {
+    serve(server::bind(listen).unwrap(), who, threads)
 }
 
 fn serve<A: Answers>(bound: server::Bound, who: A, threads: usize) -> Running {

@@ -90,7 +90,7 @@ fn memory_is_4_mib_whatever_comes() {
     let limiter = limiter();
     assert_eq!(limiter.octets(), 4 << 20);
     let mut random = fastrand::Rng::with_seed(1);
-    (0..1_000_000).for_each(|n| {
+    (0..200_000).for_each(|n| {
         limiter.judge(IpAddr::V6(random.u128(..).into()), Kind::Positive, n / 1_000, 1);
     });
     assert_eq!(limiter.octets(), 4 << 20);
@@ -102,7 +102,7 @@ fn memory_is_4_mib_whatever_comes() {
 fn a_flood_of_random_addresses_limits_no_honest_client() {
     let limiter = limiter();
     let mut random = fastrand::Rng::with_seed(2);
-    for millis in 0..1_000_u64 {
+    for millis in 0..400_u64 {
         for _ in 0..1_000 {
             let v4 = IpAddr::V4(random.u32(..).into());
             limiter.judge(v4, Kind::NxDomain(b"\x04test\0"), millis, 1);
@@ -120,7 +120,7 @@ fn a_flood_of_random_addresses_limits_no_honest_client() {
 #[test]
 fn twenty_thousand_resolvers_below_the_rate_are_never_limited() {
     let limiter = limiter();
-    for millis in (0..1_000).step_by(25) {
+    for millis in (0..500).step_by(25) {
         for n in 0..20_000_u32 {
             let to = IpAddr::V4((0x6440_0035 + (n << 8)).into());
             assert_eq!(limiter.judge(to, Kind::Positive, millis, 1), Verdict::Pass, "{to}");
