@@ -1,5 +1,6 @@
 //! How the DNS server is told what to do: the flags that every command which serves DNS shares.
 
+use super::transports::TransportArgs;
 use crate::{
     controller,
     server::{Clock, Cookies, Guard, Limiter, Listen, Rates, Secrets},
@@ -33,6 +34,8 @@ pub(super) struct DnsArgs {
     cookies: CookieArgs,
     #[command(flatten)]
     limits: LimitArgs,
+    #[command(flatten)]
+    transports: TransportArgs,
 }
 
 /// DNS cookies (RFC 7873).
@@ -78,7 +81,7 @@ impl DnsArgs {
     /// The server's options.
     ///
     /// # Errors
-    /// When the system has no randomness to give.
+    /// When the system has no randomness to give, or a certificate cannot be used.
     pub(super) fn listen(&self) -> anyhow::Result<Listen> {
         let guard = Guard {
             cookies: self.cookies.cookies()?,
@@ -89,6 +92,8 @@ impl DnsArgs {
         Ok(Listen {
             client_subnet: !self.no_client_subnet,
             guard: Arc::new(guard),
+            proxies: self.transports.proxies(),
+            secure: self.transports.secure()?,
             ..listen(self.dns_listen.clone())
         })
     }

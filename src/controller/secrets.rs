@@ -1,7 +1,7 @@
 //! The secrets that cookies are made with: of a file that servers behind one address share, and
 //! that is read again when it changes; else one that is made here once and kept with the state.
 
-use super::state::create_private;
+use super::{controls::Reloads, state::create_private};
 use crate::server::{Guard, Secrets};
 use anyhow::Context;
 use data_encoding::HEXLOWER;
@@ -45,7 +45,7 @@ pub(super) fn load(guard: &Guard, state: Option<&Path>) -> anyhow::Result<()> {
 }
 
 /// Reads the shared file again whenever it changes; a bad one leaves the secrets as they are.
-pub(super) async fn follow(guard: Arc<Guard>, shutdown: CancellationToken) {
+pub(super) async fn follow(guard: Arc<Guard>, mut reloads: Reloads, shutdown: CancellationToken) {
     let (Some(cookies), Some(path)) = (&guard.cookies, &guard.secrets) else { return };
     let mut told: Option<Result<String, String>> = None;
     loop {
@@ -66,6 +66,7 @@ pub(super) async fn follow(guard: Arc<Guard>, shutdown: CancellationToken) {
         }
         tokio::select! {
             () = shutdown.cancelled() => return,
+            () = reloads.next() => told = None,
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
     }

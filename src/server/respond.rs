@@ -6,6 +6,7 @@ use super::{
     encode,
     guard::{self, Guard, Notes, Vetted},
     message::{self, Parsed, Query, Rcode},
+    messages::Messages,
     opt::Extended,
     rrl::{Kind, Verdict},
     stats::Dropped,
@@ -22,6 +23,13 @@ pub trait Answers: Send + Sync + 'static {
         client: &Client,
         encode: impl FnOnce(&Answer<'_>) -> R,
     ) -> R;
+
+    /// The messages that answer a transfer (AXFR or IXFR) that was asked for over a connection;
+    /// `None` where one message answers it, as a refusal does.
+    fn transfer(&self, packet: &[u8], arrival: &Arrival<'_>) -> Option<Box<dyn Messages>> {
+        let _ = (packet, arrival);
+        None
+    }
 
     /// What was put together ahead of questions, of the state in force.
     fn compiled(&self) -> Arc<Compiled> {

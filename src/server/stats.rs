@@ -4,6 +4,7 @@ use super::{
     guard::Notes,
     noted::{self, Noted},
     respond::Transport,
+    stream::Ending,
 };
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -45,6 +46,9 @@ pub struct Stats {
     protocol: AtomicU64,
     noted: Noted,
     refused: AtomicU64,
+    overdue: AtomicU64,
+    unproxied: AtomicU64,
+    unshaken: AtomicU64,
     open: AtomicU64,
 }
 
@@ -85,9 +89,15 @@ pub struct StatsView {
     pub spared: u64,
     /// Answers by extended error's number (RFC 8914), where there is any.
     pub extended: Vec<(u16, u64)>,
-    /// TCP connections that a limit turned away or closed.
+    /// Connections that were turned away or closed because others need their place.
     pub refused: u64,
-    /// TCP connections that are open.
+    /// Connections that were closed because their time was up.
+    pub overdue: u64,
+    /// Connections of proxies that did not begin with a header (PROXY protocol).
+    pub unproxied: u64,
+    /// Connections whose handshake (TLS, QUIC) failed.
+    pub unshaken: u64,
+    /// Connections that are open.
     pub open: u64,
 }
 
@@ -155,6 +165,9 @@ impl Stats {
             limited: self.limited.load(Relaxed),
             protocol: self.protocol.load(Relaxed),
             refused: self.refused.load(Relaxed),
+            overdue: self.overdue.load(Relaxed),
+            unproxied: self.unproxied.load(Relaxed),
+            unshaken: self.unshaken.load(Relaxed),
             open: self.open.load(Relaxed),
             ..StatsView::default()
         };
@@ -221,11 +234,37 @@ impl Stats {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn opened(&self) {
-        self.open.fetch_add(1, Relaxed);
+    pub(super) fn unproxied(&self) {
+        self.unproxied.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn closed(&self) {
-        self.open.fetch_sub(1, Relaxed);
+    pub(super) fn unshaken(&self) {
+        self.unshaken.fetch_add(1, Relaxed);
+    }
+
+    /// Why the server ended a connection.
+    pub(super) fn ended(&self, ending: Ending) {
+        match ending {
+            Ending::Kicked => self.refused(),
+            Ending::Overdue => {
+                self.overdue.fetch_add(1, Relaxed);
+            }
+            Ending::Orderly | Ending::Cut => {}
+        }
+    }
+
+    /// Counts a connection as open, until dropped.
+    pub(super) fn open(&self) -> Open<'_> {
+        self.open.fetch_add(1, Relaxed);
+        Open(self)
+    }
+}
+
+/// An open connection.
+pub(super) struct Open<'s>(&'s Stats);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
     }
 }

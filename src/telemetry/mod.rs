@@ -207,6 +207,9 @@ impl Metrics {
             ("source", stats.source),
             ("send", stats.send),
             ("tcp-limit", stats.refused),
+            ("tcp-time", stats.overdue),
+            ("tcp-proxy", stats.unproxied),
+            ("tls-handshake", stats.unshaken),
             ("rate-limit", stats.limited),
             ("protocol", stats.protocol),
         ];

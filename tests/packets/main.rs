@@ -21,7 +21,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 mod encoding;
 mod flags;
 mod guarded;
+mod process;
+mod secure;
 mod sockets;
+mod transfers;
 
 struct Zones(ZoneSet);
 
@@ -74,9 +77,12 @@ fn start_with<A: Answers>(who: A, on: &[&str], limits: Limits, threads: usize) -
 }
 
 fn listen<A: Answers>(who: A, listen: &Listen, threads: usize) -> Running {
+    serve(server::bind(listen).unwrap(), who, threads)
+}
+
+fn serve<A: Answers>(bound: server::Bound, who: A, threads: usize) -> Running {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(threads).enable_all().build().unwrap();
-    let bound = server::bind(listen).unwrap();
     let addresses = bound.local_addrs();
     let (shutdown, stats) = (CancellationToken::new(), Arc::new(Stats::default()));
     let tasks = TaskTracker::new();
