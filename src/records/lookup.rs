@@ -12,10 +12,13 @@
 //! under an encloser with `*`    as in the node of the `*`
 //! elsewhere                     NXDOMAIN
 //! ```
+//!
+//! Where signatures are wanted and the zone is signed, each rrset comes with its own, and
+//! `denial` adds what proves that nothing else is there.
 
 use super::{
-    Answer, Chosen, Client, Completeness, Entry, Node, Outcome, Owner, Question, RecordType, Rrset,
-    Section, Zone, ZoneSet,
+    Answer, Chosen, Client, Completeness, DnssecOk, Entry, Node, Outcome, Owner, Question,
+    RecordType, Rrset, Section, Signed, SignedName, Zone, ZoneSet,
 };
 use crate::model::{Key, Name, Ttl};
 use smallvec::SmallVec;
@@ -26,7 +29,8 @@ use std::borrow::Cow;
 /// The asker matters only to names that are steered; records of a zone are the same for all.
 #[must_use]
 pub fn lookup<'z>(zones: &'z ZoneSet, question: &Question<'_>, client: &Client) -> Answer<'z> {
-    let mut search = Search { zones, question, client, answer: Answer::empty() };
+    let answer = Answer::empty();
+    let mut search = Search { zones, question, client, answer, unproven: false };
     let outcome = search.run();
     search.finish(outcome)
 }
@@ -40,20 +44,35 @@ impl Answer<'_> {
             answer: Section::new(),
             authority: Section::new(),
             additional: Section::new(),
+            compact: false,
         }
     }
 }
 
 /// One question on its way through the zones.
-struct Search<'z, 'q> {
+pub(super) struct Search<'z, 'q> {
     zones: &'z ZoneSet,
-    question: &'q Question<'q>,
+    pub(super) question: &'q Question<'q>,
     client: &'q Client,
-    answer: Answer<'z>,
+    pub(super) answer: Answer<'z>,
+    /// A signature was wanted that may not be made now; an answer without it would be taken for a
+    /// forged one.
+    pub(super) unproven: bool,
+}
+
+/// The node that answers for a name, and the name's own key.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'z, 'k> {
+    pub(super) node: &'z Node,
+    pub(super) key: &'k [u8],
+    /// Where a wildcard stands in: how much of the key is the closest encloser's.
+    pub(super) wildcard: Option<usize>,
+    /// Its signatures, where they are wanted.
+    pub(super) signed: Option<&'z SignedName>,
 }
 
 /// What a step leads to.
-enum Step {
+pub(super) enum Step {
     Done(Outcome),
     Follow(Name),
 }
@@ -82,12 +101,23 @@ impl<'z> Search<'z, '_> {
         if zone.completeness == Completeness::Pending {
             return Step::Done(Outcome::NotReady);
         }
-        match place(zone, key.as_bytes(), self.question.rtype) {
-            Place::Node(node) => self.at_node(zone, node, alias),
-            Place::Empty => self.negative(zone, Outcome::NoData),
-            Place::Nowhere => self.negative(zone, Outcome::NxDomain),
+        let key = key.as_bytes();
+        match place(zone, key, self.question.rtype) {
+            Place::Node { node, wildcard } => {
+                let signed = self.signatures_of(zone, key, wildcard);
+                self.at_node(zone, Found { node, key, wildcard, signed }, alias)
+            }
+            Place::Empty { wildcard } => {
+                let step = self.negative(zone, Outcome::NoData);
+                self.prove_empty(zone, key, wildcard, alias);
+                step
+            }
+            Place::Nowhere { encloser } => {
+                let step = self.negative(zone, Outcome::NxDomain);
+                self.prove_nowhere(zone, key, encloser, alias, step)
+            }
             Place::Delegated { depth, ns } => self.refer(zone, suffix(&labels, depth), ns),
-            Place::Redirected { depth, dname } => self.redirect(&labels, depth, dname, alias),
+            Place::Redirected { depth, dname } => self.redirect(zone, &labels, depth, dname, alias),
         }
     }
 
@@ -102,42 +132,98 @@ impl<'z> Search<'z, '_> {
         Some(above.filter(|above| above.exists(key)).unwrap_or(zone))
     }
 
-    fn at_node(&mut self, zone: &'z Zone, node: &'z Node, alias: Option<&Name>) -> Step {
+    fn at_node(&mut self, zone: &'z Zone, found: Found<'z, '_>, alias: Option<&Name>) -> Step {
+        let node = found.node;
         let steered = node.steering().filter(|_| self.client.place().is_some());
         if let Some(chosen) = steered.and_then(|own| own.choose(self.question.rtype, self.client)) {
-            return self.at_steered(zone, chosen, alias);
+            return self.at_steered(zone, &found, chosen, alias);
         }
         let asked = match self.question.rtype {
             RecordType::ANY => node.iter().next(), // RFC 8482 §4.1: one rrset, any one
+            RecordType::RRSIG | RecordType::NSEC if zone.signed().is_some() => {
+                self.own_proof(zone, &found)
+            }
             rtype => node.get(rtype),
         };
         if let Some(rrset) = asked {
-            self.answer.answer.push(entry(owner(alias), rrset));
+            self.put(zone, &found, rrset, alias);
             self.add_addresses(zone, rrset);
             return Step::Done(Outcome::Data);
         }
         match node.get(RecordType::CNAME).and_then(|cname| Some((cname, target(cname)?))) {
             Some((cname, target)) => {
-                self.answer.answer.push(entry(owner(alias), cname));
+                self.put(zone, &found, cname, alias);
                 Step::Follow(target)
             }
-            None => self.negative(zone, Outcome::NoData),
+            None => self.no_data(zone, &found, alias),
         }
     }
 
     /// A name whose addresses depend on the client: those that were chosen for this one.
-    fn at_steered(&mut self, zone: &'z Zone, chosen: Chosen<'z>, alias: Option<&Name>) -> Step {
+    fn at_steered(
+        &mut self,
+        zone: &'z Zone,
+        found: &Found<'z, '_>,
+        chosen: Chosen<'z>,
+        alias: Option<&Name>,
+    ) -> Step {
         let Some(rrset) = chosen.rrset else {
-            let step = self.negative(zone, Outcome::NoData);
-            self.answer.authority.iter_mut().for_each(|soa| soa.ttl = soa.ttl.min(FENCED_TTL));
+            let step = self.no_data(zone, found, alias);
+            self.answer
+                .authority
+                .iter_mut()
+                .for_each(|entry| entry.ttl = entry.ttl.min(FENCED_TTL));
             return step;
         };
         self.answer.scope = self.answer.scope.max(chosen.scope);
+        let v6 = self.question.rtype == RecordType::AAAA;
+        let known = found.signed.and_then(|signed| signed.variant(v6, chosen.variant));
+        let rrsig = self.signature(zone, found, rrset, known, alias);
         let (owner, ttl) = (owner(alias), chosen.ttl);
-        self.answer.answer.push(Entry { owner, rrset: Cow::Borrowed(rrset), ttl });
+        self.answer.answer.push(Entry { owner, rrset: Cow::Borrowed(rrset), ttl, rrsig });
+        self.prove_expanded(zone, found);
         match target(rrset).filter(|_| rrset.rtype == RecordType::CNAME) {
             Some(target) => Step::Follow(target),
             None => Step::Done(Outcome::Data),
+        }
+    }
+
+    /// Answers with a rrset of the node, its signatures, and the proof that a wildcard may stand
+    /// in.
+    fn put(
+        &mut self,
+        zone: &'z Zone,
+        found: &Found<'z, '_>,
+        rrset: &'z Rrset,
+        alias: Option<&Name>,
+    ) {
+        let known = found.signed.and_then(|signed| signed.rrsig(rrset.rtype));
+        let rrsig = self.signature(zone, found, rrset, known, alias);
+        self.answer.answer.push(Entry { rrsig, ..entry(owner(alias), rrset) });
+        self.prove_expanded(zone, found);
+    }
+
+    fn no_data(&mut self, zone: &'z Zone, found: &Found<'z, '_>, alias: Option<&Name>) -> Step {
+        let step = self.negative(zone, Outcome::NoData);
+        self.prove_no_data(zone, found, alias);
+        step
+    }
+
+    /// The zone's signatures, where they are wanted.
+    pub(super) fn signed(&self, zone: &'z Zone) -> Option<&'z Signed> {
+        zone.signed().filter(|_| self.question.dnssec != DnssecOk::No).map(|signed| &**signed)
+    }
+
+    fn signatures_of(
+        &self,
+        zone: &'z Zone,
+        key: &[u8],
+        wildcard: Option<usize>,
+    ) -> Option<&'z SignedName> {
+        let signed = self.signed(zone)?;
+        match wildcard {
+            None => signed.name(key),
+            Some(encloser) => signed.name(&wildcard_of(&key[..encloser])),
         }
     }
 
@@ -150,13 +236,17 @@ impl<'z> Search<'z, '_> {
         if let Some(soa) = zone.soa() {
             let ttl = soa_minimum(soa).map_or(soa.ttl, |minimum| minimum.min(soa.ttl));
             let owner = Owner::Name(Cow::Borrowed(zone.apex()));
-            self.answer.authority.push(Entry { owner, rrset: Cow::Borrowed(soa), ttl });
+            let rrsig = self.known_signature(zone, zone.key().as_bytes(), RecordType::SOA);
+            let rrset = Cow::Borrowed(soa);
+            self.answer.authority.push(Entry { owner, rrset, ttl, rrsig });
         }
         Step::Done(outcome)
     }
 
     fn refer(&mut self, zone: &'z Zone, cut: Name, ns: &'z Rrset) -> Step {
+        let key = cut.key();
         self.answer.authority.push(entry(Owner::Name(Cow::Owned(cut)), ns));
+        self.prove_delegation(zone, key.as_bytes());
         self.add_addresses(zone, ns);
         Step::Done(Outcome::Referral)
     }
@@ -164,20 +254,25 @@ impl<'z> Search<'z, '_> {
     /// RFC 6672 §3.2: the owner's labels in the name give way to the target's.
     fn redirect(
         &mut self,
+        zone: &'z Zone,
         labels: &[&[u8]],
         depth: usize,
         dname: &'z Rrset,
         alias: Option<&Name>,
     ) -> Step {
-        let dname_owner = Owner::Name(Cow::Owned(suffix(labels, depth)));
-        self.answer.answer.push(entry(dname_owner, dname));
+        let dname_owner = suffix(labels, depth);
+        let rrsig = self.known_signature(zone, dname_owner.key().as_bytes(), RecordType::DNAME);
+        let dname_owner = Owner::Name(Cow::Owned(dname_owner));
+        self.answer.answer.push(Entry { rrsig, ..entry(dname_owner, dname) });
         let kept = &labels[..labels.len().saturating_sub(depth)];
         let new = target(dname)
             .and_then(|to| Name::from_labels(kept.iter().copied().chain(to.labels())).ok());
         let Some(new) = new else { return Step::Done(Outcome::YxDomain) };
         let cname = Rrset::cname(dname.ttl, &new);
         let ttl = cname.ttl;
-        self.answer.answer.push(Entry { owner: owner(alias), rrset: Cow::Owned(cname), ttl });
+        // RFC 6672 §5.3.1: what is made from a signed DNAME is not signed.
+        let rrset = Cow::Owned(cname);
+        self.answer.answer.push(Entry { owner: owner(alias), rrset, ttl, rrsig: None });
         match self.question.rtype {
             RecordType::CNAME | RecordType::ANY => Step::Done(Outcome::Data),
             _ => Step::Follow(new),
@@ -210,9 +305,11 @@ impl<'z> Search<'z, '_> {
         if self.answer.additional.iter().take(2 * MAX_TARGETS).any(|known| known.owner.is(&name)) {
             return;
         }
-        self.answer
-            .additional
-            .extend(found.map(|addresses| entry(Owner::Name(Cow::Owned(name.clone())), addresses)));
+        let signed = self.signed(zone).and_then(|signed| signed.name(key.as_bytes()));
+        self.answer.additional.extend(found.map(|addresses| {
+            let rrsig = signed.and_then(|signed| signed.rrsig(addresses.rtype)).map(Cow::Borrowed);
+            Entry { rrsig, ..entry(Owner::Name(Cow::Owned(name.clone())), addresses) }
+        }));
     }
 
     /// Whether the chain has been at that name, so that following it would go round.
@@ -228,6 +325,7 @@ impl<'z> Search<'z, '_> {
     fn finish(self, outcome: Outcome) -> Answer<'z> {
         match outcome {
             Outcome::Refused | Outcome::NotReady => Answer { outcome, ..Answer::empty() },
+            _ if self.unproven => Answer { outcome: Outcome::NotReady, ..Answer::empty() },
             // RFC 7871 §7.4: "no" is kept for all clients.
             Outcome::NoData | Outcome::NxDomain => {
                 Answer { outcome, authoritative: true, scope: 0, ..self.answer }
@@ -251,16 +349,17 @@ impl Owner<'_> {
 
 /// Where a name stands in its zone.
 enum Place<'z> {
-    /// On a node, its own or the wildcard's that stands in for it.
-    Node(&'z Node),
-    /// On no node, but there is one below it.
-    Empty,
+    /// On a node, its own or that of a wildcard that stands in for it: under an encloser whose key
+    /// is so long.
+    Node { node: &'z Node, wildcard: Option<usize> },
+    /// On no node, but there is one below it, or below the wildcard that stands in for it.
+    Empty { wildcard: Option<usize> },
     /// At or below a delegation, which is that many labels deep.
     Delegated { depth: usize, ns: &'z Rrset },
     /// Below a name with DNAME, which is that many labels deep.
     Redirected { depth: usize, dname: &'z Rrset },
-    /// The zone does not know it.
-    Nowhere,
+    /// The zone does not know it; the closest encloser's key is so long.
+    Nowhere { encloser: usize },
 }
 
 fn place<'z>(zone: &'z Zone, key: &[u8], rtype: RecordType) -> Place<'z> {
@@ -270,7 +369,7 @@ fn place<'z>(zone: &'z Zone, key: &[u8], rtype: RecordType) -> Place<'z> {
         return cut;
     }
     match zone.node(key) {
-        Some(node) => Place::Node(node),
+        Some(node) => Place::Node { node, wildcard: None },
         None => place_without_node(zone, key),
     }
 }
@@ -297,18 +396,24 @@ fn place_without_node<'z>(zone: &'z Zone, key: &[u8]) -> Place<'z> {
     // A name that exists has only ancestors that exist, so the known ones come first.
     let known = ends.partition_point(|end| zone.exists(&key[..*end]));
     if known == ends.len() {
-        return Place::Empty;
+        return Place::Empty { wildcard: None };
     }
-    let Some(encloser) = known.checked_sub(1).map(|last| &key[..ends[last]]) else {
-        return Place::Nowhere;
+    let Some(encloser) = known.checked_sub(1).map(|last| ends[last]) else {
+        return Place::Nowhere { encloser: zone.key().as_bytes().len() };
     };
+    let wildcard = wildcard_of(&key[..encloser]);
+    match zone.node(&wildcard) {
+        Some(node) => Place::Node { node, wildcard: Some(encloser) },
+        None if zone.exists(&wildcard) => Place::Empty { wildcard: Some(encloser) },
+        None => Place::Nowhere { encloser },
+    }
+}
+
+/// The key of the wildcard right below an encloser.
+pub(super) fn wildcard_of(encloser: &[u8]) -> SmallVec<[u8; 80]> {
     let mut wildcard: SmallVec<[u8; 80]> = SmallVec::from_slice(encloser);
     wildcard.extend_from_slice(WILDCARD);
-    match zone.node(&wildcard) {
-        Some(node) => Place::Node(node),
-        None if zone.exists(&wildcard) => Place::Empty,
-        None => Place::Nowhere,
-    }
+    wildcard
 }
 
 fn behind_cut(zone: &Zone, key: &[u8]) -> bool {
@@ -365,12 +470,12 @@ fn name_prefix(octets: &[u8]) -> Option<&[u8]> {
 
 // === Records ===
 
-fn owner<'z>(alias: Option<&Name>) -> Owner<'z> {
+pub(super) fn owner<'z>(alias: Option<&Name>) -> Owner<'z> {
     alias.map_or(Owner::Asked, |name| Owner::Name(Cow::Owned(name.clone())))
 }
 
-fn entry<'z>(owner: Owner<'z>, rrset: &'z Rrset) -> Entry<'z> {
-    Entry { owner, rrset: Cow::Borrowed(rrset), ttl: rrset.ttl }
+pub(super) fn entry<'z>(owner: Owner<'z>, rrset: &'z Rrset) -> Entry<'z> {
+    Entry { owner, rrset: Cow::Borrowed(rrset), ttl: rrset.ttl, rrsig: None }
 }
 
 /// Where a CNAME or DNAME points.
@@ -474,14 +579,14 @@ mod tests {
 
     fn describe(zone: &Zone, place: &Place<'_>) -> String {
         match place {
-            Place::Node(node) => {
+            Place::Node { node, .. } => {
                 let owner = zone.nodes().find(|(_, other)| std::ptr::eq(*other, *node));
                 format!("node {}", owner.unwrap().0.to_name())
             }
-            Place::Empty => "empty".to_owned(),
+            Place::Empty { .. } => "empty".to_owned(),
             Place::Delegated { depth, .. } => format!("delegated at {depth}"),
             Place::Redirected { depth, .. } => format!("redirected at {depth}"),
-            Place::Nowhere => "nowhere".to_owned(),
+            Place::Nowhere { .. } => "nowhere".to_owned(),
         }
     }
 
@@ -510,7 +615,8 @@ mod tests {
             let mut zones = ZoneSet::default();
             zones.put(std::sync::Arc::new(zone(&rows)));
             wire.extend_from_slice(b"\x01a\x01z\x04test\0");
-            let question = Question { name: &wire, rtype: RecordType(rtype) };
+            let dnssec = DnssecOk::Yes;
+            let question = Question { name: &wire, rtype: RecordType(rtype), dnssec };
             let _ = lookup(&zones, &question, &Client::NEUTRAL);
         }
     }

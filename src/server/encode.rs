@@ -17,6 +17,7 @@ pub(super) fn answer(
     let rcode = rcode(answer.outcome);
     let mut writer = Writer::begin(query, limit, out);
     writer.flags(rcode, answer.authoritative);
+    writer.compact = answer.compact;
     // Without its glue a referral may lead nowhere (RFC 9471 §3), so there it is worth a TC.
     let glue = answer.outcome == Outcome::Referral;
     let whole = writer.section(Count::Answer, &answer.answer)
@@ -69,6 +70,8 @@ struct Writer<'w> {
     limit: usize,
     /// The names that a pointer may point at.
     names: SmallVec<[Known; MAX_NAMES]>,
+    /// Whether CO is answered with CO (RFC 9824 §5.1).
+    compact: bool,
 }
 
 /// A name that stands in the message, or the end of one.
@@ -101,7 +104,8 @@ impl<'w> Writer<'w> {
         out.extend_from_slice(query.question);
         out[5] = u8::from(!query.question.is_empty());
         let opt = query.edns.map_or(0, |edns| OPT_LENGTH + options(&edns));
-        let mut writer = Self { out, limit: limit.saturating_sub(opt), names: SmallVec::new() };
+        let mut writer =
+            Self { out, limit: limit.saturating_sub(opt), names: SmallVec::new(), compact: false };
         if !query.question.is_empty() {
             writer.remember(query.name, HEADER, query.name.len() - 1);
         }
@@ -120,7 +124,8 @@ impl<'w> Writer<'w> {
         if let Some(edns) = query.edns {
             let extended = u8::try_from(rcode.0 >> 4).unwrap_or_default();
             let [high, low] = OUR_UDP_SIZE.to_be_bytes();
-            let flags = u8::from(edns.dnssec_ok) << 7;
+            let compact = self.compact && edns.compact_ok;
+            let flags = u8::from(edns.dnssec_ok) << 7 | u8::from(compact) << 6;
             self.out.extend_from_slice(&[0, 0, 41, high, low, extended, 0, flags, 0]);
             let length = u16::try_from(options(&edns)).unwrap_or_default();
             self.out.extend_from_slice(&length.to_be_bytes());
@@ -137,18 +142,21 @@ impl<'w> Writer<'w> {
         entries.iter().all(|entry| self.rrset(section, entry))
     }
 
+    /// Whether the rrset fits with its signatures: without them, it would be taken for a forgery.
     fn rrset(&mut self, section: Count, entry: &Entry<'_>) -> bool {
         let (start, known) = (self.out.len(), self.names.len());
         let (mut records, mut owner) = (0_u16, None);
-        for data in entry.rrset.rdata() {
+        let rrsets = [Some(&entry.rrset), entry.rrsig.as_ref()];
+        let all = rrsets.into_iter().flatten();
+        for (rtype, data) in all.flat_map(|own| own.rdata().map(|data| (own.rtype, data))) {
             match owner {
                 Some(at) => self.pointer(at),
                 None => owner = self.owner(&entry.owner),
             }
-            self.out.extend_from_slice(&entry.rrset.rtype.0.to_be_bytes());
+            self.out.extend_from_slice(&rtype.0.to_be_bytes());
             self.out.extend_from_slice(&[0, 1]);
             self.out.extend_from_slice(&entry.ttl.as_secs().to_be_bytes());
-            self.data(entry.rrset.rtype, data);
+            self.data(rtype, data);
             records = records.saturating_add(1);
             if self.out.len() > self.limit {
                 self.out.truncate(start);

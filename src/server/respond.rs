@@ -5,7 +5,7 @@ use super::{
     message::{self, Parsed, Query},
     stats::Dropped,
 };
-use crate::records::{Answer, Client, Question};
+use crate::records::{Answer, Client, DnssecOk, Question};
 use std::net::IpAddr;
 
 /// Whoever decides: the server hands a question over and encodes what comes back.
@@ -86,7 +86,12 @@ fn look_up<A: Answers>(
     limit: usize,
     out: &mut Vec<u8>,
 ) -> encode::Written {
-    let question = Question { name: query.name, rtype: query.rtype };
+    let dnssec = match query.edns {
+        Some(edns) if edns.dnssec_ok && edns.compact_ok => DnssecOk::Compact,
+        Some(edns) if edns.dnssec_ok => DnssecOk::Yes,
+        _ => DnssecOk::No,
+    };
+    let question = Question { name: query.name, rtype: query.rtype, dnssec };
     let subnet = query.edns.and_then(|edns| edns.subnet).map(|subnet| subnet.network);
     let client = Client { address: Some(from), subnet, draw: fastrand::u64(..) };
     answers.answer(&question, &client, |answer| encode::answer(query, answer, limit, out))
