@@ -16,6 +16,7 @@ mod installation;
 mod orders;
 mod publish;
 mod resolve;
+mod signing;
 mod sources;
 mod state;
 mod vantages;
@@ -172,6 +173,7 @@ struct Controller {
     orders: mpsc::Receiver<web::Order>,
     order: mpsc::Sender<web::Order>,
     writers: writers::Writers,
+    signing: signing::Signing,
     store: Option<Store>,
     saved: Option<crate::model::Generation>,
     told: BTreeSet<Problem>,
@@ -211,6 +213,7 @@ impl Controller {
         let checks = checks::Checks::start(probing, listeners, send_checked, tasks, shutdown);
         let fleet = restore(store.as_ref());
         Ok(Self {
+            signing: signing::Signing::new(options.state.clone()),
             writers: writers::Writers::new(options.state.clone(), tasks, shutdown),
             checks,
             checked,
@@ -303,7 +306,10 @@ impl Controller {
 
     fn publish(&mut self) {
         // A cold compile of a large fleet takes a while: other tasks of this thread move over.
-        let snapshot = tokio::task::block_in_place(|| self.fleet.snapshot(now()));
+        let snapshot = tokio::task::block_in_place(|| {
+            let at = now();
+            self.signing.sign(self.fleet.snapshot(at), at)
+        });
         self.lookups.want(&snapshot.unresolved);
         self.checks.want(&snapshot.targets);
         self.writers.want(&snapshot);
@@ -337,6 +343,7 @@ impl Controller {
         self.tell(errors, warnings);
         self.fleet.apply(now(), Event::Configured(config.fleet(errors)));
         self.sources.run(&config.members);
+        self.signing.configure(config);
         for problem in self.writers.run(config) {
             tracing::error!("{problem}");
         }
@@ -349,7 +356,7 @@ impl Controller {
         let metrics = Metrics::new();
         let (snapshots, counted) = (self.published.clone(), self.published.clone());
         let (checks, board) = (self.checks.stats(), self.writers.board());
-        let shown = board.clone();
+        let (shown, signed) = (board.clone(), self.signing.board());
         web::Readers {
             snapshot: Box::new(move || snapshots.load()),
             metrics: Box::new(move || {
@@ -357,6 +364,7 @@ impl Controller {
                 metrics.text(&counted.load(), &stats.view(), &checks.view(), &zones)
             }),
             written: Box::new(move || shown.all()),
+            dnssec: Box::new(move || signed.all()),
             orders: self.order.clone(),
             dns,
         }

@@ -14,6 +14,7 @@ pub mod canonical;
 mod key;
 mod online;
 mod roll;
+mod settings;
 mod sign;
 mod zone;
 
@@ -21,5 +22,6 @@ pub use bitmap::bitmap;
 pub use key::{Algorithm, Key, KeyError, Role, ds_text, key_tag};
 pub use online::{ONLINE_RATE, OnlineSigner};
 pub use roll::{KeyState, Refusal, Rollover, Stage, Timing, Track, Turn};
+pub use settings::{KeyView, Settings, View};
 pub use sign::{Validity, rrsig};
 pub use zone::{Before, Keys, Signing, signers};

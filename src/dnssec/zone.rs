@@ -369,7 +369,8 @@ fn touched(now: &Zone, before: &Zone) -> Vec<NameKey> {
     let mut all = Vec::new();
     for (key, node) in now.changes(before) {
         let old = before.node(key.as_bytes());
-        if is_cut(old) || is_cut(node) {
+        let apex = key == now.key();
+        if is_cut(old, apex) != is_cut(node, apex) {
             let below = now.below(key.as_bytes()).chain(before.below(key.as_bytes()));
             all.extend(below.map(|(key, _)| key.clone()));
         }
@@ -378,9 +379,10 @@ fn touched(now: &Zone, before: &Zone) -> Vec<NameKey> {
     all
 }
 
-fn is_cut(node: Option<&Node>) -> bool {
-    let cuts = [RecordType::NS, RecordType::DNAME];
-    node.is_some_and(|node| cuts.iter().any(|rtype| node.get(*rtype).is_some()))
+fn is_cut(node: Option<&Node>, apex: bool) -> bool {
+    node.is_some_and(|node| {
+        node.get(RecordType::DNAME).is_some() || (!apex && node.get(RecordType::NS).is_some())
+    })
 }
 
 /// Whether a node has more than what a signer made.

@@ -262,8 +262,13 @@ impl<'z> Search<'z, '_> {
     ) -> Step {
         let dname_owner = suffix(labels, depth);
         let rrsig = self.known_signature(zone, dname_owner.key().as_bytes(), RecordType::DNAME);
-        let dname_owner = Owner::Name(Cow::Owned(dname_owner));
-        self.answer.answer.push(Entry { rrsig, ..entry(dname_owner, dname) });
+        // A chain may come by one DNAME often; a message has an rrset once.
+        let known =
+            |own: &Entry<'_>| own.rrset.rtype == RecordType::DNAME && own.owner.is(&dname_owner);
+        if !self.answer.answer.iter().any(known) {
+            let owner = Owner::Name(Cow::Owned(dname_owner));
+            self.answer.answer.push(Entry { rrsig, ..entry(owner, dname) });
+        }
         let kept = &labels[..labels.len().saturating_sub(depth)];
         let new = target(dname)
             .and_then(|to| Name::from_labels(kept.iter().copied().chain(to.labels())).ok());
@@ -417,7 +422,8 @@ pub(super) fn wildcard_of(encloser: &[u8]) -> SmallVec<[u8; 80]> {
 }
 
 fn behind_cut(zone: &Zone, key: &[u8]) -> bool {
-    zone.has_cuts() && topmost_cut(zone, key, RecordType::A).is_some()
+    let inside = key.starts_with(zone.key().as_bytes());
+    zone.has_cuts() && inside && topmost_cut(zone, key, RecordType::A).is_some()
 }
 
 // === Names as octets ===

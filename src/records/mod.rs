@@ -20,7 +20,7 @@ mod zone;
 pub use crate::model::Client;
 pub use answer::{Answer, DnssecOk, Entry, Outcome, Owner, Question, Section};
 pub use denial::{compact_nsec, denial_ttl};
-pub use export::{MasterFile, Row, rows};
+pub use export::{MasterFile, Row, in_full, rows};
 pub use generated::generated;
 pub use lookup::lookup;
 pub use master::{

@@ -104,6 +104,9 @@ impl SignedName {
     /// The signatures over its rrset of that type.
     #[must_use]
     pub fn rrsig(&self, rtype: RecordType) -> Option<&Rrset> {
+        if rtype == RecordType::NSEC {
+            return Some(&self.nsec.rrsig);
+        }
         self.rrsigs.iter().find(|(covered, _)| *covered == rtype).map(|(_, rrsig)| rrsig)
     }
 
