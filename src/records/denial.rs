@@ -14,7 +14,8 @@
 use super::{
     Denial, DnssecOk, Entry, Online, Outcome, Owner, Proof, RecordType, Rrset, Signed, SignedName,
     Zone,
-    lookup::{Found, Search, Step, owner, wildcard_of},
+    lookup::{Found, Search, Step, owner},
+    octets::wildcard_of,
 };
 use crate::model::{Name, Ttl};
 use std::borrow::Cow;

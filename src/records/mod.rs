@@ -11,6 +11,7 @@ mod export;
 mod generated;
 mod lookup;
 mod master;
+mod octets;
 mod rrset;
 mod signed;
 mod steered;
