@@ -2,6 +2,7 @@
 //! and how far they have come, signs what changed, and again what is due.
 
 mod files;
+mod people;
 mod zone;
 
 use super::now;
@@ -99,6 +100,8 @@ impl Signing {
             }
             self.board.put(zone.view(at));
         }
+        let own = self.zones.values().filter_map(|zone| zone.problem().map(str::to_owned));
+        next.problems = next.problems.iter().cloned().chain(own).collect();
         let next = Arc::new(next);
         self.last = Some((snapshot, next.clone()));
         next

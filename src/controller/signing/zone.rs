@@ -3,6 +3,7 @@
 use super::{
     Board,
     files::{KeyRing, Place},
+    people::{Watch, said, state},
 };
 use crate::{
     dnssec::{
@@ -37,6 +38,10 @@ pub(super) struct SignedZone {
     zone_ttl: Ttl,
     /// When it was last looked for what is due.
     looked: i64,
+    /// When the online signer was given its budget last.
+    refilled: i64,
+    /// When the first signature ends, as of the last look.
+    ends: Option<i64>,
     /// Signatures to be made again.
     due: Vec<NameKey>,
     /// Keys or settings are others than those that signed.
@@ -50,8 +55,8 @@ const AT_ONCE: usize = 1_000;
 const LOOKED_AT: usize = 1_000;
 /// Of more names than this, signing is announced.
 const WORTH_SAYING: usize = 5_000;
-/// How long signatures made online hold at least, in seconds.
-const ONLINE_LEAST: i64 = 86_400;
+/// How far a validator's clock may be behind, in seconds.
+const CLOCKS: i64 = 3_600;
 
 impl SignedZone {
     pub(super) fn new(zone: Name, settings: Settings) -> Self {
@@ -63,6 +68,8 @@ impl SignedZone {
             online: None,
             zone_ttl: Ttl::from_secs(0),
             looked: 0,
+            refilled: 0,
+            ends: None,
             due: Vec::new(),
             changed: true,
             problem: None,
@@ -139,10 +146,11 @@ impl SignedZone {
 
     /// What time brings about; whether the zone is to be signed again.
     pub(super) fn tick(&mut self, at: Moment) -> bool {
-        if let Some(online) = &self.online {
+        let now = at.wall.as_second();
+        if let Some(online) = self.online.as_ref().filter(|_| self.refilled != now) {
+            self.refilled = now;
             online.refill();
         }
-        let now = at.wall.as_second();
         let names = self.before.as_ref().map_or(0, |before| before.signed.len());
         let pause = i64::try_from(names / LOOKED_AT).unwrap_or(i64::MAX).clamp(1, 60);
         if now - self.looked >= pause {
@@ -190,6 +198,7 @@ impl SignedZone {
         let Some(before) = self.before.clone() else { return };
         let Some(with) = self.signing(now) else { return };
         self.due = with.due(&before.signed).take(AT_ONCE).collect();
+        self.ends = first_end(&before.signed);
         // More than one helping: the next one at once.
         if self.due.len() == AT_ONCE {
             self.looked = 0;
@@ -238,6 +247,9 @@ impl SignedZone {
         };
         self.changed = false;
         let signed = Arc::new(signed);
+        if self.before.is_none() {
+            self.ends = first_end(&signed);
+        }
         self.before = Some(Before { source: source.clone(), signed: signed.clone() });
         Some(signed)
     }
@@ -278,8 +290,7 @@ impl SignedZone {
         if let Some(online) = self.online.as_ref().filter(fits) {
             return online.clone();
         }
-        let expiration = now + lifetime.max(ONLINE_LEAST.min(lifetime));
-        let validity = Validity { inception: now - 3_600, expiration };
+        let validity = Validity { inception: now - CLOCKS, expiration: now + lifetime };
         let online = OnlineSigner::new(self.zone.clone(), keys.to_vec(), validity);
         self.online.insert(Arc::new(online)).clone()
     }
@@ -387,10 +398,14 @@ impl SignedZone {
 
     // === For people ===
 
+    /// What is wrong, and what stays in force.
+    pub(super) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
     pub(super) fn view(&self, at: Moment) -> View {
         let signed = self.before.as_ref().map(|before| &before.signed);
         let names = signed.and_then(|zone| zone.signed()).map(|own| own.names());
-        let until = names.and_then(|names| names.values().map(|name| name.until).min());
         let time = |seconds: i64| Timestamp::from_second(seconds).ok().map(|own| own.to_string());
         let count = names.map_or(0, imbl::OrdMap::len);
         let timing = self.timing();
@@ -416,7 +431,7 @@ impl SignedZone {
             serial: signed.map(|zone| zone.serial().0),
             names: count,
             signed: count,
-            expires: until.and_then(time),
+            expires: self.ends.and_then(time),
             keys: ring.map_or_else(Vec::new, |ring| {
                 ring.rollover.keys.iter().map(|own| key(ring, own)).collect()
             }),
@@ -426,35 +441,6 @@ impl SignedZone {
             }),
             problem: self.problem.clone(),
         }
-    }
-}
-
-/// A thread that says twice a second how far something has come.
-struct Watch {
-    end: Option<std::sync::mpsc::Sender<()>>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        // The thread ends when the sender is gone.
-        drop(self.end.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Watch {
-    fn start(say: impl Fn() + Send + 'static) -> Self {
-        let (end, ended) = std::sync::mpsc::channel::<()>();
-        let every = std::time::Duration::from_millis(500);
-        let thread = thread::spawn(move || {
-            while ended.recv_timeout(every) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                say();
-            }
-        });
-        Self { end: Some(end), thread: Some(thread) }
     }
 }
 
@@ -474,20 +460,6 @@ fn is(track: Option<Track>, stage: Stage) -> bool {
     track.is_some_and(|track| track.stage == stage)
 }
 
-fn state(ksk: Option<Track>, zsk: Option<Track>) -> String {
-    let one =
-        |name: &str, track: Option<Track>| track.map(|track| format!("{name} {:?}", track.stage));
-    let all = [one("ksk", ksk), one("zsk", zsk)];
-    all.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-fn said(turn: Turn) -> String {
-    match turn {
-        Turn::Ready(tag) => format!(
-            "every cache knows key {tag}: put its DS at the parent, then say `meridian dnssec roll \
-             --ds-seen {tag}`"
-        ),
-        Turn::Signs(tag) => format!("key {tag} signs from now on"),
-        Turn::Gone(tag) => format!("key {tag} is no longer published"),
-    }
+fn first_end(zone: &Zone) -> Option<i64> {
+    zone.signed()?.names().values().map(|name| name.until).min()
 }
