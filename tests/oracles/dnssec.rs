@@ -19,7 +19,7 @@ const SHOP: &str = "shop.default.fed.svc.fed.test";
 const BANK: &str = "bank.default.fed.svc.fed.test";
 
 const STATIC: &str = "\
-$TTL 60
+$TTL 5
 www      A 192.0.2.1
          AAAA 2001:db8::1
          TXT \"Hello\"
@@ -83,7 +83,7 @@ fn directory(dnssec: &str) -> tempfile::TempDir {
     let place = tempfile::tempdir().unwrap();
     let head = "apiVersion: meridian.dev/v1alpha1\n";
     let mut text = format!(
-        "{head}kind: Federation\nmetadata: {{name: fed}}\nspec: {{zone: fed.test, masterFile: static, \
+        "{head}kind: Federation\nmetadata: {{name: fed}}\nspec: {{zone: fed.test, ttl: 5, masterFile: static, \
          nameServers: [{{name: ns1.fed.test, addresses: [127.0.0.1]}}], dnssec: {dnssec}}}\n"
     );
     let order = "order: {geo: {map: [{continents: [EU], clusters: [azure, aws, gke]}, {continents: [NA], \
