@@ -117,7 +117,7 @@ fn s3_1_without_do_nothing_is_added() {
         let name = Theirs::from_ascii(name).unwrap();
         let plain = signer.ask(&name, Type::A, 0, None);
         let all = plain.answers.iter().chain(&plain.authorities).chain(&plain.additionals);
-        let types: Vec<Type> = all.map(|record| record.record_type()).collect();
+        let types: Vec<Type> = all.map(hickory_proto::rr::Record::record_type).collect();
         for rtype in [Type::RRSIG, Type::NSEC, Type::DS, Type::DNSKEY] {
             assert!(!types.contains(&rtype), "{name} {rtype}");
         }

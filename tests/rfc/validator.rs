@@ -23,7 +23,7 @@ use std::{
 };
 
 /// What an answer turned out to say, and is proven to.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
     Data,
     NoData,
