@@ -33,6 +33,7 @@ pub(super) fn dnssec(
              of validators still differ",
             own.signatures_last.as_deref().unwrap_or_default()
         ));
+        return None;
     }
     Some(Settings {
         algorithm: algorithm(own),
