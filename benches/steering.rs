@@ -21,7 +21,7 @@ use meridian::{
         Fence, GeoRow, GeoTable, HealthCheck, Order, Pick, Places, PolicyTarget, Proximity, Shape,
         Site, Steer, TrafficPolicy, Weights,
     },
-    records::{self, Question, RecordType},
+    records::{self, DnssecOk, Question, RecordType},
 };
 use std::{
     fs,
@@ -123,7 +123,8 @@ fn decisions(snapshot: &Snapshot, what: &str) {
         let start = Instant::now();
         for n in 0..LOOKUPS as usize {
             let name = &names[n % names.len()];
-            let question = Question { name: name.as_wire(), rtype: RecordType::A };
+            let question =
+                Question { name: name.as_wire(), rtype: RecordType::A, dnssec: DnssecOk::No };
             black_box(records::lookup(&snapshot.zones, &question, &clients[n % clients.len()]));
         }
         let each = start.elapsed().as_nanos() / u128::from(LOOKUPS);

@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod config;
 pub mod controller;
+pub mod dnssec;
 pub mod fleet;
 pub mod geo;
 pub mod health;

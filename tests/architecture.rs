@@ -17,19 +17,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("health", &["model"]),
     ("policy", &["model", "geo", "health"]),
     ("records", &["model", "geo", "policy"]),
+    ("dnssec", &["model", "records"]),
     ("fleet", &["model", "geo", "health", "policy", "records"]),
     ("plan", &["model", "geo", "health", "policy", "records", "fleet"]),
     ("source", &["model"]),
     ("probe", &["model", "health"]),
     ("provider", &["model", "records", "plan"]),
     ("server", &["model", "records"]),
-    ("web", &["model", "geo", "health", "policy", "records", "fleet", "plan"]),
+    ("web", &["model", "geo", "health", "policy", "records", "fleet", "plan", "dnssec"]),
     ("telemetry", &["model", "fleet", "plan", "probe", "server"]),
     (
         "config",
         &[
             "model", "geo", "health", "policy", "records", "fleet", "plan", "source", "probe",
-            "provider",
+            "provider", "dnssec",
         ],
     ),
     (
@@ -42,6 +43,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "records",
             "fleet",
             "plan",
+            "dnssec",
             "source",
             "probe",
             "provider",
@@ -61,6 +63,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "records",
             "fleet",
             "plan",
+            "dnssec",
             "source",
             "probe",
             "provider",
@@ -73,7 +76,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
-const PURE: &[&str] = &["model", "geo", "health", "policy", "records", "fleet", "plan"];
+const PURE: &[&str] = &["model", "geo", "health", "policy", "records", "fleet", "plan", "dnssec"];
 const IMPURE_CRATES: &[&str] = &[
     "tokio",
     "kube",

@@ -5,6 +5,7 @@ mod ask;
 mod check;
 mod demo;
 mod dns;
+mod dnssec;
 mod drain;
 mod drill;
 mod explain;
@@ -57,6 +58,8 @@ enum Command {
     Drill(drill::DrillArgs),
     /// Say where clients are taken to be, or put another database in force
     Geoip(geoip::GeoipArgs),
+    /// Show how signed zones stand, print their DS records, change their keys
+    Dnssec(dnssec::DnssecArgs),
     /// Send a cluster no new clients for a while
     Drain(drain::DrainArgs),
     /// End a drain, or what was forced
@@ -113,6 +116,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Drill(args) => drill::run(&args),
             Command::Geoip(args) => geoip::run(&args),
+            Command::Dnssec(args) => dnssec::run(&args),
             Command::Drain(args) => drain::drain(&args),
             Command::Undrain(args) => drain::undrain(&args),
             Command::Force(args) => drain::force(&args),

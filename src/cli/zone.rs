@@ -27,6 +27,9 @@ enum ZoneCommand {
     Export {
         /// The zone; the only one when not given
         zone: Option<String>,
+        /// Leave out what signs it, as a provider wants it that signs itself
+        #[arg(long)]
+        unsigned: bool,
         #[command(flatten)]
         server: Server,
     },
@@ -39,9 +42,10 @@ pub(super) fn run(args: &ZoneArgs) -> anyhow::Result<()> {
             let rows: Vec<Row> = ask::json(server, &format!("/api/v1/zones/{zone}"), &[])?;
             show(&rows, *output, |rows| listing(rows))
         }
-        ZoneCommand::Export { zone, server } => {
+        ZoneCommand::Export { zone, unsigned, server } => {
             let zone = pick(zone.as_deref(), server)?;
-            super::print(&ask::text(server, &format!("/api/v1/zones/{zone}/master"), &[])?);
+            let how: &[_] = if *unsigned { &[("unsigned", "true")] } else { &[] };
+            super::print(&ask::text(server, &format!("/api/v1/zones/{zone}/master"), how)?);
             Ok(())
         }
     }

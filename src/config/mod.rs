@@ -22,6 +22,7 @@ pub use load::{Loaded, Loader};
 pub use watch::Watch;
 
 use crate::{
+    dnssec,
     fleet::FleetConfig,
     model::{ClusterName, Federation, FederationName, Member, Name, ServiceKey, Ttl},
     plan,
@@ -57,6 +58,8 @@ pub struct FederationConfig {
     pub master_file: Option<PathBuf>,
     /// The providers that the zone is written to.
     pub publish: Vec<Publish>,
+    /// How the zone is signed as it is served; not when `None`.
+    pub dnssec: Option<dnssec::Settings>,
 }
 
 /// A provider that a zone is written to.

@@ -19,6 +19,7 @@ mod orders;
 mod publish;
 mod resolve;
 mod secrets;
+mod signing;
 mod sources;
 mod state;
 mod vantages;
@@ -205,6 +206,7 @@ struct Controller {
     orders: mpsc::Receiver<web::Order>,
     order: mpsc::Sender<web::Order>,
     writers: writers::Writers,
+    signing: signing::Signing,
     store: Option<Store>,
     saved: Option<crate::model::Generation>,
     told: BTreeSet<Problem>,
@@ -247,6 +249,7 @@ impl Controller {
         let checks = checks::Checks::start(probing, listeners, send_checked, tasks, shutdown);
         let fleet = restore(store.as_ref());
         Ok(Self {
+            signing: signing::Signing::new(options.state.clone()),
             writers: writers::Writers::new(options.state.clone(), tasks, shutdown),
             checks,
             checked,
@@ -342,7 +345,10 @@ impl Controller {
 
     fn publish(&mut self) {
         // A cold compile of a large fleet takes a while: other tasks of this thread move over.
-        let snapshot = tokio::task::block_in_place(|| self.fleet.snapshot(now()));
+        let snapshot = tokio::task::block_in_place(|| {
+            let at = now();
+            self.signing.sign(self.fleet.snapshot(at), at)
+        });
         self.lookups.want(&snapshot.unresolved);
         self.checks.want(&snapshot.targets);
         self.writers.want(&snapshot);
@@ -376,6 +382,7 @@ impl Controller {
         self.tell(errors, warnings);
         self.fleet.apply(now(), Event::Configured(config.fleet(errors)));
         self.sources.run(&config.members);
+        self.signing.configure(config);
         for problem in self.writers.run(config) {
             tracing::error!("{problem}");
         }
@@ -389,6 +396,7 @@ impl Controller {
         let (snapshots, counted) = (self.published.clone(), self.published.clone());
         let (checks, board) = (self.checks.stats(), self.writers.board());
         let (shown, controls) = (board.clone(), self.controls.clone());
+        let signed = self.signing.board();
         web::Readers {
             snapshot: Box::new(move || snapshots.load()),
             metrics: Box::new(move || {
@@ -396,6 +404,7 @@ impl Controller {
                 metrics.text(&counted.load(), &stats.view(), &checks.view(), &zones)
             }),
             written: Box::new(move || shown.all()),
+            dnssec: Box::new(move || signed.all()),
             orders: self.order.clone(),
             draining: Box::new(move || controls.is_draining()),
             dns,

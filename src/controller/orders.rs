@@ -20,6 +20,10 @@ impl Controller {
             Order::Report { reply } => drop(reply.send(Ok(self.fleet.report(now())))),
             Order::Release { cluster, reply } => drop(reply.send(self.release(&cluster))),
             Order::Provider(order) => self.about_providers(order),
+            Order::Dnssec(order) => {
+                self.signing.carry_out(order);
+                self.publish();
+            }
             Order::Suppose { all, reply } => {
                 // Beside the fleet's own work: compiling a large one takes half a second.
                 let (copy, at) = (self.fleet.clone(), now());

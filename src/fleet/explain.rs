@@ -9,7 +9,7 @@ use crate::{
     geo::{CAP_V4, CAP_V6, Database},
     model::{Location, Name, ServiceKey, Ttl},
     policy::Trace,
-    records::{self, Answer, Client, Outcome, Owner, Question, RecordType},
+    records::{self, Answer, Client, DnssecOk, Outcome, Owner, Question, RecordType},
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -239,7 +239,7 @@ fn because(unit: &UnitView) -> Vec<String> {
 }
 
 fn show(snapshot: &Snapshot, name: &Name, rtype: RecordType, client: &Client) -> ShownAnswer {
-    let question = Question { name: name.as_wire(), rtype };
+    let question = Question { name: name.as_wire(), rtype, dnssec: DnssecOk::No };
     let answer = records::lookup(&snapshot.zones, &question, client);
     ShownAnswer {
         rcode: rcode(answer.outcome).to_owned(),

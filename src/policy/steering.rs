@@ -120,6 +120,12 @@ impl Steering {
         new
     }
 
+    /// The TTL of its records; no decision answers with more.
+    #[must_use]
+    pub fn configured_ttl(&self) -> Ttl {
+        self.ttls.configured
+    }
+
     /// What can be answered with, by [`Decision::variant`]; `None` where the family is left out.
     #[must_use]
     pub fn variants(&self, v6: bool) -> Option<&[Variant]> {

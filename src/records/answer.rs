@@ -12,6 +12,20 @@ pub struct Question<'q> {
     pub name: &'q [u8],
     /// The type asked for, [`RecordType::ANY`] included.
     pub rtype: RecordType,
+    /// Whether signatures and proofs are wanted.
+    pub dnssec: DnssecOk,
+}
+
+/// What the asker's EDNS flags say about DNSSEC (RFC 3225 §3, RFC 9824 §5.1).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum DnssecOk {
+    /// No signatures: DO is clear, or there is no EDNS.
+    #[default]
+    No,
+    /// Signatures and proofs: DO.
+    Yes,
+    /// The same, and a compact denial may come with NXDOMAIN: DO and CO.
+    Compact,
 }
 
 /// How a lookup ends (RFC 1034 §4.3.2).
@@ -52,6 +66,8 @@ pub struct Answer<'z> {
     pub authority: Section<'z>,
     /// The additional section, without OPT: glue and other addresses.
     pub additional: Section<'z>,
+    /// The zone denies compactly, and DO was set: the answer to CO is CO (RFC 9824 §5.1).
+    pub compact: bool,
 }
 
 /// A section's rrsets in order; short ones take no allocation.
@@ -66,6 +82,9 @@ pub struct Entry<'z> {
     pub rrset: Cow<'z, Rrset>,
     /// At most the rrset's own.
     pub ttl: Ttl,
+    /// The signatures over the rrset, to be written behind it with its TTL (RFC 4034 §3): where
+    /// they were asked for and the rrset is signed.
+    pub rrsig: Option<Cow<'z, Rrset>>,
 }
 
 /// The name that an rrset is answered under.

@@ -17,14 +17,25 @@ impl fmt::Display for MasterFile<'_> {
         let ttl = zone.soa().map_or(Ttl::SERVED, |soa| soa.ttl);
         writeln!(f, "$ORIGIN {}\n$TTL {ttl}", zone.apex())?;
         let width = owner_width(zone);
-        for (key, node) in zone.nodes() {
-            let owner = relative(zone, key);
-            for rrset in in_order(node) {
-                write_rrset(f, &owner, width, rrset)?;
-            }
+        for (key, rrset) in in_full(zone) {
+            write_rrset(f, &relative(zone, key), width, rrset)?;
         }
         Ok(())
     }
+}
+
+/// All rrsets of a zone as transfers have them: SOA first, names in canonical order, and of a
+/// signed zone each rrset's signatures behind it, and the name's NSEC behind all.
+pub fn in_full(zone: &Zone) -> impl Iterator<Item = (&Key, &Rrset)> {
+    zone.nodes().flat_map(move |(key, node)| {
+        let signed = zone.signed().and_then(|signed| signed.name(key.as_bytes()));
+        let rrsets = in_order(node).flat_map(move |rrset| {
+            let rrsig = signed.and_then(|signed| signed.rrsig(rrset.rtype));
+            [Some(rrset), rrsig].into_iter().flatten()
+        });
+        let proof = signed.into_iter().flat_map(|own| [&own.nsec.nsec, &own.nsec.rrsig]);
+        rrsets.chain(proof).map(move |rrset| (key, rrset))
+    })
 }
 
 fn write_rrset(

@@ -12,13 +12,18 @@
 //! under an encloser with `*`    as in the node of the `*`
 //! elsewhere                     NXDOMAIN
 //! ```
+//!
+//! Where signatures are wanted and the zone is signed, each rrset comes with its own, and
+//! `denial` adds what proves that nothing else is there.
 
 use super::{
-    Answer, Chosen, Client, Completeness, Entry, Node, Outcome, Owner, Question, RecordType, Rrset,
-    Section, Steered, Zone, ZoneSet,
+    Answer, Chosen, Client, Completeness, DnssecOk, Entry, Node, Outcome, Owner, Question,
+    RecordType, Rrset, Section, Signed, SignedName, Steered, Zone, ZoneSet,
 };
-use crate::model::{Key, Name, Ttl};
-use smallvec::SmallVec;
+use crate::{
+    model::{Key, Name, Ttl},
+    records::octets::{depth, labels, name_prefix, parent, prefixes, suffix, wildcard_of},
+};
 use std::{borrow::Cow, sync::Arc};
 
 /// Decides the answer to one question, from these zones alone.
@@ -61,30 +66,46 @@ impl Answer<'_> {
             answer: Section::new(),
             authority: Section::new(),
             additional: Section::new(),
+            compact: false,
         }
     }
 }
 
 /// One question on its way through the zones.
-struct Search<'z, 'q> {
+pub(super) struct Search<'z, 'q> {
     zones: &'z ZoneSet,
-    question: &'q Question<'q>,
+    pub(super) question: &'q Question<'q>,
     client: &'q Client,
-    answer: Answer<'z>,
+    pub(super) answer: Answer<'z>,
+    /// A signature was wanted that may not be made now; an answer without it would be taken for a
+    /// forged one.
+    pub(super) unproven: bool,
     /// Nobody has asked yet: a steered name is where the search ends.
     ahead: bool,
     steered: Option<(Owner<'z>, &'z Arc<Steered>)>,
 }
 
+/// The node that answers for a name, and the name's own key.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'z, 'k> {
+    pub(super) node: &'z Node,
+    pub(super) key: &'k [u8],
+    /// Where a wildcard stands in: how much of the key is the closest encloser's.
+    pub(super) wildcard: Option<usize>,
+    /// Its signatures, where they are wanted.
+    pub(super) signed: Option<&'z SignedName>,
+}
+
 /// What a step leads to.
-enum Step {
+pub(super) enum Step {
     Done(Outcome),
     Follow(Name),
 }
 
 impl<'z, 'q> Search<'z, 'q> {
     fn new(zones: &'z ZoneSet, question: &'q Question<'q>, client: &'q Client) -> Self {
-        Self { zones, question, client, answer: Answer::empty(), ahead: false, steered: None }
+        let answer = Answer::empty();
+        Self { zones, question, client, answer, unproven: false, ahead: false, steered: None }
     }
 
     fn run(&mut self) -> Outcome {
@@ -110,12 +131,23 @@ impl<'z, 'q> Search<'z, 'q> {
         if zone.completeness == Completeness::Pending {
             return Step::Done(Outcome::NotReady);
         }
-        match place(zone, key.as_bytes(), self.question.rtype) {
-            Place::Node(node) => self.at_node(zone, node, alias),
-            Place::Empty => self.negative(zone, Outcome::NoData),
-            Place::Nowhere => self.negative(zone, Outcome::NxDomain),
+        let key = key.as_bytes();
+        match place(zone, key, self.question.rtype) {
+            Place::Node { node, wildcard } => {
+                let signed = self.signatures_of(zone, key, wildcard);
+                self.at_node(zone, Found { node, key, wildcard, signed }, alias)
+            }
+            Place::Empty { wildcard } => {
+                let step = self.negative(zone, Outcome::NoData);
+                self.prove_empty(zone, key, wildcard, alias);
+                step
+            }
+            Place::Nowhere { encloser } => {
+                let step = self.negative(zone, Outcome::NxDomain);
+                self.prove_nowhere(zone, key, encloser, alias, step)
+            }
             Place::Delegated { depth, ns } => self.refer(zone, suffix(&labels, depth), ns),
-            Place::Redirected { depth, dname } => self.redirect(&labels, depth, dname, alias),
+            Place::Redirected { depth, dname } => self.redirect(zone, &labels, depth, dname, alias),
         }
     }
 
@@ -130,7 +162,8 @@ impl<'z, 'q> Search<'z, 'q> {
         Some(above.filter(|above| above.exists(key)).unwrap_or(zone))
     }
 
-    fn at_node(&mut self, zone: &'z Zone, node: &'z Node, alias: Option<&Name>) -> Step {
+    fn at_node(&mut self, zone: &'z Zone, found: Found<'z, '_>, alias: Option<&Name>) -> Step {
+        let node = found.node;
         let own = node.steering().filter(|own| self.ahead && own.steers(self.question.rtype));
         if let Some(own) = own {
             self.steered = Some((owner(alias), own));
@@ -138,39 +171,94 @@ impl<'z, 'q> Search<'z, 'q> {
         }
         let steered = node.steering().filter(|_| self.client.place().is_some());
         if let Some(chosen) = steered.and_then(|own| own.choose(self.question.rtype, self.client)) {
-            return self.at_steered(zone, chosen, alias);
+            return self.at_steered(zone, &found, chosen, alias);
         }
         let asked = match self.question.rtype {
             RecordType::ANY => node.iter().next(), // RFC 8482 §4.1: one rrset, any one
+            RecordType::RRSIG | RecordType::NSEC if zone.signed().is_some() => {
+                self.own_proof(zone, &found)
+            }
             rtype => node.get(rtype),
         };
         if let Some(rrset) = asked {
-            self.answer.answer.push(entry(owner(alias), rrset));
+            self.put(zone, &found, rrset, alias);
             self.add_addresses(zone, rrset);
             return Step::Done(Outcome::Data);
         }
         match node.get(RecordType::CNAME).and_then(|cname| Some((cname, target(cname)?))) {
             Some((cname, target)) => {
-                self.answer.answer.push(entry(owner(alias), cname));
+                self.put(zone, &found, cname, alias);
                 Step::Follow(target)
             }
-            None => self.negative(zone, Outcome::NoData),
+            None => self.no_data(zone, &found, alias),
         }
     }
 
     /// A name whose addresses depend on the client: those that were chosen for this one.
-    fn at_steered(&mut self, zone: &'z Zone, chosen: Chosen<'z>, alias: Option<&Name>) -> Step {
+    fn at_steered(
+        &mut self,
+        zone: &'z Zone,
+        found: &Found<'z, '_>,
+        chosen: Chosen<'z>,
+        alias: Option<&Name>,
+    ) -> Step {
         let Some(rrset) = chosen.rrset else {
-            let step = self.negative(zone, Outcome::NoData);
-            self.answer.authority.iter_mut().for_each(|soa| soa.ttl = soa.ttl.min(FENCED_TTL));
+            let step = self.no_data(zone, found, alias);
+            self.answer
+                .authority
+                .iter_mut()
+                .for_each(|entry| entry.ttl = entry.ttl.min(FENCED_TTL));
             return step;
         };
         self.answer.scope = self.answer.scope.max(chosen.scope);
+        let v6 = self.question.rtype == RecordType::AAAA;
+        let known = found.signed.and_then(|signed| signed.variant(v6, chosen.variant));
+        let rrsig = self.signature(zone, found, rrset, known, alias);
         let (owner, ttl) = (owner(alias), chosen.ttl);
-        self.answer.answer.push(Entry { owner, rrset: Cow::Borrowed(rrset), ttl });
+        self.answer.answer.push(Entry { owner, rrset: Cow::Borrowed(rrset), ttl, rrsig });
+        self.prove_expanded(zone, found);
         match target(rrset).filter(|_| rrset.rtype == RecordType::CNAME) {
             Some(target) => Step::Follow(target),
             None => Step::Done(Outcome::Data),
+        }
+    }
+
+    /// Answers with a rrset of the node, its signatures, and the proof that a wildcard may stand
+    /// in.
+    fn put(
+        &mut self,
+        zone: &'z Zone,
+        found: &Found<'z, '_>,
+        rrset: &'z Rrset,
+        alias: Option<&Name>,
+    ) {
+        let known = found.signed.and_then(|signed| signed.rrsig(rrset.rtype));
+        let rrsig = self.signature(zone, found, rrset, known, alias);
+        self.answer.answer.push(Entry { rrsig, ..entry(owner(alias), rrset) });
+        self.prove_expanded(zone, found);
+    }
+
+    fn no_data(&mut self, zone: &'z Zone, found: &Found<'z, '_>, alias: Option<&Name>) -> Step {
+        let step = self.negative(zone, Outcome::NoData);
+        self.prove_no_data(zone, found, alias);
+        step
+    }
+
+    /// The zone's signatures, where they are wanted.
+    pub(super) fn signed(&self, zone: &'z Zone) -> Option<&'z Signed> {
+        zone.signed().filter(|_| self.question.dnssec != DnssecOk::No).map(|signed| &**signed)
+    }
+
+    fn signatures_of(
+        &self,
+        zone: &'z Zone,
+        key: &[u8],
+        wildcard: Option<usize>,
+    ) -> Option<&'z SignedName> {
+        let signed = self.signed(zone)?;
+        match wildcard {
+            None => signed.name(key),
+            Some(encloser) => signed.name(&wildcard_of(&key[..encloser])),
         }
     }
 
@@ -183,13 +271,17 @@ impl<'z, 'q> Search<'z, 'q> {
         if let Some(soa) = zone.soa() {
             let ttl = soa_minimum(soa).map_or(soa.ttl, |minimum| minimum.min(soa.ttl));
             let owner = Owner::Name(Cow::Borrowed(zone.apex()));
-            self.answer.authority.push(Entry { owner, rrset: Cow::Borrowed(soa), ttl });
+            let rrsig = self.known_signature(zone, zone.key().as_bytes(), RecordType::SOA);
+            let rrset = Cow::Borrowed(soa);
+            self.answer.authority.push(Entry { owner, rrset, ttl, rrsig });
         }
         Step::Done(outcome)
     }
 
     fn refer(&mut self, zone: &'z Zone, cut: Name, ns: &'z Rrset) -> Step {
+        let key = cut.key();
         self.answer.authority.push(entry(Owner::Name(Cow::Owned(cut)), ns));
+        self.prove_delegation(zone, key.as_bytes());
         self.add_addresses(zone, ns);
         Step::Done(Outcome::Referral)
     }
@@ -197,20 +289,30 @@ impl<'z, 'q> Search<'z, 'q> {
     /// RFC 6672 §3.2: the owner's labels in the name give way to the target's.
     fn redirect(
         &mut self,
+        zone: &'z Zone,
         labels: &[&[u8]],
         depth: usize,
         dname: &'z Rrset,
         alias: Option<&Name>,
     ) -> Step {
-        let dname_owner = Owner::Name(Cow::Owned(suffix(labels, depth)));
-        self.answer.answer.push(entry(dname_owner, dname));
+        let dname_owner = suffix(labels, depth);
+        let rrsig = self.known_signature(zone, dname_owner.key().as_bytes(), RecordType::DNAME);
+        // A chain may come by one DNAME often; a message has an rrset once.
+        let known =
+            |own: &Entry<'_>| own.rrset.rtype == RecordType::DNAME && own.owner.is(&dname_owner);
+        if !self.answer.answer.iter().any(known) {
+            let owner = Owner::Name(Cow::Owned(dname_owner));
+            self.answer.answer.push(Entry { rrsig, ..entry(owner, dname) });
+        }
         let kept = &labels[..labels.len().saturating_sub(depth)];
         let new = target(dname)
             .and_then(|to| Name::from_labels(kept.iter().copied().chain(to.labels())).ok());
         let Some(new) = new else { return Step::Done(Outcome::YxDomain) };
         let cname = Rrset::cname(dname.ttl, &new);
         let ttl = cname.ttl;
-        self.answer.answer.push(Entry { owner: owner(alias), rrset: Cow::Owned(cname), ttl });
+        // RFC 6672 §5.3.1: what is made from a signed DNAME is not signed.
+        let rrset = Cow::Owned(cname);
+        self.answer.answer.push(Entry { owner: owner(alias), rrset, ttl, rrsig: None });
         match self.question.rtype {
             RecordType::CNAME | RecordType::ANY => Step::Done(Outcome::Data),
             _ => Step::Follow(new),
@@ -243,9 +345,11 @@ impl<'z, 'q> Search<'z, 'q> {
         if self.answer.additional.iter().take(2 * MAX_TARGETS).any(|known| known.owner.is(&name)) {
             return;
         }
-        self.answer
-            .additional
-            .extend(found.map(|addresses| entry(Owner::Name(Cow::Owned(name.clone())), addresses)));
+        let signed = self.signed(zone).and_then(|signed| signed.name(key.as_bytes()));
+        self.answer.additional.extend(found.map(|addresses| {
+            let rrsig = signed.and_then(|signed| signed.rrsig(addresses.rtype)).map(Cow::Borrowed);
+            Entry { rrsig, ..entry(Owner::Name(Cow::Owned(name.clone())), addresses) }
+        }));
     }
 
     /// Whether the chain has been at that name, so that following it would go round.
@@ -261,6 +365,7 @@ impl<'z, 'q> Search<'z, 'q> {
     fn finish(self, outcome: Outcome) -> Answer<'z> {
         match outcome {
             Outcome::Refused | Outcome::NotReady => Answer { outcome, ..Answer::empty() },
+            _ if self.unproven => Answer { outcome: Outcome::NotReady, ..Answer::empty() },
             // RFC 7871 §7.4: "no" is kept for all clients.
             Outcome::NoData | Outcome::NxDomain => {
                 Answer { outcome, authoritative: true, scope: 0, ..self.answer }
@@ -284,16 +389,17 @@ impl Owner<'_> {
 
 /// Where a name stands in its zone.
 enum Place<'z> {
-    /// On a node, its own or the wildcard's that stands in for it.
-    Node(&'z Node),
-    /// On no node, but there is one below it.
-    Empty,
+    /// On a node, its own or that of a wildcard that stands in for it: under an encloser whose key
+    /// is so long.
+    Node { node: &'z Node, wildcard: Option<usize> },
+    /// On no node, but there is one below it, or below the wildcard that stands in for it.
+    Empty { wildcard: Option<usize> },
     /// At or below a delegation, which is that many labels deep.
     Delegated { depth: usize, ns: &'z Rrset },
     /// Below a name with DNAME, which is that many labels deep.
     Redirected { depth: usize, dname: &'z Rrset },
-    /// The zone does not know it.
-    Nowhere,
+    /// The zone does not know it; the closest encloser's key is so long.
+    Nowhere { encloser: usize },
 }
 
 fn place<'z>(zone: &'z Zone, key: &[u8], rtype: RecordType) -> Place<'z> {
@@ -303,7 +409,7 @@ fn place<'z>(zone: &'z Zone, key: &[u8], rtype: RecordType) -> Place<'z> {
         return cut;
     }
     match zone.node(key) {
-        Some(node) => Place::Node(node),
+        Some(node) => Place::Node { node, wildcard: None },
         None => place_without_node(zone, key),
     }
 }
@@ -330,80 +436,32 @@ fn place_without_node<'z>(zone: &'z Zone, key: &[u8]) -> Place<'z> {
     // A name that exists has only ancestors that exist, so the known ones come first.
     let known = ends.partition_point(|end| zone.exists(&key[..*end]));
     if known == ends.len() {
-        return Place::Empty;
+        return Place::Empty { wildcard: None };
     }
-    let Some(encloser) = known.checked_sub(1).map(|last| &key[..ends[last]]) else {
-        return Place::Nowhere;
+    let Some(encloser) = known.checked_sub(1).map(|last| ends[last]) else {
+        return Place::Nowhere { encloser: zone.key().as_bytes().len() };
     };
-    let mut wildcard: SmallVec<[u8; 80]> = SmallVec::from_slice(encloser);
-    wildcard.extend_from_slice(WILDCARD);
+    let wildcard = wildcard_of(&key[..encloser]);
     match zone.node(&wildcard) {
-        Some(node) => Place::Node(node),
-        None if zone.exists(&wildcard) => Place::Empty,
-        None => Place::Nowhere,
+        Some(node) => Place::Node { node, wildcard: Some(encloser) },
+        None if zone.exists(&wildcard) => Place::Empty { wildcard: Some(encloser) },
+        None => Place::Nowhere { encloser },
     }
 }
 
 fn behind_cut(zone: &Zone, key: &[u8]) -> bool {
-    zone.has_cuts() && topmost_cut(zone, key, RecordType::A).is_some()
-}
-
-// === Names as octets ===
-
-/// A name's labels, leftmost first; of octets that are no name, those before the fault.
-fn labels(wire: &[u8]) -> SmallVec<[&[u8]; 12]> {
-    let mut labels = SmallVec::new();
-    let mut rest = wire;
-    while let Some((&length @ 1..=63, tail)) = rest.split_first()
-        && let Some((label, tail)) = tail.split_at_checked(usize::from(length))
-    {
-        labels.push(label);
-        rest = tail;
-    }
-    labels
-}
-
-/// The name of the last `count` labels.
-fn suffix(labels: &[&[u8]], count: usize) -> Name {
-    let start = labels.len().saturating_sub(count);
-    Name::from_labels(labels[start..].iter().copied())
-        .expect("the last labels of a valid name are a valid name")
-}
-
-/// The keys at and above `key`, down from the one of `apex` octets, as lengths of prefixes.
-fn prefixes(key: &[u8], apex: usize) -> SmallVec<[usize; 12]> {
-    let ends = (apex..key.len()).filter(|at| key[*at] == 0).map(|at| at + 1);
-    std::iter::once(apex).chain(ends).collect()
-}
-
-/// How many labels a key has.
-fn depth(key: &[u8]) -> usize {
-    key.iter().filter(|byte| **byte == 0).count()
-}
-
-/// The key one label up; `None` for the root's.
-fn parent(key: &[u8]) -> Option<&[u8]> {
-    let inner = &key[..key.len().checked_sub(1)?];
-    Some(&key[..inner.iter().rposition(|byte| *byte == 0).map_or(0, |at| at + 1)])
-}
-
-/// The uncompressed name that these octets begin with.
-fn name_prefix(octets: &[u8]) -> Option<&[u8]> {
-    let mut at = 0;
-    while *octets.get(at)? != 0 {
-        at += 1 + usize::from(octets[at]);
-    }
-    octets.get(..=at)
+    let inside = key.starts_with(zone.key().as_bytes());
+    zone.has_cuts() && inside && topmost_cut(zone, key, RecordType::A).is_some()
 }
 
 // === Records ===
 
-fn owner<'z>(alias: Option<&Name>) -> Owner<'z> {
+pub(super) fn owner<'z>(alias: Option<&Name>) -> Owner<'z> {
     alias.map_or(Owner::Asked, |name| Owner::Name(Cow::Owned(name.clone())))
 }
 
-fn entry<'z>(owner: Owner<'z>, rrset: &'z Rrset) -> Entry<'z> {
-    Entry { owner, rrset: Cow::Borrowed(rrset), ttl: rrset.ttl }
+pub(super) fn entry<'z>(owner: Owner<'z>, rrset: &'z Rrset) -> Entry<'z> {
+    Entry { owner, rrset: Cow::Borrowed(rrset), ttl: rrset.ttl, rrsig: None }
 }
 
 /// Where a CNAME or DNAME points.
@@ -435,8 +493,6 @@ const MAX_ALIASES: usize = 16;
 /// Targets of one MX, SRV or SVCB rrset that are looked up on top: all that fits an answer.
 const MAX_TARGETS: usize = 16;
 
-/// `*` as the last label of a key.
-const WILDCARD: &[u8] = b"*\0";
 /// How long "no address for you" may be kept: resolvers give it to all their clients.
 const FENCED_TTL: Ttl = Ttl::from_secs(5);
 
@@ -507,14 +563,14 @@ mod tests {
 
     fn describe(zone: &Zone, place: &Place<'_>) -> String {
         match place {
-            Place::Node(node) => {
+            Place::Node { node, .. } => {
                 let owner = zone.nodes().find(|(_, other)| std::ptr::eq(*other, *node));
                 format!("node {}", owner.unwrap().0.to_name())
             }
-            Place::Empty => "empty".to_owned(),
+            Place::Empty { .. } => "empty".to_owned(),
             Place::Delegated { depth, .. } => format!("delegated at {depth}"),
             Place::Redirected { depth, .. } => format!("redirected at {depth}"),
-            Place::Nowhere => "nowhere".to_owned(),
+            Place::Nowhere { .. } => "nowhere".to_owned(),
         }
     }
 
@@ -543,7 +599,8 @@ mod tests {
             let mut zones = ZoneSet::default();
             zones.put(std::sync::Arc::new(zone(&rows)));
             wire.extend_from_slice(b"\x01a\x01z\x04test\0");
-            let question = Question { name: &wire, rtype: RecordType(rtype) };
+            let dnssec = DnssecOk::Yes;
+            let question = Question { name: &wire, rtype: RecordType(rtype), dnssec };
             let _ = lookup(&zones, &question, &Client::NEUTRAL);
         }
     }

@@ -6,18 +6,22 @@
 //! [`MasterFile`] or [`rows`].
 
 mod answer;
+mod denial;
 mod export;
 mod generated;
 mod lookup;
 mod master;
+mod octets;
 mod rrset;
+mod signed;
 mod steered;
 mod text;
 mod zone;
 
 pub use crate::model::Client;
-pub use answer::{Answer, Entry, Outcome, Owner, Question, Section};
-pub use export::{MasterFile, Row, rows};
+pub use answer::{Answer, DnssecOk, Entry, Outcome, Owner, Question, Section};
+pub use denial::{compact_nsec, denial_ttl};
+pub use export::{MasterFile, Row, in_full, rows};
 pub use generated::generated;
 pub use lookup::{Foreseen, foresee, lookup};
 pub use master::{
@@ -25,6 +29,7 @@ pub use master::{
     period_from_text,
 };
 pub use rrset::{Node, RecordType, Rrset};
+pub use signed::{Denial, Online, Proof, Signed, SignedFamily, SignedName};
 pub use steered::{Chosen, Steered};
 pub use text::{TextError, rdata_from_text, rdata_to_text};
 pub use zone::{Completeness, Zone, ZoneSet};

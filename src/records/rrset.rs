@@ -32,10 +32,26 @@ impl RecordType {
     pub const OPT: Self = Self(41);
     /// Delegation signer (RFC 4034 §5): lives above the cut that it belongs to.
     pub const DS: Self = Self(43);
+    /// Signature over an rrset (RFC 4034 §3).
+    pub const RRSIG: Self = Self(46);
+    /// The next name, and the types at this one (RFC 4034 §4).
+    pub const NSEC: Self = Self(47);
+    /// A zone's public key (RFC 4034 §2).
+    pub const DNSKEY: Self = Self(48);
+    /// [`Self::NSEC`] of hashed names (RFC 5155 §3).
+    pub const NSEC3: Self = Self(50);
+    /// How a zone's names are hashed (RFC 5155 §4).
+    pub const NSEC3PARAM: Self = Self(51);
+    /// The DS that the zone wishes for at its parent (RFC 7344 §3.1).
+    pub const CDS: Self = Self(59);
+    /// The same as a key (RFC 7344 §3.2).
+    pub const CDNSKEY: Self = Self(60);
     /// Service binding (RFC 9460 §2).
     pub const SVCB: Self = Self(64);
     /// Service binding for HTTPS (RFC 9460 §9).
     pub const HTTPS: Self = Self(65);
+    /// In type bitmaps alone: the name does not exist (RFC 9824 §2).
+    pub const NXNAME: Self = Self(128);
     /// Question type for all types (RFC 8482).
     pub const ANY: Self = Self(255);
 }

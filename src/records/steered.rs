@@ -33,15 +33,19 @@ pub struct Chosen<'s> {
     pub ttl: Ttl,
     /// Leading bits of the client's subnet that it holds for.
     pub scope: u8,
+    /// Which of the family's [`Steered::variants`] it is; `None` for [`Steered::outside`].
+    pub variant: Option<u32>,
 }
 
 impl Steered {
-    /// Puts the rrsets together; their TTL is replaced by each decision's.
+    /// Puts the rrsets together, with the TTL that is configured: signatures are over that one
+    /// (RFC 4034 §3.1.4). Each decision answers with it or less.
     #[must_use]
     pub fn new(steering: Arc<Steering>) -> Self {
+        let ttl = steering.configured_ttl();
         let families = [false, true].map(|v6| {
             let variants = steering.variants(v6).unwrap_or_default();
-            let rrset = |variant: &Variant| rrset(variant, v6);
+            let rrset = |variant: &Variant| rrset(variant, v6, ttl);
             Family {
                 variants: variants.iter().map(rrset).collect(),
                 outside: steering.outside(v6).as_ref().and_then(rrset),
@@ -85,7 +89,25 @@ impl Steered {
         };
         // "No" is kept for all clients of a resolver (RFC 7871 §7.4), so it says so.
         let scope = if rrset.is_some() { decision.scope } else { 0 };
-        Some(Chosen { rrset, ttl: decision.ttl, scope })
+        Some(Chosen { rrset, ttl: decision.ttl, scope, variant: decision.variant })
+    }
+
+    /// Whether that family is answered at all.
+    #[must_use]
+    pub fn has(&self, v6: bool) -> bool {
+        self.steering.variants(v6).is_some()
+    }
+
+    /// All that clients of a family are answered with; `None` for no data.
+    #[must_use]
+    pub fn variants(&self, v6: bool) -> &[Option<Rrset>] {
+        &self.families[usize::from(v6)].variants
+    }
+
+    /// What clients of a family get that the fence keeps out.
+    #[must_use]
+    pub fn outside(&self, v6: bool) -> Option<&Rrset> {
+        self.families[usize::from(v6)].outside.as_ref()
     }
 
     /// The rrsets of the neutral view, for transfers and exports.
@@ -108,10 +130,10 @@ impl PartialEq for Steered {
 
 impl Eq for Steered {}
 
-fn rrset(variant: &Variant, v6: bool) -> Option<Rrset> {
+fn rrset(variant: &Variant, v6: bool, ttl: Ttl) -> Option<Rrset> {
     match variant {
-        Variant::Addresses(all) => rrset_of(all, v6, Ttl::SERVED),
-        Variant::Alias(name) => Some(Rrset::cname(Ttl::SERVED, name)),
+        Variant::Addresses(all) => rrset_of(all, v6, ttl),
+        Variant::Alias(name) => Some(Rrset::cname(ttl, name)),
     }
 }
 

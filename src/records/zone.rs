@@ -1,6 +1,6 @@
 //! A zone: an apex, its SOA and serial, and its nodes in canonical order, shared between versions.
 
-use super::{Node, RecordType, Rrset};
+use super::{Node, RecordType, Rrset, Signed};
 use crate::model::{Key, Name, Serial};
 use imbl::{OrdMap, ordmap::DiffItem};
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub struct Zone {
     /// How many names below the apex own NS or any name owns DNAME: while 0, lookup need not look
     /// for cuts.
     cuts: usize,
+    /// Signatures and proofs, where the zone is signed.
+    signed: Option<Arc<Signed>>,
     /// How much is known.
     pub completeness: Completeness,
 }
@@ -43,6 +45,7 @@ impl Zone {
             serial: Serial::default(),
             cuts: 0,
             nodes,
+            signed: None,
             completeness: Completeness::Complete,
         };
         zone.cuts = zone.nodes.iter().filter(|(key, node)| zone.is_cut(key, node)).count();
@@ -51,19 +54,57 @@ impl Zone {
     }
 
     /// The same zone with some names' nodes changed (`None` removes) and that serial, in the SOA
-    /// too. Costs what the changes cost, not what the zone costs.
+    /// too; not signed. Costs what the changes cost, not what the zone costs.
     #[must_use]
     pub fn with(
         &self,
         changes: impl IntoIterator<Item = (Key, Option<Node>)>,
         serial: Serial,
     ) -> Self {
-        let mut next = self.clone();
+        let mut next = Self { signed: None, ..self.clone() };
         for (key, node) in changes {
             next.change(key, node);
         }
         next.set_serial(serial);
         next
+    }
+
+    /// The same zone with signatures over what it holds.
+    #[must_use]
+    pub fn with_signatures(self, signed: Arc<Signed>) -> Self {
+        Self { signed: Some(signed), ..self }
+    }
+
+    /// Its signatures and proofs; `None` where it is not signed.
+    #[must_use]
+    pub fn signed(&self) -> Option<&Arc<Signed>> {
+        self.signed.as_ref()
+    }
+
+    /// The names whose nodes differ from those of an older version, with what they own now. Passes
+    /// by what both share.
+    pub fn changes<'z>(
+        &'z self,
+        older: &'z Self,
+    ) -> impl Iterator<Item = (&'z Key, Option<&'z Node>)> {
+        self.changes_since(older).map(|(key, _, node)| (key, node))
+    }
+
+    /// Whether a name lies below a delegation or a DNAME, so that what it owns is no data of this
+    /// zone (RFC 4035 §2.2, RFC 6672 §2.4).
+    #[must_use]
+    pub fn is_occluded(&self, key: &[u8]) -> bool {
+        let apex = self.key.as_bytes().len();
+        let ends = (apex..key.len().saturating_sub(1)).filter(|at| key[*at] == 0);
+        let above = std::iter::once(apex).filter(|end| *end < key.len());
+        self.has_cuts()
+            && above.chain(ends.map(|at| at + 1)).any(|end| {
+                let cuts = |node: &Node| {
+                    node.get(RecordType::DNAME).is_some()
+                        || (end > apex && node.get(RecordType::NS).is_some())
+                };
+                self.node(&key[..end]).is_some_and(cuts)
+            })
     }
 
     /// The name at its top.

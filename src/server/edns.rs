@@ -14,6 +14,8 @@ pub(super) struct Edns<'p> {
     pub(super) udp_size: u16,
     pub(super) version: u8,
     pub(super) dnssec_ok: bool,
+    /// CO (RFC 9824 §5.1).
+    pub(super) compact_ok: bool,
     /// Also `None` where it was not to be heeded, or not understood.
     pub(super) subnet: Option<Subnet<'p>>,
     /// The first one; others say nothing (RFC 7873 §5.2).
@@ -38,6 +40,7 @@ impl<'p> Edns<'p> {
             udp_size: u16::from_be_bytes([high, low]),
             version,
             dnssec_ok: flags & 0x80 != 0,
+            compact_ok: flags & 0x40 != 0,
             subnet: None,
             cookie: None,
             nsid: false,

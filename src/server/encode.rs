@@ -18,6 +18,7 @@ pub(super) fn answer(
     let rcode = rcode(answer.outcome);
     let mut writer = Writer::begin(query, extras, limit, out);
     writer.flags(rcode, answer.authoritative);
+    writer.compact = answer.compact;
     // Without its glue a referral may lead nowhere (RFC 9471 §3), so there it is worth a TC.
     let glue = answer.outcome == Outcome::Referral;
     let whole = writer.section(Count::Answer, &answer.answer)
@@ -106,6 +107,8 @@ struct Writer<'w> {
     limit: usize,
     /// The names that a pointer may point at.
     names: SmallVec<[Known; MAX_NAMES]>,
+    /// Whether CO is answered with CO (RFC 9824 §5.1).
+    compact: bool,
 }
 
 /// A name that stands in the message, or the end of one.
@@ -128,7 +131,7 @@ impl<'w> Writer<'w> {
     fn begin(query: &Query<'_>, extras: &Extras<'_>, end: usize, out: &'w mut Vec<u8>) -> Self {
         head(query, out);
         let limit = end.saturating_sub(opt::room(query.edns.as_ref(), extras));
-        let mut writer = Self { out, end, limit, names: SmallVec::new() };
+        let mut writer = Self { out, end, limit, names: SmallVec::new(), compact: false };
         if !query.question.is_empty() {
             writer.remember(query.name, HEADER, query.name.len() - 1);
         }
@@ -151,6 +154,8 @@ impl<'w> Writer<'w> {
         if truncated {
             self.out[2] |= 0x02;
         }
+        let compact = self.compact;
+        let extras = &Extras { compact, ..*extras };
         opt::write(query.edns.as_ref(), rcode, scope, extras, self.end, self.out);
         Written { rcode, truncated }
     }
@@ -160,18 +165,21 @@ impl<'w> Writer<'w> {
         entries.iter().all(|entry| self.rrset(section, entry))
     }
 
+    /// Whether the rrset fits with its signatures: without them, it would be taken for a forgery.
     fn rrset(&mut self, section: Count, entry: &Entry<'_>) -> bool {
         let (start, known) = (self.out.len(), self.names.len());
         let (mut records, mut owner) = (0_u16, None);
-        for data in entry.rrset.rdata() {
+        let rrsets = [Some(&entry.rrset), entry.rrsig.as_ref()];
+        let all = rrsets.into_iter().flatten();
+        for (rtype, data) in all.flat_map(|own| own.rdata().map(|data| (own.rtype, data))) {
             match owner {
                 Some(at) => self.pointer(at),
                 None => owner = self.owner(&entry.owner),
             }
-            self.out.extend_from_slice(&entry.rrset.rtype.0.to_be_bytes());
+            self.out.extend_from_slice(&rtype.0.to_be_bytes());
             self.out.extend_from_slice(&[0, 1]);
             self.out.extend_from_slice(&entry.ttl.as_secs().to_be_bytes());
-            self.data(entry.rrset.rtype, data);
+            self.data(rtype, data);
             records = records.saturating_add(1);
             if self.out.len() > self.limit {
                 self.out.truncate(start);

@@ -134,7 +134,8 @@ fn refusal(query: &Query<'_>, class: u16) -> Option<Rcode> {
     }
     match query.rtype.0 {
         // OPT is no type to ask for; TKEY and TSIG are not either (RFC 2930, RFC 8945).
-        0 | 41 | 249 | 250 => Some(Rcode::FORMERR),
+        // NXNAME stands in type bitmaps alone (RFC 9824 §3.5).
+        0 | 41 | 128 | 249 | 250 => Some(Rcode::FORMERR),
         // Transfers are not given to anyone.
         251 | 252 => Some(Rcode::REFUSED),
         // MAILB and MAILA are obsolete (RFC 1035 §3.2.3).

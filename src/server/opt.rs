@@ -30,6 +30,8 @@ pub(super) struct Extras<'g> {
     pub(super) error: Option<Extended>,
     /// The length is to tell nothing (RFC 7830).
     pub(super) padded: bool,
+    /// The zone denies compactly: the answer to CO is CO (RFC 9824 §5.1).
+    pub(super) compact: bool,
 }
 
 /// An extended error (RFC 8914): a code for machines, a word for people.
@@ -75,7 +77,8 @@ pub(super) fn write(
     let Some(edns) = edns else { return };
     let [extended, _] = (rcode.0 << 4).to_be_bytes();
     let [high, low] = OUR_UDP_SIZE.to_be_bytes();
-    let flags = u8::from(edns.dnssec_ok) << 7;
+    let compact = extras.compact && edns.compact_ok;
+    let flags = u8::from(edns.dnssec_ok) << 7 | u8::from(compact) << 6;
     out.extend_from_slice(&[0, 0, 41, high, low, extended, 0, flags, 0, 0, 0]);
     let options = out.len();
     if let Some(subnet) = edns.subnet {

@@ -11,7 +11,7 @@ use super::{
     rrl::{Kind, Verdict},
     stats::Dropped,
 };
-use crate::records::{Answer, Client, Outcome, Owner, Question};
+use crate::records::{Answer, Client, DnssecOk, Outcome, Owner, Question};
 use std::{net::IpAddr, sync::Arc};
 
 /// Whoever decides: the server hands a question over and encodes what comes back.
@@ -176,7 +176,8 @@ impl Asked<'_> {
         out: &mut Vec<u8>,
     ) -> Reply {
         let query = self.query;
-        let question = Question { name: query.name, rtype: query.rtype };
+        let dnssec = dnssec_ok(query);
+        let question = Question { name: query.name, rtype: query.rtype, dnssec };
         let subnet = query.edns.and_then(|edns| edns.subnet).map(|subnet| subnet.network);
         let client = Client { address: Some(self.arrival.from), subnet, draw: fastrand::u64(..) };
         // What is put together is copied sooner than it is counted.
@@ -212,6 +213,15 @@ impl Asked<'_> {
         };
         let (rcode, truncated) = (written.rcode.0, written.truncated);
         Reply::Send { rcode, truncated, notes: vetted.notes }
+    }
+}
+
+/// What the query's flags say of signatures.
+fn dnssec_ok(query: &Query<'_>) -> DnssecOk {
+    match query.edns {
+        Some(edns) if edns.dnssec_ok && edns.compact_ok => DnssecOk::Compact,
+        Some(edns) if edns.dnssec_ok => DnssecOk::Yes,
+        _ => DnssecOk::No,
     }
 }
 

@@ -30,6 +30,7 @@ pub struct Metrics {
     generation: IntGauge,
     serial: IntGaugeVec,
     names: IntGaugeVec,
+    signatures: IntGaugeVec,
     clusters: IntGaugeVec,
     contact: IntGaugeVec,
     units: IntGaugeVec,
@@ -71,6 +72,11 @@ impl Metrics {
             generation: gauge("meridian_snapshot_generation", "Generation of the snapshot served."),
             serial: gauges("meridian_zone_serial", "SOA serial of a zone.", &["zone"]),
             names: gauges("meridian_zone_names", "Names that own records in a zone.", &["zone"]),
+            signatures: gauges(
+                "meridian_dnssec_signatures_end_seconds",
+                "When the first signature of a signed zone ends, in seconds since 1970.",
+                &["zone"],
+            ),
             clusters: gauges(
                 "meridian_cluster_freshness",
                 "1 for how fresh our view of a cluster is.",
@@ -149,6 +155,7 @@ impl Metrics {
         {
             family.reset();
         }
+        self.read_signatures(snapshot);
         self.generation.set(signed(snapshot.generation.0));
         self.problems.set(signed(snapshot.problems.len() as u64));
         let built = snapshot.geography.as_ref().and_then(|database| database.info().built);
@@ -167,6 +174,17 @@ impl Metrics {
             self.contact.with_label_values(&[&*view.name.0]).set(contact);
         }
         self.read_units(snapshot);
+    }
+
+    fn read_signatures(&self, snapshot: &Snapshot) {
+        self.signatures.reset();
+        for zone in snapshot.served.iter() {
+            let names = zone.signed().map(|signed| signed.names());
+            let first = names.and_then(|names| names.values().map(|name| name.until).min());
+            if let Some(first) = first {
+                self.signatures.with_label_values(&[zone.apex().to_string()]).set(first);
+            }
+        }
     }
 
     fn read_units(&self, snapshot: &Snapshot) {

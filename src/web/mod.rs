@@ -1,9 +1,11 @@
 //! The web listener: readiness, metrics and the JSON API that the CLI asks. It reads snapshots;
 //! what an operator orders is handed on ([`Order`]).
 
+mod dnssec;
 mod orders;
 mod writing;
 
+pub use dnssec::{DnssecOrder, DsSeen, Rolling};
 pub use orders::{Forcing, Order};
 pub use writing::{
     Adopted, AdoptedView, Adopting, Applying, Freezing, Outcome, PlanView, Plans, ProviderOrder,
@@ -46,6 +48,8 @@ pub struct Readers {
     pub metrics: Box<dyn Fn() -> String + Send + Sync>,
     /// How every zone at a provider stands.
     pub written: Box<dyn Fn() -> Vec<(FederationName, plan::Status)> + Send + Sync>,
+    /// How every signed zone stands.
+    pub dnssec: Box<dyn Fn() -> Vec<crate::dnssec::View> + Send + Sync>,
     /// Where orders go.
     pub orders: mpsc::Sender<Order>,
     /// Whether the process was told to end: it answers on, but is not to be sent new clients.
@@ -117,6 +121,9 @@ fn router(state: State) -> Router {
         .route("/api/v1/adopt", post(writing::adopt))
         .route("/api/v1/freeze", post(writing::freeze).delete(writing::thaw))
         .route("/api/v1/history", get(writing::history))
+        .route("/api/v1/dnssec", get(dnssec::zones))
+        .route("/api/v1/dnssec/{zone}/roll", post(dnssec::roll))
+        .route("/api/v1/dnssec/{zone}/ds-seen", post(dnssec::ds_seen))
         .with_state(state)
 }
 
@@ -166,29 +173,42 @@ async fn zones(Extract(state): Extract<State>) -> Json<Vec<ZoneSummary>> {
         names: zone.len(),
         state: format!("{:?}", zone.completeness),
     };
-    Json(state.snapshot().zones.iter().map(summary).collect())
+    let snapshot = state.snapshot();
+    let all = snapshot.zones.iter();
+    let served = all.map(|zone| snapshot.served.get(zone.apex()).unwrap_or(zone));
+    Json(served.map(summary).collect())
 }
 
 async fn zone(
     Extract(state): Extract<State>,
     Path(zone): Path<String>,
 ) -> Result<Json<Vec<Row>>, Refused> {
-    Ok(Json(records::rows(&*find(&state, &zone)?).collect()))
+    Ok(Json(records::rows(&*find(&state, &zone, false)?).collect()))
+}
+
+#[derive(Deserialize)]
+struct Exported {
+    /// Without what signs it.
+    #[serde(default)]
+    unsigned: bool,
 }
 
 async fn master(
     Extract(state): Extract<State>,
     Path(zone): Path<String>,
+    Query(asked): Query<Exported>,
 ) -> Result<String, Refused> {
-    Ok(MasterFile(&*find(&state, &zone)?).to_string())
+    Ok(MasterFile(&*find(&state, &zone, asked.unsigned)?).to_string())
 }
 
-fn find(state: &State, zone: &str) -> Result<Arc<Zone>, Refused> {
+/// A zone as it is served, with its keys and signatures, unless it is wanted without.
+fn find(state: &State, zone: &str, unsigned: bool) -> Result<Arc<Zone>, Refused> {
     let name: Name = zone.parse().map_err(|error| {
         Refused(StatusCode::BAD_REQUEST, format!("{zone:?} is not a zone name: {error}"))
     })?;
     let snapshot = state.snapshot();
-    let found = snapshot.zones.get(&name).cloned();
+    let served = snapshot.served.get(&name).filter(|_| !unsigned);
+    let found = served.or(snapshot.zones.get(&name)).cloned();
     found.ok_or_else(|| {
         let served: Vec<_> = snapshot.zones.iter().map(|zone| zone.apex().to_string()).collect();
         let text = format!("zone {name} is not served; there is {}", served.join(", "));

@@ -43,6 +43,8 @@ pub enum Order {
     },
     /// What concerns providers.
     Provider(ProviderOrder),
+    /// What concerns the keys of signed zones.
+    Dnssec(super::DnssecOrder),
     /// What would be answered then.
     Suppose {
         /// What is supposed.

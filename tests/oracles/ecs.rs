@@ -233,8 +233,12 @@ impl Answers for Map {
                 if inside { net.prefix_len() } else { common(net.addr(), subnet.addr()) + 1 };
             let address = if inside { [192, 0, 2, 2] } else { [192, 0, 2, 1] };
             let rrset = Rrset::a(Ttl::SERVED, [IpAddr::from(address)]).unwrap();
-            answer.answer[0] =
-                Entry { owner: Owner::Asked, ttl: rrset.ttl, rrset: Cow::Owned(rrset) };
+            answer.answer[0] = Entry {
+                owner: Owner::Asked,
+                ttl: rrset.ttl,
+                rrset: Cow::Owned(rrset),
+                rrsig: None,
+            };
         }
         encode(&answer)
     }

@@ -5,8 +5,10 @@
     reason = "clippy lets only functions marked #[test] unwrap, not their helpers"
 )]
 #![allow(missing_docs, unreachable_pub)] // a test binary has no public side
+#![allow(clippy::disallowed_methods)] // a test may read the clock
 
 mod cookies;
+mod dnssec;
 mod ecs;
 mod geoip;
 #[path = "../support/mmdb.rs"]

@@ -115,7 +115,8 @@ fn the_root_is_written_out_where_a_pointer_to_it_would_be_longer() {
 // === Answers ===
 
 fn holding(rrset: Rrset) -> Answer<'static> {
-    let entry = Entry { owner: Owner::Asked, ttl: rrset.ttl, rrset: Cow::Owned(rrset) };
+    let entry =
+        Entry { owner: Owner::Asked, ttl: rrset.ttl, rrset: Cow::Owned(rrset), rrsig: None };
     Answer {
         outcome: Outcome::Data,
         authoritative: true,
@@ -123,6 +124,7 @@ fn holding(rrset: Rrset) -> Answer<'static> {
         answer: [entry].into_iter().collect(),
         authority: Section::new(),
         additional: Section::new(),
+        compact: false,
     }
 }
 
@@ -150,6 +152,7 @@ fn any_answer() -> impl Strategy<Value = Answer<'static>> {
         answer: answer.into(),
         authority: authority.into(),
         additional: additional.into(),
+        compact: false,
     })
 }
 
@@ -159,6 +162,7 @@ fn entry() -> impl Strategy<Value = Entry<'static>> {
         owner: owner.map_or(Owner::Asked, |name| Owner::Name(Cow::Owned(name))),
         rrset: Cow::Owned(rrset),
         ttl: Ttl::from_secs(ttl),
+        rrsig: None,
     })
 }
 

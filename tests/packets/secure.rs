@@ -111,7 +111,11 @@ impl Answers for Mirror {
         let parsed = records::parse_master(&apex, "t", &zone, &mut records::no_includes).unwrap();
         let zones: ZoneSet = parsed.zone.into();
         let name: Name = "who.example.org".parse().unwrap();
-        let question = Question { name: name.as_wire(), rtype: records::RecordType(16) };
+        let question = Question {
+            name: name.as_wire(),
+            rtype: records::RecordType(16),
+            dnssec: records::DnssecOk::No,
+        };
         encode(&records::lookup(&zones, &question, client))
     }
 }

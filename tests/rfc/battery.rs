@@ -3,8 +3,8 @@
 use meridian::{
     model::Name,
     records::{
-        Answer, Client, Completeness, Outcome, Owner, Parsed, Question, RecordType, Section, Zone,
-        ZoneSet, include_path, lookup, no_includes, parse_master, rdata_to_text,
+        Answer, Client, Completeness, DnssecOk, Outcome, Owner, Parsed, Question, RecordType,
+        Section, Zone, ZoneSet, include_path, lookup, no_includes, parse_master, rdata_to_text,
     },
 };
 use std::{fs, path::Path, sync::Arc};
@@ -75,7 +75,8 @@ impl Dns {
     pub(crate) fn ask(&self, question: &str) -> Reply<'_> {
         let (asked, rtype) = question.split_once(' ').unwrap();
         let (asked, rtype) = (name(asked), rtype.parse::<RecordType>().unwrap());
-        let answer = lookup(&self.0, &Question { name: asked.as_wire(), rtype }, &Client::NEUTRAL);
+        let own = Question { name: asked.as_wire(), rtype, dnssec: DnssecOk::No };
+        let answer = lookup(&self.0, &own, &Client::NEUTRAL);
         Reply { question: question.to_owned(), asked, answer }
     }
 }

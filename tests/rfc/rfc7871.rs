@@ -485,8 +485,12 @@ impl Answers for Made {
         *self.asked_by.lock().unwrap() = Some(*client);
         let addresses = (0..self.records).map(|n| IpAddr::from([192, 0, 2, n as u8]));
         let rrset = Rrset::a(Ttl::SERVED, addresses);
-        let entry =
-            |rrset| Entry { owner: Owner::Asked, rrset: Cow::Owned(rrset), ttl: Ttl::SERVED };
+        let entry = |rrset| Entry {
+            owner: Owner::Asked,
+            rrset: Cow::Owned(rrset),
+            ttl: Ttl::SERVED,
+            rrsig: None,
+        };
         encode(&Answer {
             outcome: self.outcome,
             authoritative: true,
@@ -494,6 +498,7 @@ impl Answers for Made {
             answer: rrset.map(entry).into_iter().collect(),
             authority: Section::new(),
             additional: Section::new(),
+            compact: false,
         })
     }
 }

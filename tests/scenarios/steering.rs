@@ -11,7 +11,7 @@ use meridian::{
         Fence, Fenced, GeoRow, GeoTable, HealthCheck, Order, Pick, Places, Proximity, Steer,
         TrafficPolicy, Weights,
     },
-    records::{self, Outcome as Lookup, Question, RecordType},
+    records::{self, DnssecOk, Outcome as Lookup, Question, RecordType},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -115,7 +115,8 @@ impl World {
     fn ask_as(&mut self, name_: &str, client: &Client) -> Got {
         let snapshot = self.snapshot();
         let name = name(name_);
-        let question = Question { name: name.as_wire(), rtype: RecordType::A };
+        let question =
+            Question { name: name.as_wire(), rtype: RecordType::A, dnssec: DnssecOk::No };
         let answer = records::lookup(&snapshot.zones, &question, client);
         assert_eq!(answer.outcome, Lookup::Data, "{name_}");
         let last = answer.answer.last().unwrap();
@@ -578,7 +579,7 @@ fn shares(world: &mut World) -> BTreeMap<String, u32> {
 fn each(world: &mut World) -> Vec<String> {
     let snapshot = world.snapshot();
     let owner = name(NAME);
-    let question = Question { name: owner.as_wire(), rtype: RecordType::A };
+    let question = Question { name: owner.as_wire(), rtype: RecordType::A, dnssec: DnssecOk::No };
     let one = |index: u32| {
         let net =
             IpNet::new(IpAddr::from((0x0b00_0000 + index * 0x100).to_be_bytes()), 24).unwrap();

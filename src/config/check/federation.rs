@@ -53,7 +53,9 @@ pub(in crate::config) fn federation(
         all_down: all_down(&mut findings, spec.all_down.as_ref()).unwrap_or_default(),
         zone,
     };
-    let base = base_zone(&mut findings, spec, &federation, folder);
+    let dnssec = super::dnssec::dnssec(&mut findings, spec, &federation, folder);
+    let base = base_zone(&mut findings, spec, &federation, folder, dnssec.as_ref());
+    super::dnssec::fits(&mut findings, dnssec.as_ref(), base.as_ref(), ttl);
     let publish = super::publish::publish(&mut findings, spec, folder);
     if !served && publish.is_empty() {
         findings.warnings.push(
@@ -67,6 +69,7 @@ pub(in crate::config) fn federation(
         base,
         master_file,
         publish,
+        dnssec,
     }))
 }
 
@@ -84,9 +87,11 @@ fn base_zone(
     spec: &FederationSpec,
     federation: &Federation,
     folder: &Path,
+    dnssec: Option<&crate::dnssec::Settings>,
 ) -> Option<crate::records::Zone> {
     let servers = name_servers(findings, &spec.name_servers, &federation.zone, federation.served)?;
-    let soa = soa(findings, spec.soa.as_ref(), &federation.zone, &servers, federation.ttl)?;
+    let mut soa = soa(findings, spec.soa.as_ref(), &federation.zone, &servers, federation.ttl)?;
+    super::dnssec::expire(findings, dnssec, spec, &mut soa);
     let generated = generated(&federation.zone, &soa, &servers, Serial(1), federation.ttl);
     let Some(file) = &spec.master_file else { return Some(generated) };
     match zone::read_over(&folder.join(file), file, &generated) {

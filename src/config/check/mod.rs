@@ -3,6 +3,7 @@
 mod azure_conf;
 mod cloud_dns;
 mod dns_conf;
+mod dnssec;
 mod federation;
 mod member;
 mod policy;
@@ -197,6 +198,7 @@ fn empty_federation() -> FederationSpec {
         master_file: None,
         serve: None,
         publish: Vec::new(),
+        dnssec: None,
         clusters: None,
         service_selector: None,
         allow_targets: Vec::new(),

@@ -2,7 +2,7 @@
 
 #![allow(unreachable_pub)] // the derive of KubeSchema puts a copy of each struct into a function
 
-use super::{AllDownSpec, ConditionStatus, SecretRef};
+use super::{AllDownSpec, ConditionStatus, DnssecSpec, SecretRef};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,9 @@ pub struct FederationSpec {
     /// Whether this server answers for the zone; true when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serve: Option<bool>,
+    /// Signs the zone as it is served (DNSSEC); not signed when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dnssec: Option<DnssecSpec>,
     /// Providers that the zone is written to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<PublishSpec>,

@@ -2,10 +2,12 @@
 //!
 //! What is written here may still be wrong; `check` makes of it what is in force.
 
+mod dnssec;
 mod federation;
 mod member;
 mod policy;
 
+pub use dnssec::*;
 pub use federation::*;
 pub use member::*;
 pub use policy::*;

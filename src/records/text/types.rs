@@ -74,5 +74,5 @@ const TYPES: &[(u16, &str, &[Field])] = &[
     (55, "HIP", &[]), (104, "NID", &[]), (106, "L64", &[]), 
     // Only in questions and messages.
     (41, "OPT", &[]), (249, "TKEY", &[]), (250, "TSIG", &[]), (251, "IXFR", &[]), (252, "AXFR", &[]),
-    (255, "ANY", &[]),
+    (255, "ANY", &[]), (128, "NXNAME", &[]),
 ];

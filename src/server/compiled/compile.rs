@@ -5,8 +5,8 @@ use super::{Below, Body, Compiled, Composer, Entry, Lowered, Others, Records, wi
 use crate::{
     model::{Client, Key, Name},
     records::{
-        self, Answer, Entry as Found, Foreseen, Node, Outcome, Owner, Question, RecordType, Rrset,
-        Zone, ZoneSet, foresee,
+        self, Answer, DnssecOk, Entry as Found, Foreseen, Node, Outcome, Owner, Question,
+        RecordType, Rrset, Zone, ZoneSet, foresee,
     },
     server::{
         encode,
@@ -111,6 +111,7 @@ impl Compiler {
 
     /// Each complete zone's SOA as it now is.
     fn set_soas(&mut self) {
+        self.compiled.signed = self.zones.iter().any(|zone| zone.signed().is_some());
         self.compiled.zones.clear();
         self.indices.clear();
         for zone in self.zones.iter() {
@@ -162,7 +163,7 @@ struct One<'z> {
 impl One<'_> {
     /// The answer for addresses; the names that its aliases lead to are added to `passed`.
     fn body(&self, rtype: RecordType, passed: &mut BTreeSet<Key>) -> Body {
-        let question = Question { name: self.name.as_wire(), rtype };
+        let question = Question { name: self.name.as_wire(), rtype, dnssec: DnssecOk::No };
         let Foreseen { answer, steered } = foresee(self.zones, &question);
         let targets: SmallVec<[Name; 2]> = aliases(&answer).collect();
         passed.extend(targets.iter().map(Name::key));
@@ -212,7 +213,7 @@ impl One<'_> {
         let rrset = Rrset::new(rtype, crate::model::Ttl::SERVED, [[0_u8; 4]])?;
         let ttl = rrset.ttl;
         let rrset = std::borrow::Cow::Owned(rrset);
-        answer.answer.push(Found { owner: into_owned(owner), rrset, ttl });
+        answer.answer.push(Found { owner: into_owned(owner), rrset, ttl, rrsig: None });
         let all = self.records(&answer, rtype);
         let (octets, stand_in) = all.octets.split_last_chunk::<16>()?;
         let owner = u16::from_be_bytes([stand_in[0], stand_in[1]]);
@@ -242,7 +243,7 @@ impl One<'_> {
     }
 
     fn others(&self, node: Option<&Node>) -> Others {
-        let question = Question { name: self.name.as_wire(), rtype: UNUSED };
+        let question = Question { name: self.name.as_wire(), rtype: UNUSED, dnssec: DnssecOk::No };
         let answer = foresee(self.zones, &question).answer;
         let plain = answer.outcome == Outcome::NoData && answer.answer.is_empty();
         match self.negative(&answer, UNUSED).filter(|_| plain) {
@@ -255,7 +256,7 @@ impl One<'_> {
     fn below(&self) -> Below {
         let Ok(name) = self.name.prepend(&[0]) else { return Below::Slow };
         let child = One { name: &name, ..*self };
-        let question = Question { name: name.as_wire(), rtype: UNUSED };
+        let question = Question { name: name.as_wire(), rtype: UNUSED, dnssec: DnssecOk::No };
         let answer = foresee(self.zones, &question).answer;
         let nothing = answer.outcome == Outcome::NxDomain && answer.answer.is_empty();
         match child.negative(&answer, UNUSED).filter(|_| nothing) {
@@ -300,7 +301,7 @@ fn soa(zones: &ZoneSet, zone: &Zone) -> Option<Soa> {
     if zone.apex().is_root() || zone.completeness != records::Completeness::Complete {
         return None;
     }
-    let question = Question { name: zone.apex().as_wire(), rtype: UNUSED };
+    let question = Question { name: zone.apex().as_wire(), rtype: UNUSED, dnssec: DnssecOk::No };
     let answer = foresee(zones, &question).answer;
     if answer.outcome != Outcome::NoData || !answer.answer.is_empty() {
         return None;

@@ -37,6 +37,8 @@ pub struct Compiled {
     entries: HashMap<Lowered, Arc<Entry>>,
     /// By [`Entry::zone`].
     zones: Vec<Soa>,
+    /// Some zone is signed: who asks for signatures is answered the slow way.
+    signed: bool,
 }
 
 /// A name's uncompressed wire form in lower case.
@@ -116,7 +118,8 @@ impl Compiled {
         limit: usize,
         out: &mut Vec<u8>,
     ) -> Option<(Written, Kind<'_>)> {
-        if self.entries.is_empty() {
+        let wants_signatures = query.edns.is_some_and(|edns| edns.dnssec_ok);
+        if self.entries.is_empty() || (self.signed && wants_signatures) {
             return None;
         }
         let mut lowered = [0; Name::MAX_OCTETS];

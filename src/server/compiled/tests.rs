@@ -123,7 +123,8 @@ fn both(
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
     let extras = Extras { nsid: b"ns1", cookie: Some([7; 24]), ..Extras::default() };
     let composed = compiled.answer(&query, &client, &extras, limit, &mut fast);
-    let question = Question { name: query.name, rtype: query.rtype };
+    let question =
+        Question { name: query.name, rtype: query.rtype, dnssec: crate::records::DnssecOk::No };
     let answer = lookup(zones, &question, &client);
     let expected = encode::answer(&query, &answer, &extras, limit, &mut slow);
     let written = composed.map(|(written, _)| written);

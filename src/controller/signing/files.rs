@@ -1,0 +1,387 @@
+//! A zone's keys on disk: read with what is known of their changes, and made where there are none.
+
+use crate::{
+    controller::state::create_private,
+    dnssec::{
+        Key, Role, Rollover, Settings, Stage,
+        bind::{self, Times},
+    },
+    model::Name,
+};
+use ring::rand::SystemRandom;
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The keys of a zone, and how far each has come.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct KeyRing {
+    pub(super) keys: BTreeMap<u16, Arc<Key>>,
+    pub(super) rollover: Rollover,
+    /// Of the keys as files: when each is to be what.
+    times: BTreeMap<u16, Times>,
+}
+
+/// Where a zone's keys are, and where it is kept how far they have come.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    zone: Name,
+    keys: PathBuf,
+    /// `None` without a state directory: the keys' own times must do.
+    rollover: Option<PathBuf>,
+    /// Whether the keys are somebody else's to make.
+    given: bool,
+}
+
+/// The file that says how far each key has come.
+const ROLLOVER: &str = "rollover.json";
+
+impl Place {
+    /// # Errors
+    /// When there is neither a state directory nor one with keys.
+    pub(super) fn new(
+        zone: &Name,
+        settings: &Settings,
+        state: Option<&Path>,
+    ) -> Result<Self, String> {
+        let own = state.map(|state| state.join("dnssec").join(bind::file_safe(zone)));
+        let keys = settings.directory.clone().or_else(|| own.clone()).ok_or(
+            "there is no place for its keys: without a state directory (--no-state), \
+             spec.dnssec.keyDirectory must name one",
+        )?;
+        let rollover = own.map(|own| own.join(ROLLOVER));
+        Ok(Self { zone: zone.clone(), keys, rollover, given: settings.directory.is_some() })
+    }
+
+    /// Reads what is there; makes the first keys where there are none. `known` is how far the keys
+    /// have come, where that is known better than from the disk.
+    ///
+    /// # Errors
+    /// Which file is wrong, and how. Nothing was changed then.
+    pub(super) fn load(
+        &self,
+        settings: &Settings,
+        known: Option<&Rollover>,
+        now: i64,
+    ) -> Result<KeyRing, String> {
+        let rollover = known.cloned().map_or_else(|| self.read_rollover(), Ok)?;
+        let mut ring = KeyRing { rollover, ..KeyRing::default() };
+        for stem in self.stems()? {
+            let (key, times) = self.read_key(&stem)?;
+            ring.times.insert(key.tag(), times);
+            ring.keys.insert(key.tag(), Arc::new(key));
+        }
+        for state in &ring.rollover.keys {
+            if !ring.keys.contains_key(&state.tag) {
+                return Err(format!(
+                    "key {} is in use, but not in {}; bring it back from a backup",
+                    state.tag,
+                    self.keys.display()
+                ));
+            }
+        }
+        if ring.rollover.keys.is_empty() {
+            self.take_over(&mut ring, now);
+            self.save(&ring)?;
+        }
+        if ring.rollover.keys.is_empty() {
+            self.make_first(&mut ring, settings, now)?;
+        }
+        Ok(ring)
+    }
+
+    /// Keys that are there and were never ours: in the state that their own times say.
+    fn take_over(&self, ring: &mut KeyRing, now: i64) {
+        let reached = |time: Option<i64>| time.is_some_and(|time| time <= now);
+        let live = ring.keys.iter().filter(|(tag, _)| !reached(ring.times[tag].delete));
+        let split = live.clone().any(|(_, key)| !key.is_entry_point());
+        let live: Vec<(u16, Role)> =
+            live.map(|(tag, key)| (*tag, role(key.is_entry_point(), split))).collect();
+        for (tag, role) in live {
+            let times = ring.times[&tag];
+            let stage = match () {
+                () if reached(times.inactive) => Stage::Retired,
+                // Published by somebody for a change to come: ours begins when it is ordered.
+                () if times.activate.is_some_and(|time| time > now) => continue,
+                () => Stage::Active,
+            };
+            ring.rollover.adopt(tag, role, stage, now);
+        }
+    }
+
+    fn make_first(&self, ring: &mut KeyRing, settings: &Settings, now: i64) -> Result<(), String> {
+        if self.given {
+            return Err(format!(
+                "spec.dnssec.keyDirectory: {} has no key of {}; make one there with `dnssec-keygen \
+                 -a {} -f KSK {}`",
+                self.keys.display(),
+                self.zone,
+                settings.algorithm.mnemonic(),
+                self.zone
+            ));
+        }
+        for role in settings.roles() {
+            let tag = self.make(ring, settings, *role, now)?;
+            ring.rollover.begin(tag, *role, now);
+        }
+        self.save(ring)
+    }
+
+    /// A new key of that role, or one that was put there and is not in use.
+    ///
+    /// # Errors
+    /// When there is none, and none can be written.
+    pub(super) fn successor(
+        &self,
+        ring: &mut KeyRing,
+        settings: &Settings,
+        role: Role,
+        now: i64,
+    ) -> Result<u16, String> {
+        if !self.given {
+            return self.make(ring, settings, role, now);
+        }
+        for stem in self.stems()? {
+            let (key, times) = self.read_key(&stem)?;
+            ring.times.insert(key.tag(), times);
+            ring.keys.entry(key.tag()).or_insert_with(|| Arc::new(key));
+        }
+        let used = |tag: &u16| ring.rollover.keys.iter().any(|own| own.tag == *tag);
+        let over = |tag: &u16| ring.times[tag].inactive.is_some_and(|time| time <= now);
+        let spare = ring
+            .keys
+            .iter()
+            .find(|(tag, key)| key.flags == role.flags() && !used(tag) && !over(tag));
+        spare.map(|(tag, _)| *tag).ok_or_else(|| {
+            format!(
+                "there is no further {role} in {}; make one with `dnssec-keygen` and say it again",
+                self.keys.display()
+            )
+        })
+    }
+
+    fn make(
+        &self,
+        ring: &mut KeyRing,
+        settings: &Settings,
+        role: Role,
+        now: i64,
+    ) -> Result<u16, String> {
+        let random = SystemRandom::new();
+        // A zone is signed with one algorithm: a change of it would need all keys at once.
+        let algorithm = ring.keys.values().next().map_or(settings.algorithm, |key| key.algorithm);
+        loop {
+            let key = Key::generate(algorithm, role.flags(), &random);
+            let key = key.map_err(|error| error.to_string())?;
+            let tag = key.tag();
+            if ring.keys.contains_key(&tag) {
+                continue; // Tags tell keys apart here, which RFC 4034 does not promise.
+            }
+            let times = Times::from_now(now);
+            self.write_key(&key, &times)?;
+            ring.times.insert(tag, times);
+            ring.keys.insert(tag, Arc::new(key));
+            return Ok(tag);
+        }
+    }
+
+    /// Writes down how far the keys have come, and in the files of those that are gone, that they
+    /// are.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub(super) fn save(&self, ring: &KeyRing) -> Result<(), String> {
+        let Some(path) = &self.rollover else { return Ok(()) };
+        let text = serde_json::to_vec_pretty(&ring.rollover).map_err(|error| error.to_string())?;
+        write_private(path, &text).map_err(|error| self.unwritable(path, &error))
+    }
+
+    /// A key has come to its end: its files say so, and stay.
+    pub(super) fn retire(&self, ring: &mut KeyRing, tag: u16, now: i64) -> Result<(), String> {
+        let Some(key) = ring.keys.remove(&tag) else { return Ok(()) };
+        let mut times = ring.times.remove(&tag).unwrap_or_default();
+        times.inactive.get_or_insert(now);
+        times.delete = Some(now);
+        if self.given { Ok(()) } else { self.write_key(&key, &times) }
+    }
+
+    fn write_key(&self, key: &Key, times: &Times) -> Result<(), String> {
+        let stem = self.keys.join(bind::stem(&self.zone, key));
+        let private = with_end(&stem, "private");
+        let public = with_end(&stem, "key");
+        for (path, text) in [
+            (private, bind::private_text(key, times)),
+            (public, bind::public_text(&self.zone, key, times)),
+        ] {
+            write_private(&path, text.as_bytes())
+                .map_err(|error| self.unwritable(&path, &error))?;
+        }
+        Ok(())
+    }
+
+    fn unwritable(&self, path: &Path, error: &io::Error) -> String {
+        format!("{}: cannot be written: {error}", path.display())
+    }
+
+    fn read_rollover(&self) -> Result<Rollover, String> {
+        let Some(path) = &self.rollover else { return Ok(Rollover::default()) };
+        match fs::read(path) {
+            Ok(text) => serde_json::from_slice(&text)
+                .map_err(|error| format!("{}: cannot be read: {error}", path.display())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Rollover::default()),
+            Err(error) => Err(format!("{}: cannot be read: {error}", path.display())),
+        }
+    }
+
+    /// The pairs of files of the zone's keys.
+    fn stems(&self) -> Result<Vec<PathBuf>, String> {
+        let wrong = |error: io::Error| format!("{}: {error}", self.keys.display());
+        let entries = match fs::read_dir(&self.keys) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(wrong(error)),
+        };
+        let start = format!("K{}+", bind::file_safe(&self.zone.to_lowercase()));
+        let mut stems = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(wrong)?.file_name();
+            let stem = name.to_str().and_then(|name| name.strip_suffix(".private"));
+            if let Some(stem) =
+                stem.filter(|stem| stem.to_lowercase().starts_with(&start.to_lowercase()))
+            {
+                stems.push(self.keys.join(stem));
+            }
+        }
+        stems.sort();
+        Ok(stems)
+    }
+
+    fn read_key(&self, stem: &Path) -> Result<(Key, Times), String> {
+        let text = |end: &str| {
+            let path = with_end(stem, end);
+            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        let (public, private) = (text("key")?, text("private")?);
+        bind::read(&self.zone, &public, &private, &SystemRandom::new())
+            .map_err(|error| format!("{}: {error}", with_end(stem, "private").display()))
+    }
+}
+
+fn role(entry_point: bool, split: bool) -> Role {
+    match (entry_point, split) {
+        (true, true) => Role::Ksk,
+        (true, false) => Role::Csk,
+        (false, _) => Role::Zsk,
+    }
+}
+
+/// The name has dots of its own, which `with_extension` would cut.
+fn with_end(stem: &Path, end: &str) -> PathBuf {
+    let mut path = stem.as_os_str().to_owned();
+    path.push(".");
+    path.push(end);
+    path.into()
+}
+
+/// Whole or not at all, and for nobody else to read.
+fn write_private(path: &Path, octets: &[u8]) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    make_private(directory)?;
+    let new = with_end(path, "new");
+    let mut file = create_private(&new)?;
+    file.write_all(octets)?;
+    file.sync_all()?;
+    fs::rename(new, path)?;
+    File::open(directory)?.sync_all()
+}
+
+#[cfg(unix)]
+fn make_private(directory: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+#[cfg(not(unix))]
+fn make_private(directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{dnssec::Algorithm, model::Ttl};
+    use std::os::unix::fs::PermissionsExt;
+
+    fn settings(split: bool, directory: Option<PathBuf>) -> Settings {
+        Settings {
+            algorithm: Algorithm::EcdsaP256,
+            split,
+            compact: false,
+            lifetime: 14 * 86_400,
+            key_ttl: Ttl::from_secs(3_600),
+            ds_ttl: 86_400,
+            propagation: 3_600,
+            directory,
+        }
+    }
+
+    fn zone() -> Name {
+        "z.test".parse().unwrap()
+    }
+
+    #[test]
+    fn keys_are_made_once_kept_private_and_missed_when_they_are_gone() {
+        let state = tempfile::tempdir().unwrap();
+        let settings = settings(true, None);
+        let place = Place::new(&zone(), &settings, Some(state.path())).unwrap();
+        let first = place.load(&settings, None, 7).unwrap();
+        let again = place.load(&settings, None, 8).unwrap();
+        assert_eq!((first.keys.len(), &first.keys), (2, &again.keys));
+        assert_eq!(first.rollover, again.rollover);
+        let folder = state.path().join("dnssec/z.test.");
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder), 0o700);
+        let files: Vec<PathBuf> =
+            fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(files.len(), 5);
+        assert!(files.iter().all(|path| mode(path) == 0o600));
+
+        let tag = *first.keys.keys().next().unwrap();
+        let stem = folder.join(bind::stem(&zone(), &first.keys[&tag]));
+        fs::write(with_end(&stem, "key"), "").unwrap();
+        assert!(place.load(&settings, None, 9).unwrap_err().contains("DNSKEY"));
+        fs::remove_file(with_end(&stem, "private")).unwrap();
+        assert!(
+            place.load(&settings, None, 9).unwrap_err().contains(&format!("key {tag} is in use"))
+        );
+    }
+
+    #[test]
+    fn keys_that_others_made_are_taken_over_and_none_is_made_beside_them() {
+        let (keys, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let settings = settings(true, Some(keys.path().to_owned()));
+        let place = Place::new(&zone(), &settings, Some(state.path())).unwrap();
+        assert!(place.load(&settings, None, 7).unwrap_err().contains("dnssec-keygen"));
+        let other = Place { given: false, ..place.clone() };
+        let mut ring = KeyRing::default();
+        let ksk = other.make(&mut ring, &settings, Role::Ksk, 7).unwrap();
+        let zsk = other.make(&mut ring, &settings, Role::Zsk, 7).unwrap();
+        let mut ring = place.load(&settings, None, 8).unwrap();
+        assert_eq!(ring.rollover.sign_keys().collect::<Vec<_>>(), [ksk]);
+        assert_eq!(ring.rollover.sign_zone().collect::<Vec<_>>(), [zsk]);
+        assert!(place.successor(&mut ring, &settings, Role::Zsk, 9).is_err());
+        let next = other.make(&mut KeyRing::default(), &settings, Role::Zsk, 9).unwrap();
+        assert_eq!(place.successor(&mut ring, &settings, Role::Zsk, 9), Ok(next));
+    }
+
+    #[test]
+    fn without_a_place_there_are_no_keys() {
+        assert!(
+            Place::new(&zone(), &settings(false, None), None).unwrap_err().contains("--no-state")
+        );
+    }
+}
