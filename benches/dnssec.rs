@@ -164,7 +164,7 @@ fn ask(what: &str, served: &Served, names: &[Name], dnssec_ok: bool) {
     const ROUNDS: u32 = 200;
     let packets: Vec<Vec<u8>> = names.iter().map(|name| query(name, dnssec_ok)).collect();
     let from = IpAddr::from([192, 0, 2, 1]);
-    let arrival = Arrival { from, transport: Transport::Udp, client_subnet: true };
+    let arrival = Arrival::new(from, Transport::Udp);
     let (mut out, mut octets) = (Vec::new(), 0);
     let start = Instant::now();
     for _ in 0..ROUNDS {

@@ -130,3 +130,113 @@ impl Signing {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Loader,
+        model::{Serial, Ttl},
+        records::{Node, RecordType, Rrset, Zone},
+    };
+    use std::{fs, path::Path, time::Duration};
+
+    const FEDERATION: &str = "apiVersion: meridian.dev/v1alpha1\nkind: Federation\nmetadata: {name: \
+        fed}\nspec: {zone: z.test, nameServers: [{name: ns.example.net}], dnssec: {}}\n";
+
+    struct Place {
+        directory: tempfile::TempDir,
+        at: Moment,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            fs::create_dir(directory.path().join("config")).unwrap();
+            fs::write(directory.path().join("config/fed.yaml"), FEDERATION).unwrap();
+            Self { directory, at: now() }
+        }
+
+        fn config(&self) -> Config {
+            Loader::new(self.directory.path().join("config")).load().config
+        }
+
+        fn state(&self) -> &Path {
+            self.directory.path()
+        }
+
+        fn begin(&self) -> Signing {
+            let mut signing = Signing::new(Some(self.state().to_owned()));
+            signing.configure(&self.config());
+            signing
+        }
+
+        /// A snapshot that serves the zone with one more name.
+        fn snapshot(&self, name: &str, serial: u32) -> Arc<Snapshot> {
+            let base = self.config().federations.values().next().unwrap().base.clone();
+            let name: Name = name.parse().unwrap();
+            let node = Node::new(Rrset::a(Ttl::SERVED, ["192.0.2.1".parse().unwrap()]));
+            let mut snapshot = Snapshot::empty(self.at.wall);
+            let zone = base.with([(name.key(), Some(node))], Serial(serial));
+            snapshot.served.put(Arc::new(zone));
+            Arc::new(snapshot)
+        }
+    }
+
+    fn zone(snapshot: &Snapshot) -> Arc<Zone> {
+        snapshot.served.get(&"z.test".parse().unwrap()).unwrap().clone()
+    }
+
+    fn keys(zone: &Zone) -> Rrset {
+        zone.node(zone.key().as_bytes()).unwrap().get(RecordType::DNSKEY).unwrap().clone()
+    }
+
+    #[test]
+    fn nothing_is_signed_again_for_nothing_and_the_serial_rises_with_every_signing() {
+        let place = Place::new();
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        let first = signing.sign(snapshot.clone(), place.at);
+        assert!(zone(&first).signed().is_some());
+        assert!(zone(&first).serial().is_after(Serial(7)));
+        assert!(Arc::ptr_eq(&first, &signing.sign(snapshot.clone(), place.at)));
+        signing.configure(&place.config());
+        let again = signing.sign(snapshot.clone(), place.at);
+        assert!(Arc::ptr_eq(&zone(&first), &zone(&again)), "what was read again is the same");
+        let changed = signing.sign(place.snapshot("b.z.test", 8), place.at);
+        assert!(zone(&changed).serial().is_after(zone(&first).serial()));
+
+        // A restart takes up the same keys, and its serials are ahead of those before.
+        let later = place.at.after(Duration::from_secs(60));
+        let restarted = place.begin().sign(snapshot, later);
+        assert_eq!(keys(&zone(&restarted)), keys(&zone(&first)));
+        assert!(zone(&restarted).serial().is_after(zone(&changed).serial()));
+    }
+
+    #[test]
+    fn a_key_that_cannot_be_read_leaves_the_one_before_in_force_and_is_a_problem() {
+        let place = Place::new();
+        let mut signing = place.begin();
+        let first = signing.sign(place.snapshot("a.z.test", 7), place.at);
+        let folder = place.state().join("dnssec/z.test.");
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|end| end == "private") {
+                fs::write(path, "no key").unwrap();
+            }
+        }
+        signing.configure(&place.config());
+        let next = signing.sign(place.snapshot("b.z.test", 8), place.at);
+        assert_eq!(keys(&zone(&next)), keys(&zone(&first)));
+        assert!(zone(&next).signed().is_some());
+        let problem = next.problems.first().unwrap();
+        assert!(problem.contains(".private") && problem.contains("stay in force"), "{problem}");
+        assert_eq!(signing.board().all()[0].problem.as_ref(), Some(problem));
+
+        // Whoever never read one serves the zone without signatures, and says so.
+        let mut other = place.begin();
+        let plain = other.sign(place.snapshot("a.z.test", 7), place.at);
+        assert!(zone(&plain).signed().is_none());
+        assert!(plain.problems[0].contains("without signatures"), "{:?}", plain.problems);
+    }
+}

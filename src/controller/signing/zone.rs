@@ -153,7 +153,8 @@ impl SignedZone {
         }
         let names = self.before.as_ref().map_or(0, |before| before.signed.len());
         let pause = i64::try_from(names / LOOKED_AT).unwrap_or(i64::MAX).clamp(1, 60);
-        if now - self.looked >= pause {
+        // Also when the clock was put back.
+        if !(0..pause).contains(&(now - self.looked)) {
             self.looked = now;
             self.turn(now);
             self.find_due(now);
