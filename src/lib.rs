@@ -15,4 +15,5 @@ pub mod records;
 pub mod server;
 pub mod source;
 pub mod telemetry;
+pub mod transfer;
 pub mod web;

@@ -17,19 +17,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("health", &["model"]),
     ("policy", &["model", "geo", "health"]),
     ("records", &["model", "geo", "policy"]),
+    ("transfer", &["model", "geo", "policy", "records"]),
     ("fleet", &["model", "geo", "health", "policy", "records"]),
     ("plan", &["model", "geo", "health", "policy", "records", "fleet"]),
     ("source", &["model"]),
     ("probe", &["model", "health"]),
     ("provider", &["model", "records", "plan"]),
-    ("server", &["model", "records"]),
+    ("server", &["model", "records", "transfer"]),
     ("web", &["model", "geo", "health", "policy", "records", "fleet", "plan"]),
-    ("telemetry", &["model", "fleet", "plan", "probe", "server"]),
+    ("telemetry", &["model", "fleet", "plan", "probe", "server", "transfer"]),
     (
         "config",
         &[
             "model", "geo", "health", "policy", "records", "fleet", "plan", "source", "probe",
-            "provider",
+            "provider", "transfer",
         ],
     ),
     (
@@ -46,6 +47,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "probe",
             "provider",
             "server",
+            "transfer",
+            "replica",
             "web",
             "config",
             "telemetry",
@@ -65,6 +68,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "probe",
             "provider",
             "server",
+            "transfer",
+            "replica",
             "web",
             "config",
             "telemetry",
@@ -73,7 +78,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
-const PURE: &[&str] = &["model", "geo", "health", "policy", "records", "fleet", "plan"];
+const PURE: &[&str] = &["model", "geo", "health", "policy", "records", "transfer", "fleet", "plan"];
 const IMPURE_CRATES: &[&str] = &[
     "tokio",
     "kube",
@@ -85,8 +90,8 @@ const IMPURE_CRATES: &[&str] = &[
     "hickory_server",
 ];
 /// `hickory-proto` speaks to servers that take updates, and is a second opinion in the tests of
-/// record data; answers are ours.
-const HICKORY_PROTO: &[&str] = &["records", "provider"];
+/// record data and of signatures; answers are ours.
+const HICKORY_PROTO: &[&str] = &["records", "transfer", "provider"];
 
 /// A longer file is searched, not read.
 const MOST_LINES: usize = 500;

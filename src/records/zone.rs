@@ -2,7 +2,7 @@
 
 use super::{Node, RecordType, Rrset};
 use crate::model::{Key, Name, Serial};
-use imbl::OrdMap;
+use imbl::{OrdMap, ordmap::DiffItem};
 use std::sync::Arc;
 
 /// How much of what belongs into a zone is known.
@@ -112,6 +112,26 @@ impl Zone {
     /// All nodes in canonical order (RFC 4034 §6.1), the apex first.
     pub fn nodes(&self) -> impl Iterator<Item = (&Key, &Node)> {
         self.nodes.iter()
+    }
+
+    /// The nodes behind that key in canonical order; all of them without one. A long reading goes
+    /// on with it where it stopped.
+    pub fn after<'z>(&'z self, key: Option<&'z Key>) -> impl Iterator<Item = (&'z Key, &'z Node)> {
+        let from = key.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        self.nodes.range::<_, Key>((from, std::ops::Bound::Unbounded))
+    }
+
+    /// Where this version differs from an older one: the name, its node then and its node now.
+    /// What the two share is not looked at.
+    pub fn changes_since<'z>(
+        &'z self,
+        older: &'z Self,
+    ) -> impl Iterator<Item = (&'z Key, Option<&'z Node>, Option<&'z Node>)> {
+        older.nodes.diff(&self.nodes).map(|item| match item {
+            DiffItem::Add(key, node) => (key, None, Some(node)),
+            DiffItem::Update { old, new } => (new.0, Some(old.1), Some(new.1)),
+            DiffItem::Remove(key, node) => (key, Some(node), None),
+        })
     }
 
     /// How many names own records.
