@@ -14,7 +14,7 @@ use meridian::{
         SliceCounts, SoaValues, Ttl,
     },
     records::{self, Client, Question, RecordType},
-    server::{self, Limits, Listen, Stats},
+    server::{self, Listen, Stats},
 };
 use std::{
     fs,
@@ -110,12 +110,7 @@ fn under_load(mut fleet: Fleet, _names: usize) {
     let runtime = runtime.unwrap();
     let published = Arc::new(Published::new(now()));
     published.store(fleet.snapshot(now()));
-    let listen = Listen {
-        addresses: vec!["127.0.0.1:0".parse().unwrap()],
-        workers: 1,
-        limits: Limits::default(),
-        client_subnet: true,
-    };
+    let listen = Listen::at(vec!["127.0.0.1:0".parse().unwrap()]);
     let bound = server::bind(&listen).unwrap();
     let address = bound.local_addrs()[0];
     let shutdown = CancellationToken::new();

@@ -1,6 +1,9 @@
 //! How the DNS server is told what to do: the flags that every command which serves DNS shares.
 
-use crate::server::{Limits, Listen};
+use crate::{
+    controller,
+    server::{Clock, Listen},
+};
 use clap::Args;
 use std::net::SocketAddr;
 
@@ -26,5 +29,5 @@ impl DnsArgs {
 /// The defaults at those addresses.
 pub(super) fn listen(addresses: Vec<SocketAddr>) -> Listen {
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    Listen { addresses, workers, limits: Limits::default(), client_subnet: true }
+    Listen { workers, clock: Clock::new(controller::now), ..Listen::at(addresses) }
 }

@@ -4,33 +4,55 @@ use crate::{
     fleet::Snapshot,
     model::Moment,
     records::{self, Answer, Client, Question},
-    server::Answers,
+    server::{Answers, Compiled, Compiler},
 };
 use arc_swap::ArcSwap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The snapshot in force.
+/// The snapshot in force, with the answers that are put together from it.
 #[derive(Debug)]
-pub struct Published(ArcSwap<Snapshot>);
+pub struct Published {
+    state: ArcSwap<State>,
+    /// Also keeps two writers apart.
+    compiler: Mutex<Compiler>,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    snapshot: Arc<Snapshot>,
+    compiled: Arc<Compiled>,
+}
 
 impl Published {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(at: Moment) -> Self {
-        Self(ArcSwap::from_pointee(Snapshot::empty(at.wall)))
+        let snapshot = Arc::new(Snapshot::empty(at.wall));
+        let state = State { snapshot, compiled: Arc::default() };
+        Self { state: ArcSwap::from_pointee(state), compiler: Mutex::default() }
     }
 
     /// The snapshot in force.
     #[must_use]
     pub fn load(&self) -> Arc<Snapshot> {
-        self.0.load_full()
+        self.state.load().snapshot.clone()
     }
 
     /// Puts a snapshot in force; an older one never takes a newer one's place (invariant I2).
+    ///
+    /// Where many names changed, it is in force at once and its answers are put together behind
+    /// it: until then they are decided for each query.
     pub fn store(&self, snapshot: Arc<Snapshot>) {
-        if snapshot.generation >= self.0.load().generation {
-            self.0.store(snapshot);
+        let mut compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
+        if snapshot.generation < self.state.load().snapshot.generation {
+            return;
         }
+        if compiler.is_long_work(&snapshot.served) {
+            let compiled = Arc::default();
+            self.state.store(Arc::new(State { snapshot: snapshot.clone(), compiled }));
+        }
+        let compiled = Arc::new(compiler.update(&snapshot.served));
+        self.state.store(Arc::new(State { snapshot, compiled }));
     }
 }
 
@@ -42,7 +64,11 @@ impl Answers for Published {
         client: &Client,
         encode: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
-        let snapshot = self.0.load();
-        encode(&records::lookup(&snapshot.served, question, client))
+        let state = self.state.load();
+        encode(&records::lookup(&state.snapshot.served, question, client))
+    }
+
+    fn compiled(&self) -> Arc<Compiled> {
+        self.state.load().compiled.clone()
     }
 }

@@ -145,7 +145,7 @@ fn ttl(snapshot: &Snapshot, name: &Name) -> Ttl {
     let key = name.key();
     let node =
         snapshot.zones.find(key.as_bytes()).and_then(|zone| zone.node(key.as_bytes()).cloned());
-    let steering = node.as_ref().and_then(|node| node.steering()).map(records::Steered::steering);
+    let steering = node.as_ref().and_then(|node| node.steering()).map(|own| own.steering());
     let decided = steering.and_then(|own| {
         let decided = [false, true].map(|v6| own.decide(v6, &Client::NEUTRAL));
         decided.into_iter().flatten().map(|decision| decision.ttl).max()

@@ -15,20 +15,41 @@
 
 use super::{
     Answer, Chosen, Client, Completeness, Entry, Node, Outcome, Owner, Question, RecordType, Rrset,
-    Section, Zone, ZoneSet,
+    Section, Steered, Zone, ZoneSet,
 };
 use crate::model::{Key, Name, Ttl};
 use smallvec::SmallVec;
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 /// Decides the answer to one question, from these zones alone.
 ///
 /// The asker matters only to names that are steered; records of a zone are the same for all.
 #[must_use]
 pub fn lookup<'z>(zones: &'z ZoneSet, question: &Question<'_>, client: &Client) -> Answer<'z> {
-    let mut search = Search { zones, question, client, answer: Answer::empty() };
+    let mut search = Search::new(zones, question, client);
     let outcome = search.run();
     search.finish(outcome)
+}
+
+/// What can be said to a question before anyone asks it: the answer up to where it depends on the
+/// asker.
+#[derive(Clone, Debug)]
+pub struct Foreseen<'z> {
+    /// What [`lookup`] answers to everyone; where a steered name comes in, what stands before its
+    /// records.
+    pub answer: Answer<'z>,
+    /// The name whose records depend on the asker, and what chooses them.
+    pub steered: Option<(Owner<'z>, &'z Arc<Steered>)>,
+}
+
+/// Decides the answer to one question as far as it is the same for all askers.
+#[must_use]
+pub fn foresee<'z>(zones: &'z ZoneSet, question: &Question<'_>) -> Foreseen<'z> {
+    let mut search = Search::new(zones, question, &Client::NEUTRAL);
+    search.ahead = true;
+    let outcome = search.run();
+    let steered = search.steered.take();
+    Foreseen { answer: search.finish(outcome), steered }
 }
 
 impl Answer<'_> {
@@ -50,6 +71,9 @@ struct Search<'z, 'q> {
     question: &'q Question<'q>,
     client: &'q Client,
     answer: Answer<'z>,
+    /// Nobody has asked yet: a steered name is where the search ends.
+    ahead: bool,
+    steered: Option<(Owner<'z>, &'z Arc<Steered>)>,
 }
 
 /// What a step leads to.
@@ -58,7 +82,11 @@ enum Step {
     Follow(Name),
 }
 
-impl<'z> Search<'z, '_> {
+impl<'z, 'q> Search<'z, 'q> {
+    fn new(zones: &'z ZoneSet, question: &'q Question<'q>, client: &'q Client) -> Self {
+        Self { zones, question, client, answer: Answer::empty(), ahead: false, steered: None }
+    }
+
     fn run(&mut self) -> Outcome {
         let mut alias = None;
         for _ in 0..=MAX_ALIASES {
@@ -103,6 +131,11 @@ impl<'z> Search<'z, '_> {
     }
 
     fn at_node(&mut self, zone: &'z Zone, node: &'z Node, alias: Option<&Name>) -> Step {
+        let own = node.steering().filter(|own| self.ahead && own.steers(self.question.rtype));
+        if let Some(own) = own {
+            self.steered = Some((owner(alias), own));
+            return Step::Done(Outcome::Data);
+        }
         let steered = node.steering().filter(|_| self.client.place().is_some());
         if let Some(chosen) = steered.and_then(|own| own.choose(self.question.rtype, self.client)) {
             return self.at_steered(zone, chosen, alias);

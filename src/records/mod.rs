@@ -19,7 +19,7 @@ pub use crate::model::Client;
 pub use answer::{Answer, Entry, Outcome, Owner, Question, Section};
 pub use export::{MasterFile, Row, rows};
 pub use generated::generated;
-pub use lookup::lookup;
+pub use lookup::{Foreseen, foresee, lookup};
 pub use master::{
     Fault, Faults, Loader, Parsed, include_path, no_includes, parse_master, parse_over,
     period_from_text,

@@ -109,6 +109,18 @@ impl Rrset {
         })
     }
 
+    /// Each record's data behind its length, as RDLENGTH and RDATA go over the wire where no name
+    /// within is compressed (RFC 1035 §4.1.3).
+    pub fn framed(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest: &[u8] = &self.data;
+        std::iter::from_fn(move || {
+            let length = usize::from(u16::from_be_bytes(*rest.first_chunk::<2>()?));
+            let (one, tail) = rest.split_at(2 + length);
+            rest = tail;
+            Some(one)
+        })
+    }
+
     /// How many records.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -148,8 +160,8 @@ impl Node {
 
     /// What decides A and AAAA for each client, where it is steered.
     #[must_use]
-    pub fn steering(&self) -> Option<&Steered> {
-        self.steered.as_deref()
+    pub fn steering(&self) -> Option<&Arc<Steered>> {
+        self.steered.as_ref()
     }
 
     /// The same steering under this node, which has other types of its own.

@@ -56,6 +56,16 @@ impl Steered {
         &self.steering
     }
 
+    /// Whether records of that type are chosen for each client.
+    #[must_use]
+    pub fn steers(&self, rtype: RecordType) -> bool {
+        match rtype {
+            RecordType::A => self.steering.table(false).is_some(),
+            RecordType::AAAA => self.steering.table(true).is_some(),
+            _ => false,
+        }
+    }
+
     /// Chooses for one client; `None` for types that are not steered, and for a family that no
     /// client gets.
     #[must_use]

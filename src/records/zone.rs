@@ -121,16 +121,16 @@ impl Zone {
         self.nodes.range::<_, Key>((from, std::ops::Bound::Unbounded))
     }
 
-    /// Where this version differs from an older one: the name, its node then and its node now.
-    /// What the two share is not looked at.
+    /// The names whose nodes are not as in `before`, with what they were and what they are. Skips
+    /// what both share, so it costs about what changed.
     pub fn changes_since<'z>(
         &'z self,
-        older: &'z Self,
+        before: &'z Self,
     ) -> impl Iterator<Item = (&'z Key, Option<&'z Node>, Option<&'z Node>)> {
-        older.nodes.diff(&self.nodes).map(|item| match item {
-            DiffItem::Add(key, node) => (key, None, Some(node)),
-            DiffItem::Update { old, new } => (new.0, Some(old.1), Some(new.1)),
-            DiffItem::Remove(key, node) => (key, Some(node), None),
+        before.nodes.diff(&self.nodes).map(|change| match change {
+            DiffItem::Add(key, new) => (key, None, Some(new)),
+            DiffItem::Update { old: (key, old), new: (_, new) } => (key, Some(old), Some(new)),
+            DiffItem::Remove(key, old) => (key, Some(old), None),
         })
     }
 

@@ -25,6 +25,37 @@ pub(super) fn answer(
     writer.finish(query, rcode, scope(answer), !whole)
 }
 
+/// Begins a message: the query's id, opcode and flags, and its question.
+pub(super) fn head(query: &Query<'_>, out: &mut Vec<u8>) {
+    out.clear();
+    out.extend_from_slice(&query.id);
+    out.extend_from_slice(&[0; HEADER - 2]);
+    out[2] = query.opcode << 3 | u8::from(query.recursion_desired);
+    out[3] = u8::from(query.checking_disabled) << 4;
+    out.extend_from_slice(query.question);
+    out[5] = u8::from(!query.question.is_empty());
+}
+
+/// How many octets [`write_opt`] adds.
+pub(super) fn opt_octets(query: &Query<'_>) -> usize {
+    query.edns.map_or(0, |edns| OPT_LENGTH + options(&edns))
+}
+
+/// Ends a message: the OPT record, where the query had one (RFC 6891 §7).
+pub(super) fn write_opt(query: &Query<'_>, rcode: Rcode, scope: u8, out: &mut Vec<u8>) {
+    let Some(edns) = query.edns else { return };
+    let extended = u8::try_from(rcode.0 >> 4).unwrap_or_default();
+    let [high, low] = OUR_UDP_SIZE.to_be_bytes();
+    let flags = u8::from(edns.dnssec_ok) << 7;
+    out.extend_from_slice(&[0, 0, 41, high, low, extended, 0, flags, 0]);
+    let length = u16::try_from(options(&edns)).unwrap_or_default();
+    out.extend_from_slice(&length.to_be_bytes());
+    if let Some(subnet) = edns.subnet {
+        subnet.write(scope, out);
+    }
+    count(out, Count::Additional, 1);
+}
+
 /// Writes an answer that is an error and nothing else.
 pub(super) fn error(query: &Query<'_>, rcode: Rcode, limit: usize, out: &mut Vec<u8>) -> Written {
     let mut writer = Writer::begin(query, limit, out);
@@ -39,7 +70,8 @@ pub(super) struct Written {
     pub(super) truncated: bool,
 }
 
-fn rcode(outcome: Outcome) -> Rcode {
+/// The response code that an outcome is told by.
+pub(super) fn rcode(outcome: Outcome) -> Rcode {
     match outcome {
         Outcome::Data | Outcome::NoData | Outcome::Referral | Outcome::Alias => Rcode::NOERROR,
         Outcome::NxDomain => Rcode::NXDOMAIN,
@@ -93,15 +125,9 @@ const OUR_UDP_SIZE: u16 = 1232;
 
 impl<'w> Writer<'w> {
     fn begin(query: &Query<'_>, limit: usize, out: &'w mut Vec<u8>) -> Self {
-        out.clear();
-        out.extend_from_slice(&query.id);
-        out.extend_from_slice(&[0; HEADER - 2]);
-        out[2] = query.opcode << 3 | u8::from(query.recursion_desired);
-        out[3] = u8::from(query.checking_disabled) << 4;
-        out.extend_from_slice(query.question);
-        out[5] = u8::from(!query.question.is_empty());
-        let opt = query.edns.map_or(0, |edns| OPT_LENGTH + options(&edns));
-        let mut writer = Self { out, limit: limit.saturating_sub(opt), names: SmallVec::new() };
+        head(query, out);
+        let limit = limit.saturating_sub(opt_octets(query));
+        let mut writer = Self { out, limit, names: SmallVec::new() };
         if !query.question.is_empty() {
             writer.remember(query.name, HEADER, query.name.len() - 1);
         }
@@ -117,18 +143,7 @@ impl<'w> Writer<'w> {
         if truncated {
             self.out[2] |= 0x02;
         }
-        if let Some(edns) = query.edns {
-            let extended = u8::try_from(rcode.0 >> 4).unwrap_or_default();
-            let [high, low] = OUR_UDP_SIZE.to_be_bytes();
-            let flags = u8::from(edns.dnssec_ok) << 7;
-            self.out.extend_from_slice(&[0, 0, 41, high, low, extended, 0, flags, 0]);
-            let length = u16::try_from(options(&edns)).unwrap_or_default();
-            self.out.extend_from_slice(&length.to_be_bytes());
-            if let Some(subnet) = edns.subnet {
-                subnet.write(scope, self.out);
-            }
-            count(self.out, Count::Additional, 1);
-        }
+        write_opt(query, rcode, scope, self.out);
         Written { rcode, truncated }
     }
 

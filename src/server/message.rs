@@ -29,6 +29,22 @@ pub(super) struct Query<'p> {
     pub(super) edns: Option<Edns<'p>>,
 }
 
+impl<'p> Query<'p> {
+    /// A query without EDNS and flags, as answers are put together for ahead of queries.
+    pub(super) fn plain(question: &'p [u8], name: &'p [u8], rtype: RecordType) -> Self {
+        Self {
+            id: [0; 2],
+            opcode: 0,
+            recursion_desired: false,
+            checking_disabled: false,
+            question,
+            name,
+            rtype,
+            edns: None,
+        }
+    }
+}
+
 /// Response codes that this server gives (RFC 1035 §4.1.1, RFC 6891 §9).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Rcode(pub(super) u16);
@@ -61,10 +77,7 @@ pub(super) fn parse(packet: &[u8], client_subnet: bool) -> Parsed<'_> {
         opcode: header[2] >> 3 & 0x0f,
         recursion_desired: header[2] & 1 != 0,
         checking_disabled: header[3] & 0x10 != 0,
-        question: &[],
-        name: &[0],
-        rtype: RecordType(0),
-        edns: None,
+        ..Query::plain(&[], &[0], RecordType(0))
     };
     let class = read_sections(packet, header, client_subnet, &mut query);
     // Other opcodes first: what their sections mean is theirs, so what could not be read of them

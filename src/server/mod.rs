@@ -3,14 +3,20 @@
 //! Decides nothing about names: who answers is handed in as [`Answers`]. Every packet costs a
 //! bounded amount of work, and nothing a packet holds can stop a loop.
 
+mod clock;
+mod compiled;
 mod edns;
 mod encode;
+mod guard;
 mod message;
 mod respond;
 mod stats;
 mod tcp;
 mod udp;
 
+pub use clock::{Clock, Stamp};
+pub use compiled::{Compiled, Compiler};
+pub use guard::Guard;
 pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
 pub use stats::{Dropped, Stats, StatsView};
 pub use tcp::Limits;
@@ -36,6 +42,25 @@ pub struct Listen {
     /// the option is ignored as any unknown one. All name servers of a zone must have it alike, or
     /// resolvers keep the answers of those that have it off for everyone.
     pub client_subnet: bool,
+    /// What guards against abuse.
+    pub guard: Arc<Guard>,
+    /// What tells the time to limits and cookies.
+    pub clock: Clock,
+}
+
+impl Listen {
+    /// One worker there, the default limits, the client subnet heeded, no guard.
+    #[must_use]
+    pub fn at(addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            addresses,
+            workers: 1,
+            limits: Limits::default(),
+            client_subnet: true,
+            guard: Arc::default(),
+            clock: Clock::default(),
+        }
+    }
 }
 
 /// Sockets that are bound and wait to be served.
@@ -45,6 +70,8 @@ pub struct Bound {
     tcp: Vec<TcpListener>,
     limits: Limits,
     client_subnet: bool,
+    guard: Arc<Guard>,
+    clock: Clock,
 }
 
 /// A listening address that cannot be had, and what to do about it.
@@ -68,6 +95,8 @@ pub fn bind(listen: &Listen) -> Result<Bound, BindError> {
         tcp: Vec::new(),
         limits: listen.limits.clone(),
         client_subnet: listen.client_subnet,
+        guard: listen.guard.clone(),
+        clock: listen.clock,
     };
     for address in &listen.addresses {
         let (tcp, udp) = bind_both(*address, listen.workers.max(1))?;
@@ -102,6 +131,8 @@ pub fn serve<A: Answers>(
             answers: answers.clone(),
             stats: stats.clone(),
             client_subnet: bound.client_subnet,
+            guard: bound.guard.clone(),
+            clock: bound.clock,
             shutdown: shutdown.clone(),
         };
         tasks.spawn(server.serve());
@@ -114,6 +145,8 @@ pub fn serve<A: Answers>(
             stats: stats.clone(),
             clients: clients.clone(),
             client_subnet: bound.client_subnet,
+            guard: bound.guard.clone(),
+            clock: bound.clock,
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         };

@@ -22,6 +22,9 @@ pub enum Dropped {
 pub struct Stats {
     udp: AtomicU64,
     tcp: AtomicU64,
+    tls: AtomicU64,
+    https: AtomicU64,
+    quic: AtomicU64,
     rcodes: [AtomicU64; 24],
     truncated: AtomicU64,
     short: AtomicU64,
@@ -39,6 +42,12 @@ pub struct StatsView {
     pub udp: u64,
     /// Queries that came over TCP.
     pub tcp: u64,
+    /// Queries that came over TLS.
+    pub tls: u64,
+    /// Queries that came over HTTPS.
+    pub https: u64,
+    /// Queries that came over QUIC.
+    pub quic: u64,
     /// Answers by response code's number (BADVERS is 16).
     pub rcodes: Vec<u64>,
     /// Answers with TC.
@@ -64,6 +73,9 @@ impl Stats {
         StatsView {
             udp: self.udp.load(Relaxed),
             tcp: self.tcp.load(Relaxed),
+            tls: self.tls.load(Relaxed),
+            https: self.https.load(Relaxed),
+            quic: self.quic.load(Relaxed),
             rcodes: self.rcodes.iter().map(|counter| counter.load(Relaxed)).collect(),
             truncated: self.truncated.load(Relaxed),
             short: self.short.load(Relaxed),
@@ -79,6 +91,9 @@ impl Stats {
         let counter = match transport {
             Transport::Udp => &self.udp,
             Transport::Tcp => &self.tcp,
+            Transport::Tls => &self.tls,
+            Transport::Https => &self.https,
+            Transport::Quic => &self.quic,
         };
         counter.fetch_add(1, Relaxed);
         self.truncated.fetch_add(u64::from(truncated), Relaxed);

@@ -1,7 +1,7 @@
 //! DNS over TCP (RFC 7766): pipelined, in order, with a number on everything a client can use up.
 
 use super::{
-    Stats,
+    Clock, Guard, Stats,
     respond::{Answers, Arrival, Reply, Transport, respond},
 };
 use std::{
@@ -56,6 +56,8 @@ pub(super) struct Server<A> {
     pub(super) stats: Arc<Stats>,
     pub(super) clients: Arc<Clients>,
     pub(super) client_subnet: bool,
+    pub(super) guard: Arc<Guard>,
+    pub(super) clock: Clock,
     pub(super) tasks: TaskTracker,
     pub(super) shutdown: CancellationToken,
 }
@@ -82,16 +84,22 @@ impl<A: Answers> Server<A> {
             return self.stats.refused();
         };
         let (answers, stats) = (self.answers.clone(), self.stats.clone());
-        let (from, client_subnet) = (from.ip(), self.client_subnet);
-        let arrival = Arrival { from, transport: Transport::Tcp, client_subnet };
+        let (client_subnet, guard, clock) = (self.client_subnet, self.guard.clone(), self.clock);
         let (limits, shutdown) = (self.clients.limits.clone(), self.shutdown.clone());
         self.tasks.spawn(async move {
+            let idle = u16::try_from(limits.idle.as_millis() / 100).ok();
+            let arrival = Arrival {
+                client_subnet,
+                idle,
+                guard: Some(&guard),
+                ..Arrival::new(from.ip(), Transport::Tcp)
+            };
             stats.opened();
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = seat.kicked.cancelled() => stats.refused(),
                 // Whatever ends a connection is between the client and its network.
-                _ = connection(stream, &arrival, answers.as_ref(), &stats, &limits, &seat) => {}
+                _ = connection(stream, arrival, clock, answers.as_ref(), &stats, &limits, &seat) => {}
             }
             stats.closed();
         });
@@ -100,7 +108,8 @@ impl<A: Answers> Server<A> {
 
 async fn connection<A: Answers>(
     mut stream: TcpStream,
-    arrival: &Arrival,
+    arrival: Arrival<'_>,
+    clock: Clock,
     answers: &A,
     stats: &Stats,
     limits: &Limits,
@@ -113,7 +122,8 @@ async fn connection<A: Answers>(
     let mut more = timeout(limits.first, read(&mut reader, &mut packet, limits)).await??;
     while more {
         seat.touch();
-        match respond(answers, &packet, arrival, &mut out) {
+        let arrival = Arrival { at: clock.read(), ..arrival };
+        match respond(answers, &packet, &arrival, &mut out) {
             Reply::Drop(why) => {
                 stats.dropped(why);
                 return Ok(());

@@ -1,7 +1,7 @@
 //! DNS over UDP: one socket, one task, one buffer.
 
 use super::{
-    Stats,
+    Clock, Guard, Stats,
     respond::{Answers, Arrival, Reply, Transport, respond},
     stats::Dropped,
 };
@@ -14,6 +14,8 @@ pub(super) struct Server<A> {
     pub(super) answers: Arc<A>,
     pub(super) stats: Arc<Stats>,
     pub(super) client_subnet: bool,
+    pub(super) guard: Arc<Guard>,
+    pub(super) clock: Clock,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -43,8 +45,13 @@ impl<A: Answers> Server<A> {
         if from.port() == 0 {
             return self.stats.dropped(Dropped::Source);
         }
-        let (transport, client_subnet) = (Transport::Udp, self.client_subnet);
-        let arrival = Arrival { from: from.ip(), transport, client_subnet };
+        let transport = Transport::Udp;
+        let arrival = Arrival {
+            client_subnet: self.client_subnet,
+            at: self.clock.read(),
+            guard: Some(&self.guard),
+            ..Arrival::new(from.ip(), transport)
+        };
         match respond(self.answers.as_ref(), packet, &arrival, out) {
             Reply::Drop(why) => self.stats.dropped(why),
             Reply::Send { rcode, truncated } => {

@@ -180,9 +180,14 @@ impl Metrics {
     }
 
     fn read_stats(&self, stats: &StatsView) {
-        for (transport, count) in [("udp", stats.udp), ("tcp", stats.tcp)] {
-            raise(&self.queries, transport, count);
-        }
+        let transports = [
+            ("udp", stats.udp),
+            ("tcp", stats.tcp),
+            ("tls", stats.tls),
+            ("https", stats.https),
+            ("quic", stats.quic),
+        ];
+        transports.into_iter().for_each(|(name, count)| raise(&self.queries, name, count));
         let names = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN"];
         for (rcode, count) in stats.rcodes.iter().enumerate().filter(|(_, count)| **count > 0) {
             let name =

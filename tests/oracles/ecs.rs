@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use meridian::{
     model::{Name, Ttl},
     records::{self, Answer, Client, Entry, Owner, Question, RecordType, Rrset, Zone, ZoneSet},
-    server::{self, Answers, Limits, Listen, Stats},
+    server::{self, Answers, Listen, Stats},
 };
 use std::{
     borrow::Cow,
@@ -198,8 +198,7 @@ impl Ours {
 
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let addresses = vec!["127.0.0.1:0".parse().unwrap()];
-        let limits = Limits::default();
-        let listen = Listen { addresses, workers: 1, limits, client_subnet: true };
+        let listen = Listen::at(addresses);
         let bound = server::bind(&listen).unwrap();
         let (address, shutdown) = (bound.local_addrs()[0], CancellationToken::new());
         let guard = runtime.enter();

@@ -20,7 +20,7 @@ impl Answers for Fixed {
 fn send(answer: &Answer<'static>, packet: &[u8], transport: Transport) -> (Vec<u8>, bool) {
     let mut out = vec![0xee; 7];
     let from = "192.0.2.1".parse().unwrap();
-    let arrival = Arrival { from, transport, client_subnet: true };
+    let arrival = Arrival::new(from, transport);
     match server::respond(&Fixed(answer.clone()), packet, &arrival, &mut out) {
         Reply::Send { truncated, .. } => (out, truncated),
         Reply::Drop(why) => panic!("{why:?}"),

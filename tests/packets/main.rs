@@ -70,8 +70,7 @@ fn start_with<A: Answers>(who: A, on: &[&str], limits: Limits, threads: usize) -
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(threads).enable_all().build().unwrap();
     let addresses = on.iter().map(|address| address.parse().unwrap()).collect();
-    let bound =
-        server::bind(&Listen { addresses, workers: 1, limits, client_subnet: true }).unwrap();
+    let bound = server::bind(&Listen { limits, ..Listen::at(addresses) }).unwrap();
     let addresses = bound.local_addrs();
     let (shutdown, stats) = (CancellationToken::new(), Arc::new(Stats::default()));
     let tasks = TaskTracker::new();
@@ -84,7 +83,7 @@ fn start_with<A: Answers>(who: A, on: &[&str], limits: Limits, threads: usize) -
 fn respond(packet: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     let from = "127.0.0.1".parse().unwrap();
-    let arrival = Arrival { from, transport: Transport::Udp, client_subnet: true };
+    let arrival = Arrival::new(from, Transport::Udp);
     match server::respond(&zones(), packet, &arrival, &mut out) {
         Reply::Send { .. } => Some(out),
         Reply::Drop(_) => None,

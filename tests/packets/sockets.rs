@@ -162,13 +162,7 @@ fn one_client_gets_its_share_of_connections_and_the_longest_idle_goes_first() {
 #[test]
 fn a_taken_port_is_an_error_that_says_what_to_do() {
     let running = start(Limits::default());
-    let listen = Listen {
-        addresses: vec![running.address],
-        workers: 1,
-        limits: Limits::default(),
-        client_subnet: true,
-    };
-    let error = server::bind(&listen).unwrap_err().to_string();
+    let error = server::bind(&Listen::at(vec![running.address])).unwrap_err().to_string();
     assert!(error.contains(&running.address.to_string()), "{error}");
     assert!(error.contains("--dns-listen") && error.contains("another program"), "{error}");
 }
@@ -209,8 +203,7 @@ fn ipv6_and_ipv4_are_served_side_by_side_on_one_port() {
     // `[::]` must leave the IPv4 port to its own socket.
     let port = running.addresses[1].port();
     let addresses = vec![SocketAddr::from(([0; 8], port))];
-    server::bind(&Listen { addresses, workers: 2, limits: Limits::default(), client_subnet: true })
-        .unwrap();
+    server::bind(&Listen { workers: 2, ..Listen::at(addresses) }).unwrap();
 }
 
 /// One thread for everything, and lookups slower than questions come in: without giving turns the
@@ -350,20 +343,12 @@ fn shutdown_ends_every_task_and_frees_the_port() {
     });
     assert_eq!((read(&mut stream), running.stats.view().open), (None, 0));
     let addresses = vec![running.address];
-    server::bind(&Listen { addresses, workers: 1, limits: Limits::default(), client_subnet: true })
-        .unwrap();
+    server::bind(&Listen::at(addresses)).unwrap();
 }
 
 #[test]
 fn a_port_that_udp_lacks_is_an_error_and_a_free_one_is_free_for_both() {
-    let bind = |address| {
-        server::bind(&Listen {
-            addresses: vec![address],
-            workers: 2,
-            limits: Limits::default(),
-            client_subnet: true,
-        })
-    };
+    let bind = |address| server::bind(&Listen { workers: 2, ..Listen::at(vec![address]) });
     // Taken for UDP alone, without the option that would let us share it. Another test may have
     // the same port for TCP: then another one is tried.
     let (address, error) = loop {

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use meridian::{
     model::Ttl,
     records::{Answer, Client, Entry, Outcome, Owner, Question, Rrset, Section, lookup},
-    server::{self, Answers, Arrival, Limits, Listen, Reply, Stats, Transport},
+    server::{self, Answers, Arrival, Listen, Reply, Stats, Transport},
 };
 use proptest::prelude::*;
 use std::{
@@ -506,7 +506,7 @@ fn ask<A: Answers>(who: &A, packet: &[u8]) -> Answered {
     ask_over(who, packet, &UDP)
 }
 
-fn ask_over<A: Answers>(who: &A, packet: &[u8], arrival: &Arrival) -> Answered {
+fn ask_over<A: Answers>(who: &A, packet: &[u8], arrival: &Arrival<'_>) -> Answered {
     let mut out = Vec::new();
     match server::respond(who, packet, arrival, &mut out) {
         Reply::Send { .. } => Answered(out),
@@ -515,8 +515,8 @@ fn ask_over<A: Answers>(who: &A, packet: &[u8], arrival: &Arrival) -> Answered {
 }
 
 const RESOLVER: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 53));
-const UDP: Arrival = Arrival { from: RESOLVER, transport: Transport::Udp, client_subnet: true };
-const TCP: Arrival = Arrival { transport: Transport::Tcp, ..UDP };
+const UDP: Arrival<'_> = Arrival::new(RESOLVER, Transport::Udp);
+const TCP: Arrival<'_> = Arrival { transport: Transport::Tcp, ..UDP };
 
 /// What came back.
 struct Answered(Vec<u8>);
@@ -672,7 +672,7 @@ fn start(who: Made) -> Running {
 fn start_with(who: Made, client_subnet: bool) -> Running {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let addresses = vec!["127.0.0.1:0".parse().unwrap()];
-    let listen = Listen { addresses, workers: 1, limits: Limits::default(), client_subnet };
+    let listen = Listen { client_subnet, ..Listen::at(addresses) };
     let bound = server::bind(&listen).unwrap();
     let (address, shutdown) = (bound.local_addrs()[0], CancellationToken::new());
     let (stats, tasks) = (Arc::new(Stats::default()), TaskTracker::new());

@@ -1,0 +1,352 @@
+//! Puts answers together from zones, and again for the names that a change touched: its own, those
+//! above it (which exist through it, or do no longer), and those whose aliases lead to it.
+
+use super::{Below, Body, Compiled, Composer, Entry, Lowered, Others, Records, wire::Soa};
+use crate::{
+    model::{Client, Key, Name},
+    records::{
+        self, Answer, Entry as Found, Foreseen, Node, Outcome, Owner, Question, RecordType, Rrset,
+        Zone, ZoneSet, foresee,
+    },
+    server::{
+        encode,
+        message::{HEADER, Query},
+    },
+};
+use smallvec::SmallVec;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+/// Keeps the answers of the zones that it was last shown.
+#[derive(Debug, Default)]
+pub struct Compiler {
+    zones: ZoneSet,
+    compiled: Compiled,
+    /// The index of each complete zone's SOA, by apex.
+    indices: BTreeMap<Key, usize>,
+    /// Names by those that their aliases lead to.
+    dependents: HashMap<Key, BTreeSet<Key>>,
+}
+
+impl Compiler {
+    /// Whether bringing the answers up to these zones is the work of many names, which takes
+    /// longer than a publication should wait.
+    #[must_use]
+    pub fn is_long_work(&self, zones: &ZoneSet) -> bool {
+        let names = |zones: &ZoneSet| zones.iter().map(|zone| zone.len()).sum::<usize>();
+        if !self.can_follow(zones) {
+            return names(zones) > MANY;
+        }
+        self.changed(zones).take(MANY + 1).count() > MANY
+    }
+
+    /// The answers of these zones.
+    pub fn update(&mut self, zones: &ZoneSet) -> Compiled {
+        if !self.follow(zones) {
+            self.start_over(zones);
+        }
+        self.compiled.clone()
+    }
+
+    /// Brings up to these zones what changes touch; whether that was enough.
+    fn follow(&mut self, zones: &ZoneSet) -> bool {
+        if !self.can_follow(zones) {
+            return false;
+        }
+        let touched = self.touched(zones);
+        let indices = self.indices.clone();
+        self.zones = zones.clone();
+        self.set_soas();
+        let same = indices == self.indices;
+        touched.iter().filter(|_| same).for_each(|key| self.compile(key));
+        same
+    }
+
+    /// Whether the answers that stand can be kept but for those that changes touch: not where the
+    /// zones are others, where cuts changed (what is below answers otherwise), or the names in an
+    /// SOA (which others are compressed against).
+    fn can_follow(&self, zones: &ZoneSet) -> bool {
+        let same = |(one, other): (&Arc<Zone>, &Arc<Zone>)| {
+            one.key() == other.key() && one.completeness == other.completeness
+        };
+        self.zones.len() == zones.len()
+            && self.zones.iter().zip(zones.iter()).all(same)
+            && self.pairs(zones).all(|(before, after)| {
+                soa_names(before) == soa_names(after)
+                    && after.changes_since(before).all(|(key, old, new)| {
+                        let inner = key != after.key();
+                        ![old, new].into_iter().flatten().any(|node| is_cut(node, inner))
+                    })
+            })
+    }
+
+    fn pairs<'z>(&'z self, zones: &'z ZoneSet) -> impl Iterator<Item = (&'z Zone, &'z Zone)> {
+        let pairs = self.zones.iter().zip(zones.iter());
+        pairs.filter(|(one, other)| !Arc::ptr_eq(one, other)).map(|(one, other)| (&**one, &**other))
+    }
+
+    fn changed<'z>(&'z self, zones: &'z ZoneSet) -> impl Iterator<Item = &'z Key> {
+        self.pairs(zones).flat_map(|(before, after)| after.changes_since(before)).map(|it| it.0)
+    }
+
+    fn touched(&self, zones: &ZoneSet) -> BTreeSet<Key> {
+        let mut touched = BTreeSet::new();
+        for key in self.changed(zones) {
+            touched.extend(above(key));
+            touched.extend(self.dependents.get(key).into_iter().flatten().cloned());
+        }
+        touched
+    }
+
+    fn start_over(&mut self, zones: &ZoneSet) {
+        *self = Self { zones: zones.clone(), ..Self::default() };
+        self.set_soas();
+        let keys = zones.iter().flat_map(|zone| zone.nodes()).flat_map(|(key, _)| above(key));
+        let keys: BTreeSet<Key> = keys.collect();
+        keys.iter().for_each(|key| self.compile(key));
+    }
+
+    /// Each complete zone's SOA as it now is.
+    fn set_soas(&mut self) {
+        self.compiled.zones.clear();
+        self.indices.clear();
+        for zone in self.zones.iter() {
+            if let Some(soa) = soa(&self.zones, zone) {
+                self.indices.insert(zone.key().clone(), self.compiled.zones.len());
+                self.compiled.zones.push(soa);
+            }
+        }
+    }
+
+    /// Puts one name's answers together, or takes them away where it exists no longer.
+    fn compile(&mut self, key: &Key) {
+        let zones = self.zones.clone();
+        let name = key.to_name();
+        let lowered = Lowered::from_slice(name.as_wire());
+        let zone = zones.find(key.as_bytes()).filter(|zone| zone.exists(key.as_bytes()));
+        let index = zone.and_then(|zone| self.indices.get(zone.key()).copied());
+        let Some((zone, index)) = zone.zip(index) else {
+            self.compiled.entries.remove(&lowered);
+            return;
+        };
+        let one = One { zones: &zones, soas: &self.compiled.zones, name: &name, index };
+        let mut passed = BTreeSet::new();
+        let entry = Entry {
+            zone: index,
+            a: one.body(RecordType::A, &mut passed),
+            aaaa: one.body(RecordType::AAAA, &mut passed),
+            others: one.others(zone.node(key.as_bytes())),
+            below: one.below(),
+        };
+        for target in passed {
+            self.dependents.entry(target).or_default().insert(key.clone());
+        }
+        self.compiled.entries.insert(lowered, Arc::new(entry));
+    }
+}
+
+/// More names than this are many: some milliseconds' work.
+const MANY: usize = 2_000;
+
+/// One name that is being put together.
+struct One<'z> {
+    zones: &'z ZoneSet,
+    soas: &'z [Soa],
+    name: &'z Name,
+    index: usize,
+}
+
+impl One<'_> {
+    /// The answer for addresses; the names that its aliases lead to are added to `passed`.
+    fn body(&self, rtype: RecordType, passed: &mut BTreeSet<Key>) -> Body {
+        let question = Question { name: self.name.as_wire(), rtype };
+        let Foreseen { answer, steered } = foresee(self.zones, &question);
+        let targets: SmallVec<[Name; 2]> = aliases(&answer).collect();
+        passed.extend(targets.iter().map(Name::key));
+        if !answer.answer.iter().all(|found| is_followed(found, rtype)) || !self.are_exact(&targets)
+        {
+            return Body::Slow;
+        }
+        if let Some((owner, steered)) = steered {
+            return self.steered(answer, owner, rtype, steered).unwrap_or(Body::Slow);
+        }
+        match answer.outcome {
+            Outcome::Data | Outcome::Alias => Body::Records(self.records(&answer, rtype)),
+            Outcome::NoData | Outcome::NxDomain => {
+                self.negative(&answer, rtype).unwrap_or(Body::Slow)
+            }
+            _ => Body::Slow,
+        }
+    }
+
+    /// Whether each is a name with records of its own, or in no zone of ours: else what it leads
+    /// to may change without a change at that name (wildcards).
+    fn are_exact(&self, targets: &[Name]) -> bool {
+        targets.iter().all(|target| {
+            let key = target.key();
+            match self.zones.find(key.as_bytes()) {
+                Some(zone) => zone.node(key.as_bytes()).is_some(),
+                None => true,
+            }
+        })
+    }
+
+    fn records(&self, answer: &Answer<'_>, rtype: RecordType) -> Records {
+        let whole = self.message(answer, rtype);
+        let octets = whole.get(HEADER + self.name.as_wire().len() + 4..).unwrap_or_default();
+        let count = answer.answer.iter().map(|found| found.rrset.len()).sum::<usize>();
+        Records { octets: octets.into(), count: u16::try_from(count).unwrap_or(u16::MAX) }
+    }
+
+    /// A record that stands in for those to come shows where their owner's name is.
+    fn steered(
+        &self,
+        mut answer: Answer<'_>,
+        owner: Owner<'_>,
+        rtype: RecordType,
+        steered: &Arc<records::Steered>,
+    ) -> Option<Body> {
+        let rrset = Rrset::new(rtype, crate::model::Ttl::SERVED, [[0_u8; 4]])?;
+        let ttl = rrset.ttl;
+        let rrset = std::borrow::Cow::Owned(rrset);
+        answer.answer.push(Found { owner: into_owned(owner), rrset, ttl });
+        let all = self.records(&answer, rtype);
+        let (octets, stand_in) = all.octets.split_last_chunk::<16>()?;
+        let owner = u16::from_be_bytes([stand_in[0], stand_in[1]]);
+        let before = Records { octets: octets.into(), count: all.count.checked_sub(1)? };
+        (owner >= 0xc000).then(|| Body::Steered { before, owner, steered: steered.clone() })
+    }
+
+    /// Compared with what the slow way writes: names within the SOA may be compressed against
+    /// those of the chain.
+    fn negative(&self, answer: &Answer<'_>, rtype: RecordType) -> Option<Body> {
+        let [soa] = answer.authority.as_slice() else { return None };
+        let Owner::Name(apex) = &soa.owner else { return None };
+        let rcode = encode::rcode(answer.outcome);
+        let chain = Answer { authority: SmallVec::new(), ..answer.clone() };
+        let before = self.records(&chain, rtype);
+        let zone = self.zones.get(apex)?;
+        let zone = self.index_of(zone)?;
+        let body = Body::Negative { before, rcode, zone };
+        (self.composed(&body, rtype)? == self.message(answer, rtype)).then_some(body)
+    }
+
+    /// The place of the zone's SOA: the name's own zone, unless an alias led to another, whose
+    /// place is not known here.
+    fn index_of(&self, zone: &Arc<Zone>) -> Option<usize> {
+        let own = self.zones.find(self.name.key().as_bytes())?;
+        Arc::ptr_eq(own, zone).then_some(self.index)
+    }
+
+    fn others(&self, node: Option<&Node>) -> Others {
+        let question = Question { name: self.name.as_wire(), rtype: UNUSED };
+        let answer = foresee(self.zones, &question).answer;
+        let plain = answer.outcome == Outcome::NoData && answer.answer.is_empty();
+        match self.negative(&answer, UNUSED).filter(|_| plain) {
+            Some(_) => Others::NoneBut(node.into_iter().flat_map(types).collect()),
+            None => Others::Slow,
+        }
+    }
+
+    /// What a name below that nobody has is answered with shows what all of them are.
+    fn below(&self) -> Below {
+        let Ok(name) = self.name.prepend(&[0]) else { return Below::Slow };
+        let child = One { name: &name, ..*self };
+        let question = Question { name: name.as_wire(), rtype: UNUSED };
+        let answer = foresee(self.zones, &question).answer;
+        let nothing = answer.outcome == Outcome::NxDomain && answer.answer.is_empty();
+        match child.negative(&answer, UNUSED).filter(|_| nothing) {
+            Some(_) => Below::Nothing,
+            None => Below::Slow,
+        }
+    }
+
+    /// The message that the slow way writes.
+    fn message(&self, answer: &Answer<'_>, rtype: RecordType) -> Vec<u8> {
+        let mut out = Vec::new();
+        let question = question(self.name, rtype);
+        let query = Query::plain(&question, self.name.as_wire(), rtype);
+        encode::answer(&query, answer, usize::from(u16::MAX), &mut out);
+        out
+    }
+
+    /// The message that is composed of it.
+    fn composed(&self, body: &Body, rtype: RecordType) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        let question = question(self.name, rtype);
+        let query = Query::plain(&question, self.name.as_wire(), rtype);
+        let limit = usize::from(u16::MAX);
+        let composer = Composer { zones: self.soas, query: &query, limit, out: &mut out };
+        composer.body(body, &Client::NEUTRAL)?;
+        Some(out)
+    }
+}
+
+/// A type for private use (RFC 6895 §3.1): in question only here, to see what types are answered
+/// with that a name has not.
+const UNUSED: RecordType = RecordType(65_280);
+
+/// A question section (RFC 1035 §4.1.2) in class IN.
+fn question(name: &Name, rtype: RecordType) -> Vec<u8> {
+    let [high, low] = rtype.0.to_be_bytes();
+    [name.as_wire(), &[high, low, 0, 1]].concat()
+}
+
+fn soa(zones: &ZoneSet, zone: &Zone) -> Option<Soa> {
+    if zone.apex().is_root() || zone.completeness != records::Completeness::Complete {
+        return None;
+    }
+    let question = Question { name: zone.apex().as_wire(), rtype: UNUSED };
+    let answer = foresee(zones, &question).answer;
+    if answer.outcome != Outcome::NoData || !answer.answer.is_empty() {
+        return None;
+    }
+    let one = One { zones, soas: &[], name: zone.apex(), index: 0 };
+    let message = one.message(&answer, UNUSED);
+    Soa::read(&message, zone.apex().to_lowercase().as_wire(), &soa_names(zone)?)
+}
+
+/// The primary's and the mailbox's name in the SOA.
+fn soa_names(zone: &Zone) -> Option<[Lowered; 2]> {
+    let data = zone.soa()?.rdata().next()?;
+    let (primary, rest) = data.split_at_checked(crate::server::message::plain_name(data)?)?;
+    let mailbox = rest.get(..crate::server::message::plain_name(rest)?)?;
+    let lower = |name: &[u8]| name.iter().map(u8::to_ascii_lowercase).collect();
+    Some([lower(primary), lower(mailbox)])
+}
+
+/// The names that aliases in the answer lead to.
+fn aliases(answer: &Answer<'_>) -> impl Iterator<Item = Name> {
+    let all = answer.answer.iter().filter(|found| found.rrset.rtype == RecordType::CNAME);
+    all.filter_map(|found| Name::from_wire(found.rrset.rdata().next()?).ok())
+}
+
+/// Whether a record of the answer is of a kind that is followed through changes.
+fn is_followed(found: &Found<'_>, rtype: RecordType) -> bool {
+    found.rrset.rtype == rtype || found.rrset.rtype == RecordType::CNAME
+}
+
+fn is_cut(node: &Node, inner: bool) -> bool {
+    node.get(RecordType::DNAME).is_some() || (inner && node.get(RecordType::NS).is_some())
+}
+
+/// The types that a name has, those that are chosen for each client included.
+fn types(node: &Node) -> impl Iterator<Item = RecordType> {
+    node.iter().map(|rrset| rrset.rtype)
+}
+
+/// The name itself and all above it.
+fn above(key: &Key) -> impl Iterator<Item = Key> {
+    let bytes = key.as_bytes();
+    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == 0).map(|(at, _)| at + 1);
+    ends.map(|end| Key::from_bytes(&bytes[..end])).collect::<SmallVec<[Key; 8]>>().into_iter()
+}
+
+fn into_owned(owner: Owner<'_>) -> Owner<'static> {
+    match owner {
+        Owner::Asked => Owner::Asked,
+        Owner::Name(name) => Owner::Name(std::borrow::Cow::Owned(name.into_owned())),
+    }
+}
