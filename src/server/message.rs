@@ -190,7 +190,7 @@ pub(super) fn plain_name(octets: &[u8]) -> Option<usize> {
 
 /// Past a name that may end in a pointer. The pointer is not followed, but must lead to before the
 /// name and behind the header, as every pointer does that was written in order.
-fn skip_name(packet: &[u8], start: usize) -> Option<usize> {
+pub(super) fn skip_name(packet: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
     loop {
         let length = *packet.get(at)?;

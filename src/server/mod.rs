@@ -1,4 +1,4 @@
-//! DNS over UDP and TCP: bytes in, [`records::lookup`](crate::records::lookup), bytes out.
+//! DNS over UDP, TCP, TLS, HTTPS and QUIC: bytes in, [`records::lookup`](crate::records::lookup), bytes out.
 //!
 //! Decides nothing about names: who answers is handed in as [`Answers`]. Every packet costs a
 //! bounded amount of work, and nothing a packet holds can stop a loop.
@@ -9,18 +9,24 @@ mod edns;
 mod encode;
 mod guard;
 mod message;
+mod messages;
+pub mod proxy;
 mod respond;
+mod secure;
 mod stats;
-mod tcp;
+mod stream;
 mod udp;
 
 pub use clock::{Clock, Stamp};
 pub use compiled::{Compiled, Compiler};
 pub use guard::Guard;
+pub use messages::{Messages, Next};
 pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
+pub use secure::{BadCertificate, Certificate, Refreshed, Secure};
 pub use stats::{Dropped, Stats, StatsView};
-pub use tcp::Limits;
+pub use stream::Limits;
 
+use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     fmt, io,
@@ -42,6 +48,11 @@ pub struct Listen {
     /// the option is ignored as any unknown one. All name servers of a zone must have it alike, or
     /// resolvers keep the answers of those that have it off for everyone.
     pub client_subnet: bool,
+    /// Proxies whose connections begin with a header that says whose they are ([`proxy`]); from
+    /// others none is taken.
+    pub proxies: Vec<IpNet>,
+    /// Where to listen for encrypted queries too.
+    pub secure: Option<Secure>,
     /// What guards against abuse.
     pub guard: Arc<Guard>,
     /// What tells the time to limits and cookies.
@@ -57,6 +68,8 @@ impl Listen {
             workers: 1,
             limits: Limits::default(),
             client_subnet: true,
+            proxies: Vec::new(),
+            secure: None,
             guard: Arc::default(),
             clock: Clock::default(),
         }
@@ -70,19 +83,22 @@ pub struct Bound {
     tcp: Vec<TcpListener>,
     limits: Limits,
     client_subnet: bool,
+    proxies: Vec<IpNet>,
+    secure: Option<secure::Bound>,
     guard: Arc<Guard>,
     clock: Clock,
 }
 
 /// A listening address that cannot be had, and what to do about it.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen for DNS on {address} ({protocol}): {source}; {hint}")]
+#[error("cannot listen for DNS on {address} ({protocol}): {source}; {hint} with {flag}")]
 pub struct BindError {
     address: SocketAddr,
     protocol: &'static str,
     #[source]
     source: io::Error,
     hint: Hint,
+    flag: &'static str,
 }
 
 /// Takes all addresses, or none: a taken port is known before anything else starts.
@@ -95,6 +111,8 @@ pub fn bind(listen: &Listen) -> Result<Bound, BindError> {
         tcp: Vec::new(),
         limits: listen.limits.clone(),
         client_subnet: listen.client_subnet,
+        proxies: listen.proxies.clone(),
+        secure: listen.secure.as_ref().map(secure::bind).transpose()?,
         guard: listen.guard.clone(),
         clock: listen.clock,
     };
@@ -111,6 +129,12 @@ impl Bound {
     #[must_use]
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.tcp.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// The same for encrypted queries, and what is spoken there: `TLS`, `HTTPS` or `QUIC`.
+    #[must_use]
+    pub fn secure_addrs(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.secure.as_ref().map(secure::Bound::local_addrs).unwrap_or_default()
     }
 }
 
@@ -137,22 +161,23 @@ pub fn serve<A: Answers>(
         };
         tasks.spawn(server.serve());
     }
-    let clients = Arc::new(tcp::Clients::new(bound.limits));
+    let shared = Arc::new(stream::Shared {
+        answers: answers.clone(),
+        stats: stats.clone(),
+        clients: stream::Clients::new(bound.limits),
+        client_subnet: bound.client_subnet,
+        guard: bound.guard.clone(),
+        clock: bound.clock,
+        proxies: bound.proxies,
+        tasks: tasks.clone(),
+        shutdown: shutdown.clone(),
+    });
+    tasks.spawn(shared.clients.clone().watch(shutdown.clone()));
     for listener in bound.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let server = tcp::Server {
-            answers: answers.clone(),
-            stats: stats.clone(),
-            clients: clients.clone(),
-            client_subnet: bound.client_subnet,
-            guard: bound.guard.clone(),
-            clock: bound.clock,
-            tasks: tasks.clone(),
-            shutdown: shutdown.clone(),
-        };
-        tasks.spawn(server.serve(listener));
+        tasks.spawn(stream::serve(shared.clone(), listener, stream::Door::Tcp));
     }
-    Ok(())
+    bound.secure.map_or(Ok(()), |secure| secure.serve(&shared))
 }
 
 /// A listener and its UDP sockets on one port. A port that TCP has free and UDP has not is only
@@ -164,12 +189,12 @@ fn bind_both(
     let mut tries = if address.port() == 0 { FREE_PORT_TRIES } else { 1 };
     loop {
         tries -= 1;
-        let tcp = bind_tcp(address).map_err(|error| refused(address, "TCP", error))?;
-        let actual = tcp.local_addr().map_err(|error| refused(address, "TCP", error))?;
+        let tcp = bind_tcp(address).map_err(|error| refused(address, "TCP", FLAG, error))?;
+        let actual = tcp.local_addr().map_err(|error| refused(address, "TCP", FLAG, error))?;
         match (0..workers).map(|_| bind_udp(actual)).collect() {
             Ok(udp) => return Ok((tcp, udp)),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
-            Err(error) => return Err(refused(actual, "UDP", error)),
+            Err(error) => return Err(refused(actual, "UDP", FLAG, error)),
         }
     }
 }
@@ -189,6 +214,10 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     // A restart must not wait for old connections. No SO_REUSEPORT here: the listener is what
     // notices that another server holds the port.
     socket.set_reuse_address(true)?;
+    // What is accepted has both from the listener. An answer does not wait for others; and what a
+    // client does not take waits here, where it is counted, rather than in the kernel.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     finish(&socket, address)?;
     socket.listen(1_024)?;
     Ok(socket.into())
@@ -202,14 +231,19 @@ fn finish(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     socket.bind(&address.into())
 }
 
-fn refused(address: SocketAddr, protocol: &'static str, source: io::Error) -> BindError {
+fn refused(
+    address: SocketAddr,
+    protocol: &'static str,
+    flag: &'static str,
+    source: io::Error,
+) -> BindError {
     let hint = match source.kind() {
         io::ErrorKind::AddrInUse => Hint::Taken(address.port()),
         io::ErrorKind::PermissionDenied => Hint::Privileged,
         io::ErrorKind::AddrNotAvailable => Hint::NotOurs,
         _ => Hint::Other,
     };
-    BindError { address, protocol, source, hint }
+    BindError { address, protocol, source, hint, flag }
 }
 
 #[derive(Debug)]
@@ -226,22 +260,24 @@ impl fmt::Display for Hint {
             Self::Taken(port) => write!(
                 f,
                 "another program holds port {port} (`ss -lntup sport = :{port}` shows which); \
-                 stop it, or choose another address with --dns-listen"
+                 stop it, or choose another address"
             ),
             Self::Privileged => f.write_str(
                 "ports below 1024 need the capability CAP_NET_BIND_SERVICE; grant it, or choose a \
-                 higher port with --dns-listen",
+                 higher port",
             ),
-            Self::NotOurs => f.write_str(
-                "this machine has no such address; choose one of its own with --dns-listen",
-            ),
-            Self::Other => f.write_str("choose another address with --dns-listen"),
+            Self::NotOurs => f.write_str("this machine has no such address; choose one of its own"),
+            Self::Other => f.write_str("choose another address"),
         }
     }
 }
 
+/// Where both are chosen.
+const FLAG: &str = "--dns-listen";
 /// Most of the ports that one call may find taken: the range has thousands, so eight in a row are
 /// no accident.
 const FREE_PORT_TRIES: u32 = 8;
+/// Octets that the kernel may hold unsent for a connection before it takes no more.
+const UNSENT: u32 = 64 << 10;
 /// Octets that a UDP socket may hold in each direction.
 const UDP_BUFFER: usize = 4 << 20;

@@ -6,6 +6,7 @@ use super::{
     encode,
     guard::Guard,
     message::{self, Parsed, Query},
+    messages::Messages,
     stats::Dropped,
 };
 use crate::records::{Answer, Client, Question};
@@ -24,6 +25,13 @@ pub trait Answers: Send + Sync + 'static {
     /// What was put together ahead of questions, of the state in force.
     fn compiled(&self) -> Arc<Compiled> {
         Arc::default()
+    }
+
+    /// The messages that answer a transfer (AXFR or IXFR) that was asked for over a connection;
+    /// `None` where one message answers it, as a refusal does.
+    fn transfer(&self, packet: &[u8], arrival: &Arrival<'_>) -> Option<Box<dyn Messages>> {
+        let _ = (packet, arrival);
+        None
     }
 }
 

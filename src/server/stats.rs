@@ -1,6 +1,6 @@
 //! What was asked and answered, as counters that any thread may raise.
 
-use super::respond::Transport;
+use super::{respond::Transport, stream::Ending};
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -32,6 +32,9 @@ pub struct Stats {
     source: AtomicU64,
     send: AtomicU64,
     refused: AtomicU64,
+    overdue: AtomicU64,
+    unproxied: AtomicU64,
+    unshaken: AtomicU64,
     open: AtomicU64,
 }
 
@@ -60,9 +63,15 @@ pub struct StatsView {
     pub source: u64,
     /// Answers that the socket did not take.
     pub send: u64,
-    /// TCP connections that a limit turned away or closed.
+    /// Connections that were turned away or closed because others need their place.
     pub refused: u64,
-    /// TCP connections that are open.
+    /// Connections that were closed because their time was up.
+    pub overdue: u64,
+    /// Connections of proxies that did not begin with a header (PROXY protocol).
+    pub unproxied: u64,
+    /// Connections whose handshake (TLS, QUIC) failed.
+    pub unshaken: u64,
+    /// Connections that are open.
     pub open: u64,
 }
 
@@ -83,6 +92,9 @@ impl Stats {
             source: self.source.load(Relaxed),
             send: self.send.load(Relaxed),
             refused: self.refused.load(Relaxed),
+            overdue: self.overdue.load(Relaxed),
+            unproxied: self.unproxied.load(Relaxed),
+            unshaken: self.unshaken.load(Relaxed),
             open: self.open.load(Relaxed),
         }
     }
@@ -116,11 +128,37 @@ impl Stats {
         self.refused.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn opened(&self) {
-        self.open.fetch_add(1, Relaxed);
+    pub(super) fn unproxied(&self) {
+        self.unproxied.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn closed(&self) {
-        self.open.fetch_sub(1, Relaxed);
+    pub(super) fn unshaken(&self) {
+        self.unshaken.fetch_add(1, Relaxed);
+    }
+
+    /// Why the server ended a connection.
+    pub(super) fn ended(&self, ending: Ending) {
+        match ending {
+            Ending::Kicked => self.refused(),
+            Ending::Overdue => {
+                self.overdue.fetch_add(1, Relaxed);
+            }
+            Ending::Orderly | Ending::Cut => {}
+        }
+    }
+
+    /// Counts a connection as open, until dropped.
+    pub(super) fn open(&self) -> Open<'_> {
+        self.open.fetch_add(1, Relaxed);
+        Open(self)
+    }
+}
+
+/// An open connection.
+pub(super) struct Open<'s>(&'s Stats);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
     }
 }

@@ -201,6 +201,9 @@ impl Metrics {
             ("source", stats.source),
             ("send", stats.send),
             ("tcp-limit", stats.refused),
+            ("tcp-time", stats.overdue),
+            ("tcp-proxy", stats.unproxied),
+            ("tls-handshake", stats.unshaken),
         ];
         reasons.into_iter().for_each(|(reason, count)| raise(&self.dropped, reason, count));
         self.tcp_open.set(signed(stats.open));

@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod encoding;
 mod sockets;
+mod transfers;
 
 struct Zones(ZoneSet);
 

@@ -4,17 +4,17 @@ use super::*;
 use socket2::{Domain, Socket, Type};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-fn connect(running: &Running) -> TcpStream {
+pub fn connect(running: &Running) -> TcpStream {
     let stream = TcpStream::connect(running.address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     stream
 }
 
-fn framed(packet: &[u8]) -> Vec<u8> {
+pub fn framed(packet: &[u8]) -> Vec<u8> {
     [&u16::try_from(packet.len()).unwrap().to_be_bytes(), packet].concat()
 }
 
-fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
+pub fn read(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let mut length = [0; 2];
     stream.read_exact(&mut length).ok()?;
     let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
@@ -364,7 +364,7 @@ fn a_port_that_udp_lacks_is_an_error_and_a_free_one_is_free_for_both() {
     assert!(many.iter().all(|bound| bound.local_addrs()[0].port() > 0));
 }
 
-fn udp(server: SocketAddr) -> UdpSocket {
+pub fn udp(server: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind(SocketAddr::new(server.ip(), 0)).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     socket.connect(server).unwrap();
