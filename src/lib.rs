@@ -12,6 +12,7 @@ pub mod policy;
 pub mod probe;
 pub mod provider;
 pub mod records;
+pub mod replica;
 pub mod server;
 pub mod source;
 pub mod telemetry;

@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("probe", &["model", "health"]),
     ("provider", &["model", "records", "plan"]),
     ("server", &["model", "records", "transfer"]),
+    ("replica", &["model", "records", "transfer"]),
     ("web", &["model", "geo", "health", "policy", "records", "fleet", "plan"]),
     ("telemetry", &["model", "fleet", "plan", "probe", "server", "transfer"]),
     (

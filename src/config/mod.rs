@@ -29,6 +29,7 @@ use crate::{
     provider,
     records::Zone,
     source::Access,
+    transfer::ZoneRules,
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -57,6 +58,8 @@ pub struct FederationConfig {
     pub master_file: Option<PathBuf>,
     /// The providers that the zone is written to.
     pub publish: Vec<Publish>,
+    /// Who may have it by transfer, who is told of changes, and where its static part lives.
+    pub transfer: ZoneRules,
 }
 
 /// A provider that a zone is written to.

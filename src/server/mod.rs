@@ -15,6 +15,7 @@ mod respond;
 mod secure;
 mod stats;
 mod stream;
+mod transfer;
 mod udp;
 
 pub use clock::{Clock, Stamp};
@@ -25,6 +26,7 @@ pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
 pub use secure::{BadCertificate, Certificate, Refreshed, Secure};
 pub use stats::{Dropped, Stats, StatsView};
 pub use stream::Limits;
+pub use transfer::{Notice, Transfers};
 
 use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};

@@ -8,6 +8,7 @@ use super::{
     message::{self, Parsed, Query},
     messages::Messages,
     stats::Dropped,
+    transfer::{self, Transfers},
 };
 use crate::records::{Answer, Client, Question};
 use std::{net::IpAddr, sync::Arc};
@@ -31,6 +32,11 @@ pub trait Answers: Send + Sync + 'static {
     /// `None` where one message answers it, as a refusal does.
     fn transfer(&self, packet: &[u8], arrival: &Arrival<'_>) -> Option<Box<dyn Messages>> {
         let _ = (packet, arrival);
+        None
+    }
+
+    /// Who answers transfers, notices and whatever is signed; without it they are as any query.
+    fn transfers(&self) -> Option<&Transfers> {
         None
     }
 }
@@ -129,6 +135,9 @@ pub(super) fn respond_from<A: Answers>(
     arrival: &Arrival<'_>,
     out: &mut Vec<u8>,
 ) -> Reply {
+    if let Some(transfers) = answers.transfers().filter(|_| transfer::is_for(packet)) {
+        return transfers.respond(answers, packet, arrival, out);
+    }
     let (query, refused) = match message::parse(packet, arrival.client_subnet) {
         Parsed::Drop(why) => return Reply::Drop(why),
         Parsed::Refuse(query, rcode) => (query, Some(rcode)),

@@ -55,6 +55,7 @@ pub(in crate::config) fn federation(
     };
     let base = base_zone(&mut findings, spec, &federation, folder);
     let publish = super::publish::publish(&mut findings, spec, folder);
+    let transfer = super::transfer::transfer(&mut findings, spec);
     if !served && publish.is_empty() {
         findings.warnings.push(
             "spec.serve: false, and spec.publish names no provider: the zone is nowhere".to_owned(),
@@ -67,6 +68,7 @@ pub(in crate::config) fn federation(
         base,
         master_file,
         publish,
+        transfer,
     }))
 }
 

@@ -5,10 +5,12 @@
 mod federation;
 mod member;
 mod policy;
+mod transfer;
 
 pub use federation::*;
 pub use member::*;
 pub use policy::*;
+pub use transfer::*;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

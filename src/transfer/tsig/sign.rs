@@ -140,7 +140,9 @@ impl Signer {
         if let Some(key) = &self.key {
             let mut context = key.begin();
             wire::sign_prior(&mut context, &self.prior);
-            context.update(message);
+            // Signed is the id that was asked with, whoever passed the request on (§5.3.2).
+            context.update(&self.original_id);
+            context.update(message.get(2..).unwrap_or_default());
             if self.first {
                 tsig.sign_variables(&mut context);
             } else {
