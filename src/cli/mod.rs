@@ -13,6 +13,7 @@ mod get;
 mod providers;
 mod run;
 mod table;
+mod transfer;
 mod zone;
 
 use crate::config;

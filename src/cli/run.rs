@@ -1,6 +1,6 @@
 //! `meridian run`: everything in one process.
 
-use super::dns::DnsArgs;
+use super::{dns::DnsArgs, transfer::TransferArgs};
 use crate::{
     config::Flags,
     controller::{self, Configured, Options, Probing, Ready},
@@ -63,6 +63,8 @@ pub(super) struct RunArgs {
     log_format: LogFormat,
     #[command(flatten)]
     dns: DnsArgs,
+    #[command(flatten)]
+    transfer: TransferArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -85,6 +87,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         settle: Duration::from_millis(args.settle),
         resolvers: args.resolver.clone(),
         probing: Probing { allow: args.probe_allow.clone(), vantages: args.vantage.clone() },
+        transfers: args.transfer.options(),
     };
     super::runtime()?.block_on(async {
         let ready = controller::prepare(options).await?;

@@ -18,6 +18,7 @@ mod publish;
 mod resolve;
 mod sources;
 mod state;
+mod transfers;
 mod vantages;
 mod writers;
 mod writing;
@@ -25,14 +26,15 @@ mod writing;
 pub use clock::now;
 pub use publish::Published;
 pub use state::{Read, Store};
+pub use transfers::TransferOptions;
 
 use crate::{
     config::{Config, Flags, Loaded, Loader, Problem, Watch},
-    fleet::{Event, Fleet, Snapshot},
+    fleet::{Event, Fleet, FleetConfig, Snapshot},
     health::Outcome,
     model::{ClusterEvent, ClusterName},
     server::{self, Listen, Stats},
-    telemetry::Metrics,
+    telemetry::{Metrics, TransferMetrics},
     web,
 };
 use anyhow::Context;
@@ -43,6 +45,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use transfers::Replication;
 
 /// What `meridian run` is to do.
 #[derive(Clone, Debug)]
@@ -61,6 +64,8 @@ pub struct Options {
     pub resolvers: Vec<SocketAddr>,
     /// How endpoints are checked.
     pub probing: Probing,
+    /// How zones are transferred.
+    pub transfers: TransferOptions,
 }
 
 /// How endpoints are checked, beside what policies say.
@@ -133,12 +138,16 @@ impl Ready {
     /// # Errors
     /// When the flags are no configuration, or a socket is lost.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let (tasks, published) = (TaskTracker::new(), Arc::new(Published::new(now())));
+        let tasks = TaskTracker::new();
+        let (transfers, state) = (self.options.transfers.clone(), self.options.state.clone());
+        let replication = Replication::start(transfers, state, &tasks, &shutdown)?;
+        let published = Arc::new(Published::new(now()).with(replication.transfers()));
         let stats = Arc::new(Stats::default());
         let (dns, web) = (self.dns(), self.web());
         let listeners = dns.iter().copied().chain(web).collect();
         let mut controller =
             Controller::new(&self.options, listeners, published.clone(), &tasks, &shutdown)?;
+        controller.replication = Some(replication);
         controller.configure()?;
         server::serve(self.dns, &published, &stats, &tasks, &shutdown)?;
         if let Some(listener) = self.web {
@@ -172,6 +181,7 @@ struct Controller {
     orders: mpsc::Receiver<web::Order>,
     order: mpsc::Sender<web::Order>,
     writers: writers::Writers,
+    replication: Option<Replication>,
     store: Option<Store>,
     saved: Option<crate::model::Generation>,
     told: BTreeSet<Problem>,
@@ -212,6 +222,7 @@ impl Controller {
         let fleet = restore(store.as_ref());
         Ok(Self {
             writers: writers::Writers::new(options.state.clone(), tasks, shutdown),
+            replication: None,
             checks,
             checked,
             heard: vantages::listen(&probing.vantages, tasks, shutdown)?,
@@ -266,6 +277,7 @@ impl Controller {
                     self.fleet.apply(now(), Event::Geography(found.database));
                     self.publish();
                 }
+                Some(config) = transferred(self.replication.as_mut()) => self.configured(config),
                 () = edited(&mut self.origin) => self.reload(),
                 _ = ticks.tick() => self.tick(),
                 _ = saves.tick() => self.save(),
@@ -307,7 +319,10 @@ impl Controller {
         self.lookups.want(&snapshot.unresolved);
         self.checks.want(&snapshot.targets);
         self.writers.want(&snapshot);
-        self.published.store(snapshot);
+        self.published.store(snapshot.clone());
+        if let Some(own) = &self.replication {
+            own.published(&snapshot.served);
+        }
     }
 
     // === Configuration ===
@@ -335,7 +350,12 @@ impl Controller {
 
     fn take(&mut self, config: &Config, errors: &[Problem], warnings: &[Problem]) {
         self.tell(errors, warnings);
-        self.fleet.apply(now(), Event::Configured(config.fleet(errors)));
+        let fleet = config.fleet(errors);
+        let fleet = match &mut self.replication {
+            Some(own) => own.take(config, fleet),
+            None => fleet,
+        };
+        self.fleet.apply(now(), Event::Configured(fleet));
         self.sources.run(&config.members);
         for problem in self.writers.run(config) {
             tracing::error!("{problem}");
@@ -344,9 +364,16 @@ impl Controller {
         self.publish();
     }
 
+    /// The same configuration with another static part of some zone.
+    fn configured(&mut self, config: FleetConfig) {
+        self.fleet.apply(now(), Event::Configured(config));
+        self.publish();
+    }
+
     /// What the web listener reads.
     fn readers(&self, dns: Vec<SocketAddr>, stats: Arc<Stats>) -> web::Readers {
-        let metrics = Metrics::new();
+        let (metrics, transfers) = (Metrics::new(), TransferMetrics::new());
+        let transferred = self.replication.as_ref().map(Replication::reader);
         let (snapshots, counted) = (self.published.clone(), self.published.clone());
         let (checks, board) = (self.checks.stats(), self.writers.board());
         let shown = board.clone();
@@ -354,7 +381,8 @@ impl Controller {
             snapshot: Box::new(move || snapshots.load()),
             metrics: Box::new(move || {
                 let zones: Vec<_> = board.all().into_iter().map(|(_, status)| status).collect();
-                metrics.text(&counted.load(), &stats.view(), &checks.view(), &zones)
+                let text = metrics.text(&counted.load(), &stats.view(), &checks.view(), &zones);
+                text + &transferred.as_ref().map_or(String::new(), |own| transfers.text(&own()))
             }),
             written: Box::new(move || shown.all()),
             orders: self.order.clone(),
@@ -442,6 +470,14 @@ async fn edited(origin: &mut Origin) {
     };
     if edit.is_none() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Ends when something was transferred; nothing is lost when it is dropped.
+async fn transferred(replication: Option<&mut Replication>) -> Option<FleetConfig> {
+    match replication {
+        Some(own) => own.changed().await,
+        None => std::future::pending().await,
     }
 }
 

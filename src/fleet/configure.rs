@@ -95,7 +95,10 @@ impl Fleet {
     fn new_federation(&mut self, federation: Arc<Federation>, base: Arc<Zone>) -> FederationState {
         let saved = self.saved.remove(&federation.name);
         let saved = saved.filter(|saved| saved.zone == federation.zone);
-        let serial: Option<Serial> = saved.as_ref().map(|saved| saved.serial);
+        // What was published behind the last writing to disk is not known: secondaries must not
+        // see its serials again, and take what is compiled now for what they have.
+        let ahead = |serial: Serial| Serial(serial.0.wrapping_add(UNSAVED));
+        let serial: Option<Serial> = saved.as_ref().map(|saved| ahead(saved.serial));
         let mut state = FederationState::new(federation, base, serial);
         if let Some(saved) = saved {
             state.last_known = saved.last_known.into_iter().collect();
@@ -115,3 +118,6 @@ impl Fleet {
         self.published = Arc::new(next);
     }
 }
+
+/// More publications than there can be between two writings to disk, five seconds apart.
+const UNSAVED: u32 = 1_024;

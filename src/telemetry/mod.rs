@@ -1,5 +1,6 @@
 //! Logs and metrics: read from snapshots and counters when they are asked for.
 
+mod transfers;
 mod writers;
 
 use crate::{
@@ -13,6 +14,8 @@ use prometheus::{
     core::Collector,
 };
 use tracing_subscriber::EnvFilter;
+
+pub use transfers::TransferMetrics;
 
 /// Logs to standard error: as text, or as JSON lines. `RUST_LOG` says how much.
 pub fn log(json: bool, default: &str) {

@@ -30,7 +30,7 @@ pub use packer::{Head, Packer};
 pub use record::Record;
 pub use refresh::Refresh;
 pub use rules::{Allow, NotifyRule, Primary, Rules, ZoneRules};
-pub use stats::{Event, Stats, StatsView};
+pub use stats::{Event, Journaled, Reading, Replicated, Stats, StatsView};
 pub use tsig::{
     Algorithm, Checker, FUDGE, Key, KeyFileError, Keys, Refused, Signer, TsigError, Verified,
     verify_request,

@@ -1,5 +1,6 @@
 //! What was transferred, as counters that any thread may raise.
 
+use crate::model::{Name, Serial};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -48,4 +49,39 @@ impl Stats {
         let events = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         StatsView { events }
     }
+}
+
+/// What there is to say of transfers at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// What happened how often.
+    pub stats: StatsView,
+    /// Transfers out that are under way.
+    pub running: usize,
+    /// The zones that are given to somebody.
+    pub journals: Vec<Journaled>,
+    /// The zones that live elsewhere.
+    pub replicas: Vec<Replicated>,
+}
+
+/// A zone that is given to somebody.
+#[derive(Clone, Debug)]
+pub struct Journaled {
+    /// Its name.
+    pub zone: Name,
+    /// Older versions that differences are known of.
+    pub versions: usize,
+    /// Octets that these take, about.
+    pub octets: usize,
+}
+
+/// A zone that lives elsewhere.
+#[derive(Clone, Debug)]
+pub struct Replicated {
+    /// Its name.
+    pub zone: Name,
+    /// The serial of its primary that is served; `None` while it is missing.
+    pub serial: Option<Serial>,
+    /// When the primary last said that it is the newest, in seconds since 1970.
+    pub confirmed: Option<u64>,
 }

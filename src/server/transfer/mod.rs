@@ -14,8 +14,8 @@ use crate::{
     model::{Key, Name, Serial},
     records::{Completeness, ZoneSet},
     transfer::{
-        Event, Head, History, Journal, Outgoing, Packer, Refused, Request, Rules, Signer, Stats,
-        Wanted, concerns, read_request, verify_request,
+        Event, Head, History, Journal, Journaled, Outgoing, Packer, Refused, Request, Rules,
+        Signer, Stats, Wanted, concerns, read_request, verify_request,
     },
 };
 use arc_swap::ArcSwap;
@@ -117,17 +117,16 @@ impl Transfers {
         self.zones.store(Arc::new(Zones { served: served.clone(), histories }));
     }
 
-    /// The zones that are given to somebody: name, serial, versions in the journal and the octets
-    /// that these take.
+    /// The zones that are given to somebody.
     #[must_use]
-    pub fn journals(&self) -> Vec<(Name, Serial, usize, usize)> {
+    pub fn journals(&self) -> Vec<Journaled> {
         let zones = self.zones.load();
-        let all = zones.histories.values();
-        all.map(|own| {
-            let zone = own.zone();
-            (zone.apex().clone(), zone.serial(), own.versions(), own.octets())
-        })
-        .collect()
+        let journaled = |own: &History| Journaled {
+            zone: own.zone().apex().clone(),
+            versions: own.versions(),
+            octets: own.octets(),
+        };
+        zones.histories.values().map(journaled).collect()
     }
 
     /// How many transfers are under way.
