@@ -21,7 +21,7 @@ fi
 missing=()
 for need in dig:bind9-dnsutils kdig:knot-dnsutils named-checkzone:bind9-utils \
   /usr/sbin/gdnsd:gdnsd /usr/sbin/knotd:knot \
-  /usr/sbin/named:bind9 mmdblookup:mmdb-bin; do
+  /usr/sbin/named:bind9 /usr/sbin/nsd:nsd mmdblookup:mmdb-bin; do
   command -v "${need%%:*}" >/dev/null || missing+=("${need##*:}")
 done
 if ! ls /usr/lib/*/knot/modules-*/geoip.so >/dev/null 2>&1; then missing+=(knot-module-geoip); fi

@@ -39,7 +39,8 @@ pub fn catalog<'z>(
 }
 
 fn member(catalog: &Name, zone: &Name) -> Option<(Key, Node)> {
-    let digest = Sha256::digest(zone.to_lowercase().as_wire());
+    let zone = zone.to_lowercase();
+    let digest = Sha256::digest(zone.as_wire());
     let label: String = digest.iter().take(LABEL).map(|octet| format!("{octet:02x}")).collect();
     let owner = catalog.prepend(b"zones").and_then(|zones| zones.prepend(label.as_bytes())).ok()?;
     let pointer = Rrset::new(RecordType(12), Ttl::from_secs(0), [zone.as_wire()])?;
