@@ -48,6 +48,7 @@ fn wanted(changed: usize, lost: bool) -> Arc<Rendered> {
             object: "service default/s".into(),
             clusters: Arc::default(),
             sets: Some(vec![set]),
+            unchecked: None,
         };
         (name(one).key(), say)
     };

@@ -69,7 +69,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         let backends = start_backends().await;
         let dns = ready.dns().first().copied().unwrap_or(args.dns_listen);
         super::print(&guide(place.path(), dns, ready.web(), backends));
-        run::serve(ready).await
+        run::serve(ready, None).await
     })?;
     place.close().context("the demo's directory cannot be removed")
 }

@@ -3,14 +3,14 @@
 use super::{dns::DnsArgs, transfer::TransferArgs};
 use crate::{
     config::Flags,
-    controller::{self, Configured, Options, Probing, Ready},
+    controller::{self, Configured, Controls, Options, Probing, Ready},
     telemetry,
 };
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Either --config, or --federation with --zone and the --context of each member cluster.
@@ -58,6 +58,10 @@ pub(super) struct RunArgs {
     /// How long news is gathered before it is published, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 20)]
     settle: u64,
+    /// How long to answer on after SIGTERM, while readiness is off and clients go elsewhere, in
+    /// seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 5)]
+    drain: u64,
     /// How logs are written
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -81,7 +85,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     raise_open_files();
     let options = Options {
         configured: configured(args)?,
-        dns: args.dns.listen(),
+        dns: args.dns.listen()?,
         web: Some(args.web_listen),
         state: (!args.no_state).then(|| args.state_dir.clone()),
         settle: Duration::from_millis(args.settle),
@@ -92,7 +96,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     super::runtime()?.block_on(async {
         let ready = controller::prepare(options).await?;
         announce(&ready);
-        serve(ready).await
+        serve(ready, Some(Duration::from_secs(args.drain))).await
     })
 }
 
@@ -134,24 +138,68 @@ fn announce(ready: &Ready) {
     for address in ready.dns() {
         tracing::info!("serving DNS on {address} (UDP and TCP)");
     }
+    for (protocol, address) in ready.secure_dns() {
+        tracing::info!("serving DNS on {address} ({protocol})");
+    }
     if let Some(address) = ready.web() {
         tracing::info!("web listener on http://{address}");
     }
 }
 
-/// Serves until SIGINT or SIGTERM.
-pub(super) async fn serve(ready: Ready) -> anyhow::Result<()> {
+/// Serves until SIGINT or SIGTERM. After SIGTERM it is not ready any more, and answers for `drain`
+/// longer, until clients have gone elsewhere; SIGHUP has all files read again. Without `drain` any
+/// of them ends it at once.
+pub(super) async fn serve(ready: Ready, drain: Option<Duration>) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::new()?;
+    let controls = ready.controls();
     let served = ready.run(shutdown.clone());
     tokio::pin!(served);
     tokio::select! {
         outcome = &mut served => return outcome,
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = signals.until_end(&controls, drain) => {}
     }
     tracing::info!("shutting down");
     shutdown.cancel();
     served.await
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn until_end(&mut self, controls: &Controls, drain: Option<Duration>) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => break,
+                _ = self.hangup.recv() => {
+                    if drain.is_none() {
+                        return;
+                    }
+                    tracing::info!("reading configuration, certificates and secrets again");
+                    controls.reload();
+                }
+            }
+        }
+        controls.drain();
+        let Some(drain) = drain.filter(|drain| !drain.is_zero()) else { return };
+        tracing::info!("told to end: not ready any more, answering for {drain:?} longer");
+        tokio::select! {
+            () = tokio::time::sleep(drain) => {}
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }

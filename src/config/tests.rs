@@ -5,6 +5,7 @@ use crate::{
     health::Protocol,
     model::AllDown,
     policy::{Family, Fenced, Order, Pick, PolicyTarget, Weights},
+    provider::{CloudDnsSettings, Settings},
     source::Access,
 };
 use std::fs;
@@ -336,7 +337,16 @@ fn cloud_dns_is_read_with_the_files_that_it_names() {
     // Beside the configuration, and yet no object of it.
     let external = ", credentialsFile: external.json, project: example.com:p";
     assert_eq!(own(&load(external, "")), "example.com:p");
+    let checks = ", healthChecks: true, computeEndpoint: \"http://127.0.0.1:1/\"";
+    let loaded = load(checks, "");
+    assert_eq!(own(&loaded), "");
+    let settings = &loaded.config.federations.values().next().unwrap().publish[0].settings;
+    let said = |own: &CloudDnsSettings| (own.health_checks, own.compute_endpoint.clone());
+    let expected = (true, Some("http://127.0.0.1:1".to_owned()));
+    assert!(matches!(settings, Settings::CloudDns(own) if said(own) == expected), "{settings:?}");
     for (fields, conf, said) in [
+        (", computeEndpoint: nowhere", "", "spec.publish[0].computeEndpoint: \"nowhere\" is not"),
+        (", clusterSwitches: true", "", "spec.publish[0].clusterSwitches: is another provider's"),
         (", credentialsFile: f.yaml", "", "f.yaml is not JSON"),
         (", configFile: none.conf", "", "spec.publish[0].configFile: "),
         (", configFile: dns.conf", "[Global]\nproject = a", "dns.conf:2: unknown key \"project\""),

@@ -8,14 +8,17 @@
 //! ```
 //! One task owns the fleet. A storm of events is settled into one publication.
 
+mod certificate;
 mod checks;
 mod clock;
+mod controls;
 pub mod geography;
 mod history;
 mod installation;
 mod orders;
 mod publish;
 mod resolve;
+mod secrets;
 mod sources;
 mod state;
 mod transfers;
@@ -24,6 +27,7 @@ mod writers;
 mod writing;
 
 pub use clock::now;
+pub use controls::Controls;
 pub use publish::Published;
 pub use state::{Read, Store};
 pub use transfers::TransferOptions;
@@ -38,6 +42,7 @@ use crate::{
     web,
 };
 use anyhow::Context;
+use controls::Reloads;
 use ipnet::IpNet;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
@@ -93,6 +98,7 @@ pub struct Ready {
     options: Options,
     dns: server::Bound,
     web: Option<tokio::net::TcpListener>,
+    controls: Controls,
 }
 
 /// News that waits to be folded in; more than this and the sources wait.
@@ -111,13 +117,14 @@ const SHUTDOWN: Duration = Duration::from_secs(5);
 /// Names the address that cannot be had, and what to do.
 pub async fn prepare(options: Options) -> anyhow::Result<Ready> {
     let dns = server::bind(&options.dns)?;
+    secrets::load(&options.dns.guard, options.state.as_deref())?;
     let web = match options.web {
         None => None,
         Some(address) => Some(tokio::net::TcpListener::bind(address).await.with_context(|| {
             format!("cannot listen for HTTP on {address}; choose another address with --web-listen")
         })?),
     };
-    Ok(Ready { options, dns, web })
+    Ok(Ready { options, dns, web, controls: Controls::new() })
 }
 
 impl Ready {
@@ -125,6 +132,18 @@ impl Ready {
     #[must_use]
     pub fn dns(&self) -> Vec<SocketAddr> {
         self.dns.local_addrs()
+    }
+
+    /// The addresses for encrypted queries, and what is spoken there.
+    #[must_use]
+    pub fn secure_dns(&self) -> Vec<(&'static str, SocketAddr)> {
+        self.dns.secure_addrs()
+    }
+
+    /// What the process can be told once it runs.
+    #[must_use]
+    pub fn controls(&self) -> Controls {
+        self.controls.clone()
     }
 
     /// The address of the web listener.
@@ -146,21 +165,35 @@ impl Ready {
         let (dns, web) = (self.dns(), self.web());
         let listeners = dns.iter().copied().chain(web).collect();
         let mut controller =
-            Controller::new(&self.options, listeners, published.clone(), &tasks, &shutdown)?;
+            Controller::new(&self, listeners, published.clone(), &tasks, &shutdown)?;
         controller.replication = Some(replication);
         controller.configure()?;
-        server::serve(self.dns, &published, &stats, &tasks, &shutdown)?;
+        // Answering is what ends last: everything else may take its time over what it has to save.
+        let (answering, listening) = (TaskTracker::new(), CancellationToken::new());
+        server::serve(self.dns, &published, &stats, &answering, &listening)?;
+        let (listen, controls) = (&self.options.dns, &self.controls);
+        tasks.spawn(secrets::follow(listen.guard.clone(), controls.reloads(), shutdown.clone()));
+        if let Some(secure) = &listen.secure {
+            let (shown, reloads) = (secure.certificate.clone(), controls.reloads());
+            tasks.spawn(certificate::follow(shown, reloads, shutdown.clone()));
+        }
         if let Some(listener) = self.web {
             let state = controller.readers(dns, stats);
             tasks.spawn(web::serve(listener, web::State::new(state), shutdown.clone()));
         }
         controller.run().await;
         shutdown.cancel();
-        tasks.close();
-        if tokio::time::timeout(SHUTDOWN, tasks.wait()).await.is_err() {
-            tracing::warn!("some tasks did not end within {SHUTDOWN:?} and are left behind");
-        }
+        finish(&tasks).await;
+        listening.cancel();
+        finish(&answering).await;
         Ok(())
+    }
+}
+
+async fn finish(tasks: &TaskTracker) {
+    tasks.close();
+    if tokio::time::timeout(SHUTDOWN, tasks.wait()).await.is_err() {
+        tracing::warn!("some tasks did not end within {SHUTDOWN:?} and are left behind");
     }
 }
 
@@ -185,6 +218,8 @@ struct Controller {
     store: Option<Store>,
     saved: Option<crate::model::Generation>,
     told: BTreeSet<Problem>,
+    controls: Controls,
+    reloads: Reloads,
     shutdown: CancellationToken,
 }
 
@@ -197,12 +232,13 @@ enum Origin {
 
 impl Controller {
     fn new(
-        options: &Options,
+        ready: &Ready,
         listeners: Vec<SocketAddr>,
         published: Arc<Published>,
         tasks: &TaskTracker,
         shutdown: &CancellationToken,
     ) -> anyhow::Result<Self> {
+        let options = &ready.options;
         let store = options.state.clone().map(Store::new);
         let (send_events, events) = mpsc::channel(EVENTS);
         let (send_resolved, resolved) = mpsc::channel(EVENTS);
@@ -240,6 +276,8 @@ impl Controller {
             store,
             saved: None,
             told: BTreeSet::new(),
+            controls: ready.controls.clone(),
+            reloads: ready.controls.reloads(),
             shutdown: shutdown.clone(),
         })
     }
@@ -279,6 +317,7 @@ impl Controller {
                 }
                 Some(config) = transferred(self.replication.as_mut()) => self.configured(config),
                 () = edited(&mut self.origin) => self.reload(),
+                () = self.reloads.next() => self.reload(),
                 _ = ticks.tick() => self.tick(),
                 _ = saves.tick() => self.save(),
             }
@@ -376,7 +415,7 @@ impl Controller {
         let transferred = self.replication.as_ref().map(Replication::reader);
         let (snapshots, counted) = (self.published.clone(), self.published.clone());
         let (checks, board) = (self.checks.stats(), self.writers.board());
-        let shown = board.clone();
+        let (shown, controls) = (board.clone(), self.controls.clone());
         web::Readers {
             snapshot: Box::new(move || snapshots.load()),
             metrics: Box::new(move || {
@@ -386,6 +425,7 @@ impl Controller {
             }),
             written: Box::new(move || shown.all()),
             orders: self.order.clone(),
+            draining: Box::new(move || controls.is_draining()),
             dns,
         }
     }

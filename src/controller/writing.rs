@@ -128,9 +128,15 @@ impl Task {
 
     async fn read(&mut self, end: &CancellationToken) {
         let (zone, names) = (self.writer.status().zone, self.writer.names());
+        let could = self.provider.capabilities();
         tokio::select! {
             () = end.cancelled() => {}
             outcome = self.provider.read(&zone, &names) => self.writer.read(now(), outcome),
+        }
+        if self.provider.capabilities() != could {
+            // What can be said there hangs on what was read, such as whether the zone is signed.
+            self.seen = None;
+            self.look_at_snapshot();
         }
     }
 

@@ -325,6 +325,7 @@ mod tests {
                 object: "service prod/x".into(),
                 clusters: Arc::default(),
                 sets: Some(vec![a(text)]),
+                unchecked: None,
             };
             (name(text).key(), say)
         };

@@ -49,6 +49,11 @@ pub enum Checking {
     None,
     /// Each endpoint.
     Endpoints,
+    /// Each address of a policy, all of them by one check.
+    Policies {
+        /// Whether the zone is signed (DNSSEC): then one address an item can be checked.
+        signed: bool,
+    },
     /// Nothing by itself: a switch for each cluster is turned by us, and takes the cluster out of
     /// all names at once.
     Clusters,
@@ -159,6 +164,14 @@ impl Capabilities {
         least_ttl: 0,
         batch: BatchLimits { sets: 1_000, records: 1_000, characters: 90_000 },
         pace: Pace { calls: Bucket { burst: 20.0, per_second: 5.0 }, changes: Bucket::ENDLESS },
+    };
+
+    /// The same with health checks of its own: its policies' addresses are checked from three
+    /// regions. A check takes some seconds to be made, so that batches are small.
+    pub const CLOUD_DNS_CHECKING: Self = Self {
+        checks: Checking::Policies { signed: false },
+        batch: BatchLimits { sets: 100, records: 1_000, characters: 90_000 },
+        ..Self::CLOUD_DNS
     };
 
     /// Azure DNS: 20 records a set, 200 writes a minute and zone, a call for each set

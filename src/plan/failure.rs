@@ -1,7 +1,7 @@
 //! How a call to a provider can fail, in the few kinds that call for different answers.
 
 use serde::Serialize;
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 /// Why a read or a write did not come about.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,6 +20,20 @@ pub enum Failure {
     Denied(String),
     /// There is no such zone, or more than one. People must act.
     Zone(String),
+    /// Nothing was carried out, since health checks that it needs cannot be had; without them it
+    /// could be written.
+    Unchecked(Unchecked),
+}
+
+/// See [`Failure::Unchecked`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Unchecked {
+    /// Which checks, as sets name them; every one when `None`.
+    pub which: Option<BTreeSet<Arc<str>>>,
+    /// Why, and what people can do.
+    pub reason: String,
+    /// Whether that will stay so until somebody does something: a quota, a check that is refused.
+    pub lasting: bool,
 }
 
 /// See [`Failure`], without the words.
@@ -40,6 +54,8 @@ pub enum FailureKind {
     Denied,
     /// See [`Failure::Zone`].
     Zone,
+    /// See [`Failure::Unchecked`].
+    Unchecked,
 }
 
 impl Failure {
@@ -54,6 +70,7 @@ impl Failure {
             Self::Unknown(_) => FailureKind::Unknown,
             Self::Denied(_) => FailureKind::Denied,
             Self::Zone(_) => FailureKind::Zone,
+            Self::Unchecked(_) => FailureKind::Unchecked,
         }
     }
 }
@@ -68,6 +85,7 @@ impl fmt::Display for Failure {
             Self::Unknown(text) => write!(f, "no answer, so it may have been carried out: {text}"),
             Self::Denied(text) => write!(f, "not allowed: {text}"),
             Self::Zone(text) => f.write_str(text),
+            Self::Unchecked(own) => write!(f, "without health checks: {}", own.reason),
         }
     }
 }

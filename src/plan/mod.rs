@@ -34,7 +34,7 @@ pub use batch::batches;
 pub use capability::{BatchLimits, Bucket, Capabilities, Checking, Pace, Routing};
 pub use desired::{Checked, Desired, Incomplete, Sight, Wanted};
 pub use diff::{Action, Change, Conflict, Held, Plan, Provenance, SET_PREFIX, Source, diff, epoch};
-pub use failure::{Failure, FailureKind};
+pub use failure::{Failure, FailureKind, Unchecked};
 pub use guard::{Approval, Limits, WINDOW, Watch};
 pub use listing::Listing;
 pub use mark::{

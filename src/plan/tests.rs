@@ -42,7 +42,12 @@ fn text(at: &str, text: &str) -> RecordSet {
 
 fn say(sets: Vec<RecordSet>) -> Say {
     let clusters: BTreeSet<ClusterName> = ["aws".into()].into();
-    Say { object: "service prod/shop".into(), clusters: Arc::new(clusters), sets: Some(sets) }
+    Say {
+        object: "service prod/shop".into(),
+        clusters: Arc::new(clusters),
+        sets: Some(sets),
+        unchecked: None,
+    }
 }
 
 fn wanting(sets: impl IntoIterator<Item = RecordSet>) -> Rendered {

@@ -104,7 +104,7 @@ impl Provider {
             Self::Rfc2136(_) => Capabilities::RFC2136,
             Self::Route53(own) => own.capabilities(),
             Self::Azure(_) => Capabilities::AZURE,
-            Self::CloudDns(_) => Capabilities::CLOUD_DNS,
+            Self::CloudDns(own) => own.capabilities(),
         }
     }
 
@@ -118,7 +118,7 @@ impl Provider {
             Self::Rfc2136(own) => own.read(zone, names).await,
             Self::Route53(own) => own.read(zone, names).await,
             Self::Azure(own) => own.read(zone).await,
-            Self::CloudDns(own) => own.read(zone).await,
+            Self::CloudDns(own) => own.read(zone, names).await,
         }
     }
 

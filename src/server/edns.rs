@@ -1,6 +1,11 @@
-//! Reads what an OPT record says (RFC 6891 §6.1), and reads and writes the one option that we
-//! know: the network that a query speaks for (RFC 7871 §6).
+//! Reads what an OPT record says (RFC 6891 §6.1) and the options that we know: the network that a
+//! query speaks for (RFC 7871 §6), which is also written here, cookies (RFC 7873), the name server's
+//! name (RFC 5001), keepalive (RFC 7828) and padding (RFC 7830).
 
+use super::{
+    cookies::Cookie,
+    opt::{COOKIE, KEEPALIVE, NSID, PADDING},
+};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// What an OPT record says.
@@ -11,6 +16,12 @@ pub(super) struct Edns<'p> {
     pub(super) dnssec_ok: bool,
     /// Also `None` where it was not to be heeded, or not understood.
     pub(super) subnet: Option<Subnet<'p>>,
+    /// The first one; others say nothing (RFC 7873 §5.2).
+    pub(super) cookie: Option<Cookie<'p>>,
+    /// Asked for, whatever the option holds (RFC 5001 §2.1).
+    pub(super) nsid: bool,
+    pub(super) keepalive: Option<Keepalive>,
+    pub(super) padding: bool,
     /// The options are against their format: FORMERR.
     pub(super) malformed: bool,
 }
@@ -23,15 +34,71 @@ impl<'p> Edns<'p> {
         let [_, _, high, low, _, version, flags, ..] = *fixed;
         // A later version may write its options in another form, and gets BADVERS for it.
         let options = if version == 0 { options } else { &[] };
-        let subnet = read_options(options, client_subnet);
-        Self {
+        let bare = Self {
             udp_size: u16::from_be_bytes([high, low]),
             version,
             dnssec_ok: flags & 0x80 != 0,
-            malformed: subnet.is_err(),
-            subnet: subnet.unwrap_or_default(),
+            subnet: None,
+            cookie: None,
+            nsid: false,
+            keepalive: None,
+            padding: false,
+            malformed: false,
+        };
+        let mut read = bare;
+        match read.read_options(options, client_subnet) {
+            Ok(()) => read,
+            Err(Malformed) => Self { malformed: true, ..bare },
         }
     }
+
+    fn read_options(&mut self, mut rest: &'p [u8], client_subnet: bool) -> Result<(), Malformed> {
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_first_chunk::<OPTION_HEAD>().ok_or(Malformed)?;
+            let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+            let (data, behind) = tail.split_at_checked(length).ok_or(Malformed)?;
+            rest = behind;
+            self.read_option(u16::from_be_bytes([head[0], head[1]]), data, client_subnet)?;
+        }
+        Ok(())
+    }
+
+    fn read_option(
+        &mut self,
+        code: u16,
+        data: &'p [u8],
+        client_subnet: bool,
+    ) -> Result<(), Malformed> {
+        match code {
+            CLIENT_SUBNET if client_subnet => self.take_subnet(data)?,
+            COOKIE if self.cookie.is_none() => {
+                self.cookie = Some(Cookie::read(data).ok_or(Malformed)?);
+            }
+            NSID => self.nsid = true,
+            KEEPALIVE if data.is_empty() => {
+                self.keepalive.get_or_insert(Keepalive::Asked);
+            }
+            KEEPALIVE => self.keepalive = Some(Keepalive::Malformed),
+            PADDING => self.padding = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_subnet(&mut self, data: &'p [u8]) -> Result<(), Malformed> {
+        let before = self.subnet.replace(Subnet::read(data)?);
+        // Nothing says which of two would count.
+        if before.is_some() { Err(Malformed) } else { Ok(()) }
+    }
+}
+
+/// A keepalive option as a query had it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Keepalive {
+    /// Empty, as a client writes it (RFC 7828 §3.1).
+    Asked,
+    /// An error where the option means something, and nothing over UDP, where it is ignored (§3.3.1).
+    Malformed,
 }
 
 /// A client subnet as a query had it.
@@ -83,23 +150,6 @@ impl<'p> Subnet<'p> {
 #[derive(Debug)]
 struct Malformed;
 
-fn read_options(mut rest: &[u8], client_subnet: bool) -> Result<Option<Subnet<'_>>, Malformed> {
-    let mut subnet = None;
-    while !rest.is_empty() {
-        let (head, tail) = rest.split_first_chunk::<OPTION_HEAD>().ok_or(Malformed)?;
-        let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
-        let (data, behind) = tail.split_at_checked(length).ok_or(Malformed)?;
-        rest = behind;
-        if client_subnet && head[..2] == CLIENT_SUBNET.to_be_bytes() {
-            // Nothing says which of two would count.
-            if subnet.replace(Subnet::read(data)?).is_some() {
-                return Err(Malformed);
-            }
-        }
-    }
-    Ok(subnet)
-}
-
 fn v4(address: &[u8], source: u8) -> Result<Ipv4Net, Malformed> {
     Ipv4Net::new(padded::<4>(address)?.into(), source).map_err(|_| Malformed)
 }
@@ -118,6 +168,6 @@ fn padded<const N: usize>(octets: &[u8]) -> Result<[u8; N], Malformed> {
 /// The option's code (RFC 7871 §6).
 const CLIENT_SUBNET: u16 = 8;
 /// An option's code and length (RFC 6891 §6.1.2).
-const OPTION_HEAD: usize = 4;
+pub(super) const OPTION_HEAD: usize = 4;
 /// Where the scope stands: behind FAMILY and SOURCE PREFIX-LENGTH.
 const SCOPE: usize = 3;

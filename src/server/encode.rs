@@ -1,8 +1,8 @@
 //! Writes an answer (RFC 1035 §4.1): whole rrsets or none, names compressed, room for OPT kept.
 
 use super::{
-    edns::Edns,
     message::{HEADER, Query, Rcode, plain_name},
+    opt::{self, Extras},
 };
 use crate::records::{Answer, Entry, Outcome, Owner, RecordType};
 use smallvec::SmallVec;
@@ -11,18 +11,19 @@ use smallvec::SmallVec;
 pub(super) fn answer(
     query: &Query<'_>,
     answer: &Answer<'_>,
+    extras: &Extras<'_>,
     limit: usize,
     out: &mut Vec<u8>,
 ) -> Written {
     let rcode = rcode(answer.outcome);
-    let mut writer = Writer::begin(query, limit, out);
+    let mut writer = Writer::begin(query, extras, limit, out);
     writer.flags(rcode, answer.authoritative);
     // Without its glue a referral may lead nowhere (RFC 9471 §3), so there it is worth a TC.
     let glue = answer.outcome == Outcome::Referral;
     let whole = writer.section(Count::Answer, &answer.answer)
         && writer.section(Count::Authority, &answer.authority)
         && (writer.section(Count::Additional, &answer.additional) || !glue);
-    writer.finish(query, rcode, scope(answer), !whole)
+    writer.finish(query, rcode, scope(answer), extras, !whole)
 }
 
 /// Begins a message: the query's id, opcode and flags, and its question.
@@ -36,31 +37,34 @@ pub(super) fn head(query: &Query<'_>, out: &mut Vec<u8>) {
     out[5] = u8::from(!query.question.is_empty());
 }
 
-/// How many octets [`write_opt`] adds.
-pub(super) fn opt_octets(query: &Query<'_>) -> usize {
-    query.edns.map_or(0, |edns| OPT_LENGTH + options(&edns))
-}
-
-/// Ends a message: the OPT record, where the query had one (RFC 6891 §7).
-pub(super) fn write_opt(query: &Query<'_>, rcode: Rcode, scope: u8, out: &mut Vec<u8>) {
-    let Some(edns) = query.edns else { return };
-    let extended = u8::try_from(rcode.0 >> 4).unwrap_or_default();
-    let [high, low] = OUR_UDP_SIZE.to_be_bytes();
-    let flags = u8::from(edns.dnssec_ok) << 7;
-    out.extend_from_slice(&[0, 0, 41, high, low, extended, 0, flags, 0]);
-    let length = u16::try_from(options(&edns)).unwrap_or_default();
-    out.extend_from_slice(&length.to_be_bytes());
-    if let Some(subnet) = edns.subnet {
-        subnet.write(scope, out);
-    }
-    count(out, Count::Additional, 1);
-}
-
 /// Writes an answer that is an error and nothing else.
-pub(super) fn error(query: &Query<'_>, rcode: Rcode, limit: usize, out: &mut Vec<u8>) -> Written {
-    let mut writer = Writer::begin(query, limit, out);
+pub(super) fn error(
+    query: &Query<'_>,
+    rcode: Rcode,
+    extras: &Extras<'_>,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Written {
+    let mut writer = Writer::begin(query, extras, limit, out);
     writer.flags(rcode, false);
-    writer.finish(query, rcode, 0, false)
+    writer.finish(query, rcode, 0, extras, false)
+}
+
+/// Writes what makes a client come back: over TCP, or with the cookie that this brings. It is no
+/// longer than the query by more than that cookie.
+pub(super) fn slip(
+    query: &Query<'_>,
+    extras: &Extras<'_>,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Written {
+    let extras = Extras { cookie: extras.cookie, ..Extras::default() };
+    if extras.cookie.is_some() {
+        return error(query, Rcode::BADCOOKIE, &extras, limit, out);
+    }
+    let mut writer = Writer::begin(query, &extras, limit, out);
+    writer.flags(Rcode::NOERROR, false);
+    writer.finish(query, Rcode::NOERROR, 0, &extras, true)
 }
 
 /// What came of it.
@@ -97,7 +101,8 @@ enum Count {
 
 struct Writer<'w> {
     out: &'w mut Vec<u8>,
-    /// Where records must end.
+    /// Where the message must end, and where records must, so that there is room for the OPT.
+    end: usize,
     limit: usize,
     /// The names that a pointer may point at.
     names: SmallVec<[Known; MAX_NAMES]>,
@@ -118,16 +123,12 @@ const MAX_NAMES: usize = 24;
 const POINTERS_END: usize = 0x4000;
 /// Where the question's name stands: right behind the header.
 const QUESTION: u16 = 12;
-/// An OPT without options (RFC 6891 §6.1.2).
-const OPT_LENGTH: usize = 11;
-/// What we say we can take in UDP: fits every path without fragments (DNS flag day 2020).
-const OUR_UDP_SIZE: u16 = 1232;
 
 impl<'w> Writer<'w> {
-    fn begin(query: &Query<'_>, limit: usize, out: &'w mut Vec<u8>) -> Self {
+    fn begin(query: &Query<'_>, extras: &Extras<'_>, end: usize, out: &'w mut Vec<u8>) -> Self {
         head(query, out);
-        let limit = limit.saturating_sub(opt_octets(query));
-        let mut writer = Self { out, limit, names: SmallVec::new() };
+        let limit = end.saturating_sub(opt::room(query.edns.as_ref(), extras));
+        let mut writer = Self { out, end, limit, names: SmallVec::new() };
         if !query.question.is_empty() {
             writer.remember(query.name, HEADER, query.name.len() - 1);
         }
@@ -139,11 +140,18 @@ impl<'w> Writer<'w> {
         self.out[3] |= u8::try_from(rcode.0 & 0x0f).unwrap_or_default();
     }
 
-    fn finish(self, query: &Query<'_>, rcode: Rcode, scope: u8, truncated: bool) -> Written {
+    fn finish(
+        self,
+        query: &Query<'_>,
+        rcode: Rcode,
+        scope: u8,
+        extras: &Extras<'_>,
+        truncated: bool,
+    ) -> Written {
         if truncated {
             self.out[2] |= 0x02;
         }
-        write_opt(query, rcode, scope, self.out);
+        opt::write(query.edns.as_ref(), rcode, scope, extras, self.end, self.out);
         Written { rcode, truncated }
     }
 
@@ -251,12 +259,6 @@ impl<'w> Writer<'w> {
             at += 1 + usize::from(wire[at]);
         }
     }
-}
-
-/// How many octets the answer's options take: a client subnet is answered where one was sent, and
-/// nowhere else (RFC 7871 §7.2.1).
-fn options(edns: &Edns<'_>) -> usize {
-    edns.subnet.map_or(0, |subnet| subnet.room())
 }
 
 /// The offset, if a pointer reaches it.

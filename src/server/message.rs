@@ -8,7 +8,7 @@ use crate::{model::Name, records::RecordType};
 pub(super) enum Parsed<'p> {
     /// No answer is due.
     Drop(super::Dropped),
-    /// An error is the answer.
+    /// An error is the answer; or NOERROR, where a cookie came without a question (RFC 7873 §5.4).
     Refuse(Query<'p>, Rcode),
     /// A query to be looked up.
     Query(Query<'p>),
@@ -45,7 +45,8 @@ impl<'p> Query<'p> {
     }
 }
 
-/// Response codes that this server gives (RFC 1035 §4.1.1, RFC 6891 §9).
+/// Response codes that this server gives (RFC 1035 §4.1.1, RFC 6891 §9,
+/// RFC 7873 §8).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Rcode(pub(super) u16);
 
@@ -58,6 +59,7 @@ impl Rcode {
     pub(super) const REFUSED: Self = Self(5);
     pub(super) const YXDOMAIN: Self = Self(6);
     pub(super) const BADVERS: Self = Self(16);
+    pub(super) const BADCOOKIE: Self = Self(23);
 }
 
 pub(super) const HEADER: usize = 12;
@@ -84,6 +86,7 @@ pub(super) fn parse(packet: &[u8], client_subnet: bool) -> Parsed<'_> {
     // is no error, and what could be read is echoed (RFC 8906 §3.1.4, RFC 6891 §6.1.1).
     let refused = match class {
         _ if query.opcode != 0 => Some(Rcode::NOTIMP),
+        None if asks_nothing(header, &query) => Some(Rcode::NOERROR),
         None => Some(Rcode::FORMERR),
         Some(class) => refusal(&query, class),
     };
@@ -102,12 +105,21 @@ fn read_sections<'p>(
 ) -> Option<u16> {
     // RFC 9619: one question, checked before anything is read that the count would size.
     if header[4..6] != [0, 1] {
+        if header[4..6] == [0, 0] && read_records(packet, header, client_subnet, query).is_none() {
+            query.edns = None;
+        }
         return None;
     }
     let class = read_question(packet, query)?;
     let read = read_records(packet, header, client_subnet, query);
     query.edns = query.edns.filter(|_| read.is_some());
     read.map(|()| class)
+}
+
+/// Whether there is no question, but a cookie to be answered.
+fn asks_nothing(header: &[u8; HEADER], query: &Query<'_>) -> bool {
+    let cookie = query.edns.filter(|edns| edns.version == 0).and_then(|edns| edns.cookie);
+    header[4..6] == [0, 0] && cookie.is_some()
 }
 
 fn refusal(query: &Query<'_>, class: u16) -> Option<Rcode> {

@@ -3,28 +3,37 @@
 //! Decides nothing about names: who answers is handed in as [`Answers`]. Every packet costs a
 //! bounded amount of work, and nothing a packet holds can stop a loop.
 
+mod budget;
 mod clock;
 mod compiled;
+mod cookies;
 mod edns;
 mod encode;
 mod guard;
 mod message;
 mod messages;
+mod meter;
+mod noted;
+mod opt;
 pub mod proxy;
 mod respond;
+mod rrl;
 mod secure;
 mod stats;
 mod stream;
 mod transfer;
 mod udp;
 
+pub use budget::Budget;
 pub use clock::{Clock, Stamp};
 pub use compiled::{Compiled, Compiler};
-pub use guard::Guard;
+pub use cookies::{Cookies, Secrets, Worth};
+pub use guard::{Guard, Notes};
 pub use messages::{Messages, Next};
 pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
+pub use rrl::{Limiter, Rates, Verdict};
 pub use secure::{BadCertificate, Certificate, Refreshed, Secure};
-pub use stats::{Dropped, Stats, StatsView};
+pub use stats::{CookieCounts, Dropped, Stats, StatsView};
 pub use stream::Limits;
 pub use transfer::{Notice, Transfers};
 
@@ -42,7 +51,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Listen {
     /// Each is bound for UDP and TCP; port 0 takes a free one, the same for both.
     pub addresses: Vec<SocketAddr>,
-    /// UDP sockets per address, each with a task of its own.
+    /// UDP sockets per address, each with a thread of its own.
     pub workers: usize,
     /// What TCP clients may use up.
     pub limits: Limits,
@@ -153,7 +162,7 @@ pub fn serve<A: Answers>(
 ) -> io::Result<()> {
     for socket in bound.udp {
         let server = udp::Server {
-            socket: tokio::net::UdpSocket::from_std(socket)?,
+            socket,
             answers: answers.clone(),
             stats: stats.clone(),
             client_subnet: bound.client_subnet,
@@ -161,7 +170,8 @@ pub fn serve<A: Answers>(
             clock: bound.clock,
             shutdown: shutdown.clone(),
         };
-        tasks.spawn(server.serve());
+        server.prepare()?;
+        tasks.spawn_blocking(move || server.serve());
     }
     let shared = Arc::new(stream::Shared {
         answers: answers.clone(),

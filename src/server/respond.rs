@@ -4,13 +4,15 @@ use super::{
     Compiled,
     clock::Stamp,
     encode,
-    guard::Guard,
-    message::{self, Parsed, Query},
+    guard::{self, Guard, Notes, Vetted},
+    message::{self, Parsed, Query, Rcode},
     messages::Messages,
+    opt::Extended,
+    rrl::{Kind, Verdict},
     stats::Dropped,
     transfer::{self, Transfers},
 };
-use crate::records::{Answer, Client, Question};
+use crate::records::{Answer, Client, Outcome, Owner, Question};
 use std::{net::IpAddr, sync::Arc};
 
 /// Whoever decides: the server hands a question over and encodes what comes back.
@@ -23,11 +25,6 @@ pub trait Answers: Send + Sync + 'static {
         encode: impl FnOnce(&Answer<'_>) -> R,
     ) -> R;
 
-    /// What was put together ahead of questions, of the state in force.
-    fn compiled(&self) -> Arc<Compiled> {
-        Arc::default()
-    }
-
     /// The messages that answer a transfer (AXFR or IXFR) that was asked for over a connection;
     /// `None` where one message answers it, as a refusal does.
     fn transfer(&self, packet: &[u8], arrival: &Arrival<'_>) -> Option<Box<dyn Messages>> {
@@ -38,6 +35,11 @@ pub trait Answers: Send + Sync + 'static {
     /// Who answers transfers, notices and whatever is signed; without it they are as any query.
     fn transfers(&self) -> Option<&Transfers> {
         None
+    }
+
+    /// What was put together ahead of questions, of the state in force.
+    fn compiled(&self) -> Arc<Compiled> {
+        Arc::default()
     }
 }
 
@@ -102,6 +104,9 @@ impl Transport {
 pub const MAX_UDP: usize = 1232;
 /// Without EDNS (RFC 1035 §4.2.1), and the least that EDNS can mean (RFC 6891 §6.2.3).
 const MIN_UDP: usize = 512;
+/// Zone transfers (RFC 1995, RFC 5936).
+const IXFR: u16 = 251;
+const AXFR: u16 = 252;
 
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -112,6 +117,8 @@ pub enum Reply {
         rcode: u16,
         /// Whether it was cut short (TC).
         truncated: bool,
+        /// What else is worth counting.
+        notes: Notes,
     },
     /// There is none.
     Drop(Dropped),
@@ -143,29 +150,118 @@ pub(super) fn respond_from<A: Answers>(
         Parsed::Refuse(query, rcode) => (query, Some(rcode)),
         Parsed::Query(query) => (query, None),
     };
-    let limit = limit(&query, arrival.transport);
-    let written = match refused {
-        Some(rcode) => encode::error(&query, rcode, limit, out),
-        None => look_up(answers, compiled, &query, arrival.from, limit, out),
+    let vetted = match guard::vet(&query, refused, arrival) {
+        Ok(vetted) => vetted,
+        Err(why) => return Reply::Drop(why),
     };
-    Reply::Send { rcode: written.rcode.0, truncated: written.truncated }
+    let limit = limit(&query, arrival.transport);
+    let asked = Asked { query: &query, arrival, limit };
+    match vetted.refused {
+        Some(rcode) => asked.refuse(vetted, rcode, out),
+        None => asked.look_up(answers, compiled, vetted, out),
+    }
 }
 
-fn look_up<A: Answers>(
-    answers: &A,
-    compiled: &Compiled,
-    query: &Query<'_>,
-    from: IpAddr,
+/// A query on its way to an answer.
+struct Asked<'a> {
+    query: &'a Query<'a>,
+    arrival: &'a Arrival<'a>,
     limit: usize,
-    out: &mut Vec<u8>,
-) -> encode::Written {
-    let question = Question { name: query.name, rtype: query.rtype };
-    let subnet = query.edns.and_then(|edns| edns.subnet).map(|subnet| subnet.network);
-    let client = Client { address: Some(from), subnet, draw: fastrand::u64(..) };
-    if let Some(written) = compiled.answer(query, &client, limit, out) {
-        return written;
+}
+
+impl Asked<'_> {
+    fn refuse(&self, mut vetted: Vetted<'_>, rcode: Rcode, out: &mut Vec<u8>) -> Reply {
+        vetted.extras.error = why_refused(self.query, rcode);
+        self.admitted(&mut vetted, Kind::Error, out, |vetted, out| {
+            encode::error(self.query, rcode, &vetted.extras, self.limit, out)
+        })
     }
-    answers.answer(&question, &client, |answer| encode::answer(query, answer, limit, out))
+
+    fn look_up<A: Answers>(
+        &self,
+        answers: &A,
+        compiled: &Compiled,
+        mut vetted: Vetted<'_>,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        let query = self.query;
+        let question = Question { name: query.name, rtype: query.rtype };
+        let subnet = query.edns.and_then(|edns| edns.subnet).map(|subnet| subnet.network);
+        let client = Client { address: Some(self.arrival.from), subnet, draw: fastrand::u64(..) };
+        // What is put together is copied sooner than it is counted.
+        if let Some((written, kind)) =
+            compiled.answer(query, &client, &vetted.extras, self.limit, out)
+        {
+            return self.admitted(&mut vetted, kind, out, |_, _| written);
+        }
+        answers.answer(&question, &client, |answer| {
+            vetted.extras.error = why(answer.outcome);
+            self.admitted(&mut vetted, kind(query, answer), out, |vetted, out| {
+                encode::answer(query, answer, &vetted.extras, self.limit, out)
+            })
+        })
+    }
+
+    /// Writes the answer as far as the limiter lets it.
+    fn admitted<'g>(
+        &self,
+        vetted: &mut Vetted<'g>,
+        kind: Kind<'_>,
+        out: &mut Vec<u8>,
+        write: impl FnOnce(&Vetted<'g>, &mut Vec<u8>) -> encode::Written,
+    ) -> Reply {
+        let written = match vetted.admit(kind, self.arrival) {
+            Verdict::Drop => return Reply::Drop(Dropped::Limited),
+            Verdict::Slip => encode::slip(self.query, &vetted.extras, self.limit, out),
+            Verdict::Pass => {
+                let extended = vetted.extras.error.filter(|_| self.query.edns.is_some());
+                vetted.notes.extended = extended.map(|error| error.code);
+                write(vetted, out)
+            }
+        };
+        let (rcode, truncated) = (written.rcode.0, written.truncated);
+        Reply::Send { rcode, truncated, notes: vetted.notes }
+    }
+}
+
+/// What the limiter counts an answer as. A denial's zone is the owner of its SOA.
+pub(super) fn kind<'z>(query: &Query<'z>, answer: &'z Answer<'_>) -> Kind<'z> {
+    let zone = match answer.authority.first().map(|soa| &soa.owner) {
+        Some(Owner::Name(apex)) => apex.as_wire(),
+        Some(Owner::Asked) => query.name,
+        None => &[],
+    };
+    match answer.outcome {
+        Outcome::Data | Outcome::Alias => Kind::Positive,
+        Outcome::NoData => Kind::NoData(zone),
+        Outcome::NxDomain => Kind::NxDomain(zone),
+        Outcome::Referral => Kind::Referral,
+        Outcome::YxDomain | Outcome::Refused | Outcome::NotReady => Kind::Error,
+    }
+}
+
+/// What there is to say to an answer beside its response code.
+fn why(outcome: Outcome) -> Option<Extended> {
+    match outcome {
+        Outcome::Refused => Some(Extended::NOT_AUTHORITATIVE),
+        Outcome::NotReady => Some(Extended::NOT_READY),
+        Outcome::Data
+        | Outcome::NoData
+        | Outcome::NxDomain
+        | Outcome::YxDomain
+        | Outcome::Referral
+        | Outcome::Alias => None,
+    }
+}
+
+/// What there is to say to a query that was refused before it was looked up.
+fn why_refused(query: &Query<'_>, rcode: Rcode) -> Option<Extended> {
+    match rcode {
+        Rcode::REFUSED if matches!(query.rtype.0, IXFR | AXFR) => Some(Extended::PROHIBITED),
+        Rcode::REFUSED => Some(Extended::NOT_AUTHORITATIVE),
+        Rcode::NOTIMP => Some(Extended::NOT_SUPPORTED),
+        _ => None,
+    }
 }
 
 fn limit(query: &Query<'_>, transport: Transport) -> usize {

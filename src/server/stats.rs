@@ -1,7 +1,13 @@
 //! What was asked and answered, as counters that any thread may raise.
 
-use super::{respond::Transport, stream::Ending};
+use super::{
+    guard::Notes,
+    noted::{self, Noted},
+    respond::Transport,
+    stream::Ending,
+};
 use serde::Serialize;
+use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Why a packet got no answer.
@@ -15,6 +21,11 @@ pub enum Dropped {
     Source,
     /// The socket took no more.
     Send,
+    /// Answers to its address came too fast.
+    Limited,
+    /// It breaks the transport's protocol: the connection is to be closed with an error
+    /// (RFC 9250 §4.3.3).
+    Protocol,
 }
 
 /// The counters of one server; all sockets share them.
@@ -25,12 +36,15 @@ pub struct Stats {
     tls: AtomicU64,
     https: AtomicU64,
     quic: AtomicU64,
-    rcodes: [AtomicU64; 24],
+    rcodes: [AtomicU64; RCODES],
     truncated: AtomicU64,
     short: AtomicU64,
     responses: AtomicU64,
     source: AtomicU64,
     send: AtomicU64,
+    limited: AtomicU64,
+    protocol: AtomicU64,
+    noted: Noted,
     refused: AtomicU64,
     overdue: AtomicU64,
     unproxied: AtomicU64,
@@ -63,6 +77,18 @@ pub struct StatsView {
     pub source: u64,
     /// Answers that the socket did not take.
     pub send: u64,
+    /// Answers that the rate limiter held back.
+    pub limited: u64,
+    /// Messages that broke their transport's protocol.
+    pub protocol: u64,
+    /// Queries with a good cookie, a bad one, and a client's alone.
+    pub cookies: CookieCounts,
+    /// Answers that the rate limiter sent empty, with TC or BADCOOKIE.
+    pub slipped: u64,
+    /// Answers that the rate limiter would have held back or sent empty, but only counts.
+    pub spared: u64,
+    /// Answers by extended error's number (RFC 8914), where there is any.
+    pub extended: Vec<(u16, u64)>,
     /// Connections that were turned away or closed because others need their place.
     pub refused: u64,
     /// Connections that were closed because their time was up.
@@ -75,11 +101,56 @@ pub struct StatsView {
     pub open: u64,
 }
 
+/// Queries by what their cookies were worth.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct CookieCounts {
+    /// One of ours.
+    pub good: u64,
+    /// Of another time, secret or address, or made up.
+    pub bad: u64,
+    /// A client's, that had none of ours.
+    pub new: u64,
+}
+
+/// What one thread has counted since it last told: threads that raised the same counters for
+/// each query would wait for one another.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    rcodes: [u64; RCODES],
+    truncated: u64,
+    dropped: SmallVec<[(Dropped, u64); 4]>,
+    noted: noted::Tally,
+}
+
+/// Response codes that are counted apart: all that this server gives.
+const RCODES: usize = 24;
+
+impl Tally {
+    pub(super) fn answered(&mut self, rcode: u16, truncated: bool) {
+        self.truncated += u64::from(truncated);
+        if let Some(counter) = self.rcodes.get_mut(usize::from(rcode)) {
+            *counter += 1;
+        }
+    }
+
+    pub(super) fn noted(&mut self, notes: &Notes) {
+        self.noted.note(notes);
+    }
+
+    pub(super) fn dropped(&mut self, why: Dropped, many: u64) {
+        match self.dropped.iter_mut().find(|(own, _)| *own == why) {
+            Some((_, sum)) => *sum += many,
+            None if many > 0 => self.dropped.push((why, many)),
+            None => {}
+        }
+    }
+}
+
 impl Stats {
     /// What they say now.
     #[must_use]
     pub fn view(&self) -> StatsView {
-        StatsView {
+        let view = StatsView {
             udp: self.udp.load(Relaxed),
             tcp: self.tcp.load(Relaxed),
             tls: self.tls.load(Relaxed),
@@ -91,15 +162,25 @@ impl Stats {
             responses: self.responses.load(Relaxed),
             source: self.source.load(Relaxed),
             send: self.send.load(Relaxed),
+            limited: self.limited.load(Relaxed),
+            protocol: self.protocol.load(Relaxed),
             refused: self.refused.load(Relaxed),
             overdue: self.overdue.load(Relaxed),
             unproxied: self.unproxied.load(Relaxed),
             unshaken: self.unshaken.load(Relaxed),
             open: self.open.load(Relaxed),
-        }
+            ..StatsView::default()
+        };
+        self.noted.view(view)
     }
 
     pub(super) fn answered(&self, transport: Transport, rcode: u16, truncated: bool) {
+        let mut tally = Tally::default();
+        tally.answered(rcode, truncated);
+        self.add(transport, &tally);
+    }
+
+    fn over(&self, transport: Transport, many: u64) {
         let counter = match transport {
             Transport::Udp => &self.udp,
             Transport::Tcp => &self.tcp,
@@ -107,21 +188,45 @@ impl Stats {
             Transport::Https => &self.https,
             Transport::Quic => &self.quic,
         };
-        counter.fetch_add(1, Relaxed);
-        self.truncated.fetch_add(u64::from(truncated), Relaxed);
-        if let Some(counter) = self.rcodes.get(usize::from(rcode)) {
-            counter.fetch_add(1, Relaxed);
-        }
+        counter.fetch_add(many, Relaxed);
+    }
+
+    pub(super) fn noted(&self, notes: &Notes) {
+        let mut tally = noted::Tally::default();
+        tally.note(notes);
+        self.noted.add(&tally);
     }
 
     pub(super) fn dropped(&self, why: Dropped) {
+        self.dropped_many(why, 1);
+    }
+
+    fn dropped_many(&self, why: Dropped, many: u64) {
         let counter = match why {
             Dropped::Short => &self.short,
             Dropped::Response => &self.responses,
             Dropped::Source => &self.source,
             Dropped::Send => &self.send,
+            Dropped::Limited => &self.limited,
+            Dropped::Protocol => &self.protocol,
         };
-        counter.fetch_add(1, Relaxed);
+        counter.fetch_add(many, Relaxed);
+    }
+
+    /// Adds what a thread has counted by itself.
+    pub(super) fn add(&self, transport: Transport, tally: &Tally) {
+        self.over(transport, tally.rcodes.iter().sum());
+        for (counter, many) in self.rcodes.iter().zip(&tally.rcodes).filter(|(_, many)| **many > 0)
+        {
+            counter.fetch_add(*many, Relaxed);
+        }
+        if tally.truncated > 0 {
+            self.truncated.fetch_add(tally.truncated, Relaxed);
+        }
+        for (why, many) in &tally.dropped {
+            self.dropped_many(*why, *many);
+        }
+        self.noted.add(&tally.noted);
     }
 
     pub(super) fn refused(&self) {

@@ -1,5 +1,6 @@
 //! Logs and metrics: read from snapshots and counters when they are asked for.
 
+mod guard;
 mod transfers;
 mod writers;
 
@@ -42,6 +43,7 @@ pub struct Metrics {
     truncated: IntCounter,
     dropped: IntCounterVec,
     tcp_open: IntGauge,
+    guard: guard::Guard,
     checks: IntCounterVec,
     targets: IntGauge,
     checking: IntGauge,
@@ -101,6 +103,7 @@ impl Metrics {
             ),
             dropped: counters("meridian_dns_dropped_total", "Packets not answered.", &["reason"]),
             tcp_open: gauge("meridian_dns_tcp_connections", "TCP connections that are open."),
+            guard: guard::Guard::new(&registry),
             checks: counters(
                 "meridian_checks_total",
                 "Endpoint checks that ended.",
@@ -193,8 +196,11 @@ impl Metrics {
         transports.into_iter().for_each(|(name, count)| raise(&self.queries, name, count));
         let names = ["NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN"];
         for (rcode, count) in stats.rcodes.iter().enumerate().filter(|(_, count)| **count > 0) {
-            let name =
-                names.get(rcode).map_or_else(|| format!("RCODE{rcode}"), |own| (*own).into());
+            let name = match rcode {
+                16 => "BADVERS".into(),
+                23 => "BADCOOKIE".into(),
+                _ => names.get(rcode).map_or_else(|| format!("RCODE{rcode}"), |own| (*own).into()),
+            };
             raise(&self.responses, &name, *count);
         }
         self.truncated.inc_by(stats.truncated.saturating_sub(self.truncated.get()));
@@ -207,9 +213,12 @@ impl Metrics {
             ("tcp-time", stats.overdue),
             ("tcp-proxy", stats.unproxied),
             ("tls-handshake", stats.unshaken),
+            ("rate-limit", stats.limited),
+            ("protocol", stats.protocol),
         ];
         reasons.into_iter().for_each(|(reason, count)| raise(&self.dropped, reason, count));
         self.tcp_open.set(signed(stats.open));
+        self.guard.read(stats);
     }
 
     fn read_checks(&self, checks: &probe::StatsView) {

@@ -48,6 +48,8 @@ pub struct Readers {
     pub written: Box<dyn Fn() -> Vec<(FederationName, plan::Status)> + Send + Sync>,
     /// Where orders go.
     pub orders: mpsc::Sender<Order>,
+    /// Whether the process was told to end: it answers on, but is not to be sent new clients.
+    pub draining: Box<dyn Fn() -> bool + Send + Sync>,
     /// Where DNS is served.
     pub dns: Vec<SocketAddr>,
 }
@@ -119,6 +121,10 @@ fn router(state: State) -> Router {
 }
 
 async fn ready(Extract(state): Extract<State>) -> Response {
+    if (state.0.draining)() {
+        let text = "not ready: this process was told to end, and answers until then\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    }
     let snapshot = state.snapshot();
     if snapshot.is_ready() {
         return format!("ok, generation {}\n", snapshot.generation).into_response();

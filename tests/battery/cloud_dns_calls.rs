@@ -125,6 +125,7 @@ fn batch(existing: &Listing, sets: Vec<RecordSet>) -> Permitted {
             object: "service default/shop".into(),
             clusters: clusters.clone(),
             sets: Some(vec![set.clone()]),
+            unchecked: None,
         };
         names.insert(set.key.owner.clone(), own);
     }
@@ -470,4 +471,141 @@ fn a_policy_is_read_written_changed_and_taken_back() {
     desk.write(&provider, &batch(&listing, vec![])).unwrap();
     assert_eq!(desk.target.data().len(), 0);
     assert_eq!(desk.calls("dns.resourceRecordSets.patch"), 0);
+}
+
+// === Health checks ===
+
+const TCP: &str =
+    "tcp://*:90 interval=30 timeout=3 fall=3 rise=2 from=asia-east1+europe-west1+us-central1";
+
+/// A pair that is checked.
+fn checked(label: &str, check: &str) -> RecordSet {
+    let pair = r#"{"primaryBackup":{"backupGeoTargets":{"items":[{"healthCheckedTargets":{"externalEndpoints":["1.2.3.2"]},"location":"us-east1"}]},"primaryTargets":{"externalEndpoints":["1.2.3.1"]}}}"#;
+    let mut set = policy(label, pair);
+    set.more.insert("check".into(), check.into());
+    set
+}
+
+impl Desk {
+    fn checking(&self, credentials: &str) -> Provider {
+        let settings = CloudDnsSettings {
+            health_checks: true,
+            compute_endpoint: Some(self.target.double.url()),
+            project: Some("meridian-test".to_owned()),
+            ..self.settings(credentials)
+        };
+        Settings::CloudDns(settings).provider(clock)
+    }
+
+    fn look(&self, provider: &Provider) -> Listing {
+        let epoch = meridian::plan::epoch_name(&owner(), &zone());
+        self.runtime.block_on(provider.read(&zone(), &[epoch])).unwrap()
+    }
+
+    fn put(&self, provider: &Provider, sets: Vec<RecordSet>) -> Result<(), Failure> {
+        self.write(provider, &batch(&self.look(provider), sets))
+    }
+}
+
+#[test]
+fn every_kind_of_credentials_brings_a_token_for_health_checks() {
+    let desk = Desk::new();
+    let double = &desk.target.double;
+    let subject = desk.directory.path().join("subject");
+    std::fs::write(&subject, double.subject_token()).unwrap();
+    let subject = subject.to_str().unwrap();
+    desk.file("external.json", &double.external_account(subject, false));
+    desk.file("impersonated.json", &double.external_account(subject, true));
+    for (at, file) in ["key.json", "external.json", "impersonated.json"].into_iter().enumerate() {
+        let provider = desk.checking(file);
+        let set = checked("shop", &TCP.replace("90", &format!("9{at}")));
+        desk.put(&provider, vec![set.clone()]).unwrap();
+        let listing = desk.look(&provider);
+        assert_eq!(listing.get(&set.key).map(|own| own.says_as(&set)), Some(true), "{file}");
+        assert_eq!(double.checks().len(), at + 1, "{file}");
+    }
+}
+
+#[test]
+fn a_check_goes_an_hour_after_the_last_set_that_used_it_and_nobody_elses_does() {
+    let desk = Desk::new();
+    let provider = desk.checking("key.json");
+    let double = &desk.target.double;
+    let later = |hours: u64| AHEAD.set([Duration::from_secs(hours * 3_600 + 60), Duration::ZERO]);
+    desk.put(&provider, vec![checked("shop", TCP), checked("other", TCP)]).unwrap();
+    let ours = double.checks().into_keys().next().unwrap();
+    double.change_checks(|all| {
+        for (name, description) in [
+            ("web", ""),
+            ("meridian-web", "somebody's"),
+            // Another installation's, as it would describe it.
+            ("meridian-two-00112233445566778899", "heritage=meridian,v=1,owner=two,zone=x.: tcp"),
+        ] {
+            let mut theirs = all[&ours].clone();
+            theirs["name"] = json!(name);
+            theirs["description"] = json!(description);
+            all.insert(name.to_owned(), theirs);
+        }
+    });
+    later(1);
+    desk.put(&provider, vec![a("shop", 1), checked("other", TCP)]).unwrap();
+    later(3);
+    desk.put(&provider, vec![a("shop", 2), checked("other", TCP)]).unwrap();
+    assert_eq!(desk.calls("compute.healthChecks.delete"), 0, "one set uses it still");
+    desk.put(&provider, vec![a("shop", 1), a("other", 1)]).unwrap();
+    desk.put(&provider, vec![a("shop", 2), a("other", 1)]).unwrap();
+    assert_eq!(desk.calls("compute.healthChecks.delete"), 0, "its hour is not over");
+    later(5);
+    desk.look(&provider);
+    assert_eq!(desk.calls("compute.healthChecks.delete"), 0, "who only reads deletes nothing");
+    desk.put(&provider, vec![a("shop", 3), a("other", 1)]).unwrap();
+    let left: Vec<String> = double.checks().into_keys().collect();
+    assert_eq!(left, ["meridian-two-00112233445566778899", "meridian-web", "web"]);
+    assert_eq!(desk.calls("compute.healthChecks.delete"), 1);
+    // It is made again, under the name that it had.
+    desk.put(&provider, vec![checked("shop", TCP)]).unwrap();
+    assert!(double.checks().contains_key(&ours));
+}
+
+#[test]
+fn a_check_is_there_before_the_change_that_names_it_and_stays_where_the_change_is_refused() {
+    let desk = Desk::new();
+    let provider = desk.checking("key.json");
+    desk.fail("dns.changes.create", Fault::Status(503));
+    let failure = desk.put(&provider, vec![checked("shop", TCP)]).unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Unknown, "{failure}");
+    assert_eq!((desk.target.double.checks().len(), desk.target.data().len()), (1, 0));
+    desk.put(&provider, vec![checked("shop", TCP)]).unwrap();
+    assert_eq!(desk.calls("compute.healthChecks.insert"), 1);
+    // A set that stays as it is does not go over the wire; the generation record does.
+    desk.target
+        .double
+        .change_checks(|all| all.values_mut().for_each(|own| own["timeoutSec"] = json!(9)));
+    desk.put(&provider, vec![checked("shop", TCP)]).unwrap();
+    let patched = desk.target.double.checks().into_values().next().unwrap();
+    assert_eq!((&patched["timeoutSec"], desk.calls("compute.healthChecks.patch")), (&json!(3), 1));
+}
+
+#[test]
+fn who_may_write_records_and_not_use_checks_is_told_apart_from_who_may_nothing() {
+    let desk = Desk::new();
+    let provider = desk.checking("key.json");
+    let told = |failure: Failure| match failure {
+        Failure::Unchecked(own) => (own.which.map(|own| own.len()), own.reason),
+        other => panic!("{other}"),
+    };
+    desk.fail("dns.changes.create", Fault::Status(403));
+    let (which, reason) = told(desk.put(&provider, vec![checked("shop", TCP)]).unwrap_err());
+    assert_eq!(which, None);
+    assert!(reason.contains("does not take it with health checks"), "{reason}");
+    desk.fail("dns.changes.create", Fault::Status(403));
+    let failure = desk.put(&provider, vec![a("shop", 1)]).unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Denied, "{failure}");
+    desk.target.double.allow_checks(true, 1);
+    let two = vec![checked("shop", TCP), checked("other", &TCP.replace("90", "91"))];
+    let (which, reason) = told(desk.put(&provider, two).unwrap_err());
+    assert_eq!(which, Some(1), "{reason}");
+    let broken = vec![checked("shop", "tcp://*:90 odd")];
+    let (which, reason) = told(desk.put(&provider, broken).unwrap_err());
+    assert_eq!((which, reason.contains("is no check")), (Some(1), true), "{reason}");
 }

@@ -20,6 +20,14 @@ impl CloudDnsTarget {
         Self { double, zone }
     }
 
+    /// With health checks of its own.
+    pub(crate) fn publish_checked(&self) -> String {
+        let url = self.double.url();
+        self.publish_with(&format!(
+            "credentialsFile: google.key, look: 30s, healthChecks: true, computeEndpoint: \"{url}\""
+        ))
+    }
+
     /// With these fields beside the provider and its endpoint.
     pub(crate) fn publish_with(&self, fields: &str) -> String {
         format!("{{provider: google-clouddns, endpoint: \"{}\", {fields}}}", self.double.url())

@@ -174,6 +174,23 @@ fn what_is_no_health_check_over_the_internet_is_refused() {
 }
 
 #[test]
+fn a_project_has_so_many_health_checks_and_who_may_not_is_told() {
+    let stand = Stand::start();
+    stand.double.allow_checks(true, 2);
+    stand.policies("health_checks_full");
+    stand.double.allow_checks(false, 75);
+    stand.policies("health_checks_denied");
+}
+
+#[test]
+fn in_a_signed_zone_one_address_of_an_answer_is_checked() {
+    let stand = Stand::start();
+    stand.policies("signed_off");
+    stand.double.sign(ZONE);
+    stand.policies("signed");
+}
+
+#[test]
 fn policies_come_back_as_they_were_written_and_go_only_as_they_are() {
     Stand::start().policies("policies");
 }
@@ -357,22 +374,27 @@ impl Stand {
     }
 
     fn command(&self, script: &str, arguments: &[&str]) -> Command {
-        let mut command = Command::new(venv().join("bin/python"));
-        command.arg(scripts().join(script)).args(arguments);
-        command.env("DOUBLE_URL", self.double.url()).env("DOUBLE_KEY", self.path("key.json"));
-        command.env("DOUBLE_PROJECT", PROJECT).env("GOOGLE_CLOUD_PROJECT", PROJECT);
-        command.env("DOUBLE_DNS", self.double.dns().to_string());
-        command.env("PYTHONDONTWRITEBYTECODE", "1").env_remove("GOOGLE_APPLICATION_CREDENTIALS");
-        for proxy in
-            ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
-        {
-            command.env_remove(proxy);
-        }
-        command
+        command(&self.double, &self.path("key.json"), script, arguments)
     }
 }
 
-fn run(command: &mut Command) {
+/// A script of the vendor's clients, pointed at a double with the key in that file.
+pub(crate) fn command(double: &CloudDns, key: &Path, script: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(venv().join("bin/python"));
+    command.arg(scripts().join(script)).args(arguments);
+    command.env("DOUBLE_URL", double.url()).env("DOUBLE_KEY", key);
+    command.env("DOUBLE_PROJECT", PROJECT).env("GOOGLE_CLOUD_PROJECT", PROJECT);
+    command.env("DOUBLE_DNS", double.dns().to_string());
+    command.env("PYTHONDONTWRITEBYTECODE", "1").env_remove("GOOGLE_APPLICATION_CREDENTIALS");
+    for proxy in
+        ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"]
+    {
+        command.env_remove(proxy);
+    }
+    command
+}
+
+pub(crate) fn run(command: &mut Command) {
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}\n{said}");

@@ -9,6 +9,7 @@ mod azure_target;
 mod azure_vendor;
 mod azure_wire;
 mod cloud_dns_calls;
+mod cloud_dns_checks;
 mod cloud_dns_runs;
 mod cloud_dns_target;
 mod cloud_dns_vendor;

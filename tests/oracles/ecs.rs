@@ -252,7 +252,7 @@ fn common(one: IpAddr, other: IpAddr) -> u8 {
 
 const NETS: [&str; 2] = ["10.0.0.0/8", "2001:db8::/32"];
 
-fn zone(www: &str) -> String {
+pub(crate) fn zone(www: &str) -> String {
     format!(
         "$TTL 30\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\n@ NS ns2\nns1 A 192.0.2.53\n\
          ns2 A 192.0.2.54\nstatic A 192.0.2.9\n{www}\n"
@@ -262,8 +262,8 @@ fn zone(www: &str) -> String {
 // === Theirs ===
 
 /// Another server in a folder of its own; ends when dropped.
-struct Server {
-    address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     child: Child,
     _folder: tempfile::TempDir,
 }
@@ -320,7 +320,7 @@ fn knot() -> Server {
 }
 
 /// Starts a program on a free port and waits for its first answer.
-fn start(program: &str, prepare: impl FnOnce(&Path, u16) -> Vec<String>) -> Server {
+pub(crate) fn start(program: &str, prepare: impl FnOnce(&Path, u16) -> Vec<String>) -> Server {
     let folder = tempfile::tempdir().unwrap();
     let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let arguments = prepare(folder.path(), address.port());

@@ -6,6 +6,7 @@
 )]
 #![allow(missing_docs, unreachable_pub)] // a test binary has no public side
 
+mod cookies;
 mod ecs;
 mod geoip;
 #[path = "../support/mmdb.rs"]

@@ -19,6 +19,10 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod encoding;
+mod flags;
+mod guarded;
+mod process;
+mod secure;
 mod sockets;
 mod transfers;
 
@@ -68,10 +72,17 @@ fn start(limits: Limits) -> Running {
 }
 
 fn start_with<A: Answers>(who: A, on: &[&str], limits: Limits, threads: usize) -> Running {
+    let addresses = on.iter().map(|address| address.parse().unwrap()).collect();
+    listen(who, &Listen { limits, ..Listen::at(addresses) }, threads)
+}
+
+fn listen<A: Answers>(who: A, listen: &Listen, threads: usize) -> Running {
+    serve(server::bind(listen).unwrap(), who, threads)
+}
+
+fn serve<A: Answers>(bound: server::Bound, who: A, threads: usize) -> Running {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(threads).enable_all().build().unwrap();
-    let addresses = on.iter().map(|address| address.parse().unwrap()).collect();
-    let bound = server::bind(&Listen { limits, ..Listen::at(addresses) }).unwrap();
     let addresses = bound.local_addrs();
     let (shutdown, stats) = (CancellationToken::new(), Arc::new(Stats::default()));
     let tasks = TaskTracker::new();

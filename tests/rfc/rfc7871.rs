@@ -194,7 +194,8 @@ fn s7_2_1_the_option_comes_back_also_where_it_was_not_used() {
     ] {
         let answer = ask(&zones, &with_opt(&question_for(asked), 1232, 0, &option));
         assert_eq!(answer.rcode(), rcode, "{asked}");
-        answer.has(&option);
+        let why = if rcode == REFUSED { error(20, "") } else { Vec::new() };
+        answer.has(&[&option[..], &why].concat());
     }
 }
 
@@ -222,17 +223,25 @@ fn s7_2_1_formerr_has_an_opt_and_not_the_option_that_was_not_understood() {
 #[test]
 fn s7_2_1_errors_hold_for_everyone() {
     let network = ecs(1, 24, 0, &[192, 0, 2]);
-    for (outcome, rcode) in [(Outcome::Refused, REFUSED), (Outcome::NotReady, 2)] {
+    let not_ready = error(14, "not all sources were heard yet");
+    for (outcome, rcode, why) in
+        [(Outcome::Refused, REFUSED, error(20, "")), (Outcome::NotReady, 2, not_ready)]
+    {
         let made = Made { outcome, records: 0, ..Made::for_scope(24) };
         let answer = made.ask(&query(&network));
         assert_eq!(answer.rcode(), rcode);
-        answer.has(&network);
+        answer.has(&[&network[..], &why].concat());
     }
     let mut notify = query(&network);
     notify[2] = 4 << 3;
     let answer = Made::for_scope(24).ask(&notify);
     assert_eq!(answer.rcode(), 4);
-    answer.has(&network);
+    answer.has(&[&network[..], &error(21, "")].concat());
+}
+
+/// An extended error (RFC 8914), as it stands behind the network.
+fn error(code: u16, text: &str) -> Vec<u8> {
+    option(15, &[&code.to_be_bytes()[..], text.as_bytes()].concat())
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods)] // a test may panic and read the clock
 
 mod accidents;
+mod ahead;
 mod federation_v1;
 mod holding;
 mod hosts;

@@ -7,13 +7,14 @@ use crate::{
     world::World,
 };
 use meridian::{
-    plan::{Capabilities, Routing},
-    policy::{Fence, Order, Pick, Places, Proximity, Steer},
+    health::{Grpc, Http, Method, Protocol, Statuses, Tls},
+    plan::{Capabilities, Checking, Routing},
+    policy::{Fence, HealthCheck, Order, Pick, Places, Proximity, Steer},
 };
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc};
 
 /// Each policy shape with a name of its own.
-fn shapes() -> Vec<(&'static str, Arc<Steer>)> {
+fn shapes() -> [(&'static str, Arc<Steer>); 6] {
     let random =
         Steer { pick: Pick::Random, ..Steer::clone(&weighted(&[("aws", 80), ("azure", 20)])) };
     let failover = Order::Failover(vec!["azure".into(), "aws".into(), "gke".into()]);
@@ -22,7 +23,7 @@ fn shapes() -> Vec<(&'static str, Arc<Steer>)> {
     let us = Places { countries: vec!["US".into()], ..Places::default() };
     let fence = Fence { allow: [("aws".into(), us)].into(), ..Fence::default() };
     let fenced = Steer { fence, ..Steer::clone(&steer(classic())) };
-    vec![
+    [
         ("all", Arc::default()),
         ("geo", steer(classic())),
         ("weighted", Arc::new(random)),
@@ -58,6 +59,106 @@ fn what_route_53_checks_itself_it_fails_over_itself() {
         }
         golden(file, &text);
     }
+}
+
+/// What Google checks, it leaves out and turns away from by itself; what it cannot check is written
+/// as without checks, and said.
+#[test]
+fn what_google_checks_it_fails_over_itself() {
+    let signed = Capabilities {
+        checks: Checking::Policies { signed: true },
+        ..Capabilities::CLOUD_DNS_CHECKING
+    };
+    let checking = Capabilities::CLOUD_DNS_CHECKING;
+    let mut cases: Vec<(&str, Arc<Steer>, Turn, &Capabilities)> = Vec::new();
+    cases.extend(
+        shapes().into_iter().map(|(title, shape)| (title, shape, as_is as Turn, &checking)),
+    );
+    let [all, _, _, failover, ..] = shapes().map(|(_, shape)| shape);
+    let more: [(&str, &Arc<Steer>, Turn, &Capabilities); 9] = [
+        ("failover of two", &failover, without_gke, &checking),
+        ("failover of several addresses", &failover, with_two, &checking),
+        ("failover to a private address", &failover, privately, &checking),
+        ("failover, by gRPC", &failover, by_grpc, &checking),
+        ("failover, by HTTPS", &failover, by_https, &checking),
+        ("one for all", &failover, with_one, &checking),
+        ("all, in a signed zone", &all, as_is, &signed),
+        ("failover, in a signed zone", &failover, as_is, &signed),
+        ("failover of several addresses, in a signed zone", &failover, with_two, &signed),
+    ];
+    cases.extend(more.map(|(title, shape, turn, can)| (title, shape.clone(), turn, can)));
+    let mut text = String::new();
+    for (title, shape, turn, can) in cases {
+        let mut world = checked_world(shape);
+        turn(&mut world);
+        world.rounds(&[], 3);
+        text +=
+            &format!("=== {title} ===\n{}\n", sections(&first_plan(&mut world, can).to_string()));
+    }
+    golden("google-clouddns-checking", &text);
+    said_in_documents(&text);
+}
+
+/// What a world is made to differ in.
+type Turn = fn(&mut World);
+
+fn as_is(_: &mut World) {}
+
+fn without_gke(world: &mut World) {
+    world.delete("gke", "default/shop");
+}
+
+fn with_one(world: &mut World) {
+    world.delete("gke", "default/shop");
+    world.delete("aws", "default/shop");
+}
+
+fn with_two(world: &mut World) {
+    world.serve("azure", "default/shop", &["1.2.3.2", "1.2.3.20"]);
+}
+
+fn privately(world: &mut World) {
+    world.serve("aws", "default/shop", &["10.0.0.1"]);
+}
+
+fn by_grpc(world: &mut World) {
+    let own = Grpc { service: "".into(), host: "".into() };
+    by(world, Protocol::Grpc(own, None));
+}
+
+fn by_https(world: &mut World) {
+    let statuses = Statuses::default();
+    let body = Some("fine".into());
+    let http =
+        Http { method: Method::Head, path: "/ready".into(), host: "".into(), statuses, body };
+    by(world, Protocol::Https(http, Tls::default()));
+}
+
+fn by(world: &mut World, protocol: Protocol) {
+    let steer = shapes().map(|(_, shape)| shape)[3].clone();
+    world.policy("default/shop", |policy| {
+        policy.steer = steer;
+        policy.health = Some(HealthCheck { protocol, fall: 20, ..checked() });
+    });
+}
+
+/// Every loss that a plan tells stands in the documents, word by word but for numbers and addresses.
+fn said_in_documents(plans: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/providers.md");
+    let words = |text: &str| {
+        let plain = text.replace(|c: char| c.is_ascii_digit(), "#").replace('`', "");
+        let mut words: Vec<String> = plain.split_whitespace().map(str::to_owned).collect();
+        words.dedup();
+        words.join(" ").replace("##", "#").replace("##", "#").replace("#.#.#.#", "#")
+    };
+    let documents = words(&fs::read_to_string(path).unwrap());
+    let said =
+        plans.lines().filter_map(|line| line.strip_prefix("DEGRADED ")?.split_once(" health: "));
+    let missing: BTreeSet<String> = said
+        .map(|(_, text)| words(text))
+        .filter(|text| !documents.contains(text.as_str()))
+        .collect();
+    assert!(missing.is_empty(), "docs/providers.md does not say: {missing:#?}");
 }
 
 fn checked_world(shape: Arc<Steer>) -> World {

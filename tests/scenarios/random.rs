@@ -13,10 +13,10 @@ use std::{
 };
 
 const CLUSTERS: [&str; 3] = ["a", "b", "c"];
-const SERVICES: [&str; 2] = ["default/bot", "default/web"];
+pub(crate) const SERVICES: [&str; 2] = ["default/bot", "default/web"];
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     Serve(usize, usize, u8),
     Clear(usize, usize),
     Ready(usize, usize, u32),
@@ -28,7 +28,7 @@ enum Step {
     Restart,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let cluster = 0..CLUSTERS.len();
     let service = 0..SERVICES.len();
     prop_oneof![
@@ -44,7 +44,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn take(world: &mut World, step: &Step) {
+pub(crate) fn take(world: &mut World, step: &Step) {
     match *step {
         Step::Serve(c, s, ip) => {
             world.service(CLUSTERS[c], SERVICES[s], &[&format!("192.0.2.{ip}")]);
@@ -69,7 +69,7 @@ fn take(world: &mut World, step: &Step) {
     }
 }
 
-fn start() -> World {
+pub(crate) fn start() -> World {
     let mut world = World::new("ring", "example.org");
     world.join("a", &["us/us-1", "us/us-2"]);
     world.join("b", &["us/us-2"]);

@@ -15,7 +15,7 @@ pub(super) fn settings(
     findings: &mut Findings,
     field: &str,
     spec: &PublishSpec,
-    endpoint: Option<String>,
+    [endpoint, compute_endpoint]: [Option<String>; 2],
     folder: &Path,
 ) -> Option<CloudDnsSettings> {
     let errors = findings.errors.len();
@@ -55,6 +55,8 @@ pub(super) fn settings(
         zone_id: spec.zone_id.clone(),
         endpoint,
         credentials_file: file,
+        health_checks: spec.health_checks.unwrap_or_default(),
+        compute_endpoint,
     })
 }
 

@@ -99,8 +99,11 @@ fn settings(
         })),
         ProviderName::AzureAzuredns => azure(findings, field, spec, folder).map(Settings::Azure),
         ProviderName::GoogleClouddns => {
-            let endpoint = endpoint(findings, field, spec)?;
-            let own = cloud_dns::settings(findings, field, spec, endpoint, folder);
+            let endpoints = [
+                endpoint(findings, field, spec)?,
+                url(findings, &format!("{field}.computeEndpoint"), spec.compute_endpoint.as_ref())?,
+            ];
+            let own = cloud_dns::settings(findings, field, spec, endpoints, folder);
             own.map(Settings::CloudDns)
         }
     }
@@ -110,13 +113,14 @@ fn settings(
 fn foreign_fields(findings: &mut Findings, field: &str, spec: &PublishSpec) {
     use ProviderName::{AwsRoute53, AzureAzuredns, GoogleClouddns, Memory, Rfc2136};
     let clouds: &[ProviderName] = &[AwsRoute53, GoogleClouddns, AzureAzuredns];
-    let fields: [(&str, bool, &[ProviderName]); 12] = [
+    let fields: [(&str, bool, &[ProviderName]); 13] = [
         ("zoneId", spec.zone_id.is_some(), &[AwsRoute53, GoogleClouddns]),
         ("server", spec.server.is_some(), &[Rfc2136]),
         ("tsig", spec.tsig.is_some(), &[Rfc2136]),
         ("read", spec.read.is_some(), &[Rfc2136]),
         ("endpoint", spec.endpoint.is_some(), clouds),
-        ("healthChecks", spec.health_checks.is_some(), &[AwsRoute53]),
+        ("computeEndpoint", spec.compute_endpoint.is_some(), &[GoogleClouddns]),
+        ("healthChecks", spec.health_checks.is_some(), &[AwsRoute53, GoogleClouddns]),
         ("clusterSwitches", spec.cluster_switches.is_some(), &[AwsRoute53]),
         ("project", spec.project.is_some(), &[GoogleClouddns]),
         ("subscriptionId", spec.subscription_id.is_some(), &[AzureAzuredns]),
@@ -201,13 +205,18 @@ fn azure(
 /// The outer `None` for one that cannot be.
 #[allow(clippy::option_option)] // said so by the line above
 fn endpoint(findings: &mut Findings, field: &str, spec: &PublishSpec) -> Option<Option<String>> {
-    let Some(text) = &spec.endpoint else { return Some(None) };
+    url(findings, &format!("{field}.endpoint"), spec.endpoint.as_ref())
+}
+
+/// The outer `None` for one that cannot be.
+#[allow(clippy::option_option)] // said so by the line above
+fn url(findings: &mut Findings, field: &str, text: Option<&String>) -> Option<Option<String>> {
+    let Some(text) = text else { return Some(None) };
     let url = text
         .parse::<http::Uri>()
         .ok()
         .filter(|url| url.host().is_some() && matches!(url.scheme_str(), Some("http" | "https")));
-    let field = format!("{field}.endpoint");
-    let known = findings.take(&field, text, "a URL such as https://192.0.2.1:8443", url);
+    let known = findings.take(field, text, "a URL such as https://192.0.2.1:8443", url);
     known.map(|_| Some(text.trim_end_matches('/').to_owned()))
 }
 

@@ -138,6 +138,9 @@ pub struct PublishSpec {
     /// For the clouds: the API's URL, in place of the vendor's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
+    /// For google-clouddns: the URL of the API of health checks, in place of the vendor's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compute_endpoint: Option<String>,
     /// For google-clouddns: the project; that of the credentials when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
@@ -159,8 +162,8 @@ pub struct PublishSpec {
     /// The Secret that holds the credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretRef>,
-    /// For aws-route53: has Route 53 check endpoints, too, as their policies say; not when not
-    /// said.
+    /// For aws-route53 and google-clouddns: has the provider check endpoints, too, as their
+    /// policies say; not when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_checks: Option<bool>,
     /// For aws-route53: a switch for each cluster, a health check that all its sets name, so that

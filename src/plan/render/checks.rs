@@ -153,9 +153,9 @@ fn threshold(check: &Check, lost: &mut Vec<String>) -> u8 {
     there
 }
 
-/// Whether Route 53's checkers may reach it: not private, nor of special use (providers.md §1.5:
+/// Whether checkers of a cloud may reach it: not private, nor of special use (providers.md §1.5:
 /// RFC 5735, RFC 6598, RFC 5156).
-fn is_public(ip: IpAddr) -> bool {
+pub(super) fn is_public(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !matches!(
             ip.octets(),

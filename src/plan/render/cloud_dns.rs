@@ -36,6 +36,12 @@ pub(super) fn set(
             by_region(steering, v6)
         }
     };
+    routed(name, ttl, v6, policy)
+}
+
+/// A set that holds nothing but a policy.
+pub(super) fn routed(name: &Name, ttl: Ttl, v6: bool, policy: Value) -> Option<RecordSet> {
+    let rtype = if v6 { RecordType::AAAA } else { RecordType::A };
     let mut set = plain(name, ttl, rtype, &[std::net::Ipv4Addr::UNSPECIFIED.into()])?;
     set.data.clear();
     set.more.insert("policy".into(), policy_text(policy).into());
@@ -80,7 +86,7 @@ fn by_region(steering: &Steering, v6: bool) -> Value {
     json!({"geo": {"items": items}})
 }
 
-fn texts(ips: &[IpAddr]) -> Vec<String> {
+pub(super) fn texts(ips: &[IpAddr]) -> Vec<String> {
     let mut texts: Vec<String> = ips.iter().map(ToString::to_string).collect();
     texts.sort();
     texts.dedup();
@@ -99,7 +105,7 @@ pub fn policy_text(policy: Value) -> String {
 fn canonical(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let own = fields.into_iter().filter(|(key, _)| !THEIRS.contains(&key.as_str()));
+            let own = fields.into_iter().filter(|(key, value)| is_said(key, value));
             let mut own: Vec<_> = own.map(|(key, value)| (key, canonical(value))).collect();
             own.sort_by(|a, b| a.0.cmp(&b.0));
             Value::Object(own.into_iter().collect::<Map<_, _>>())
@@ -114,6 +120,18 @@ fn canonical(value: Value) -> Value {
         Value::Number(number) => Value::Number(whole(&number).unwrap_or(number)),
         other => other,
     }
+}
+
+/// Whether a field says something: not one that the service adds, nor one that says what is so
+/// without it.
+fn is_said(key: &str, value: &Value) -> bool {
+    let by_default = match key {
+        "enableFencing" => *value == json!(false),
+        "trickleTraffic" => value.as_f64() == Some(0.0),
+        "externalEndpoints" | "internalLoadBalancers" | "rrdatas" => *value == json!([]),
+        _ => false,
+    };
+    !by_default && !THEIRS.contains(&key)
 }
 
 /// The same number as an integer, where it is one.

@@ -1,6 +1,7 @@
 //! A federation's wishes in a provider's words, and the list of what those words cannot say.
 
 mod checks;
+mod cloud_checks;
 mod cloud_dns;
 mod native;
 mod profile;
@@ -16,6 +17,7 @@ use crate::{
     policy::{Fence, Steering},
     records::{RecordType, Rrset},
 };
+use cloud_checks::Checks;
 pub use profile::{Profile, ProfileEndpoint, ProfileTarget};
 
 use native::Route;
@@ -57,6 +59,9 @@ pub struct Say {
     pub clusters: Arc<std::collections::BTreeSet<crate::model::ClusterName>>,
     /// Its sets; `None` where the provider cannot say it at all: what stands there stays.
     pub sets: Option<Vec<RecordSet>>,
+    /// What is written where the health checks that its sets name cannot be had; `None` where it
+    /// waits for them, or names none.
+    pub unchecked: Option<Vec<RecordSet>>,
 }
 
 /// Something that a provider's words do not say as it was meant.
@@ -92,8 +97,9 @@ pub fn render(desired: &Desired, can: &Capabilities) -> Rendered {
     for (key, wanted) in &desired.names {
         let name = key.to_name();
         let sets = rendering.name(&name, wanted);
+        let unchecked = rendering.unchecked(&name, wanted, sets.as_deref());
         let (object, clusters) = (wanted.object.clone(), wanted.clusters.clone());
-        names.insert(key.clone(), Say { object, clusters, sets });
+        names.insert(key.clone(), Say { object, clusters, sets, unchecked });
     }
     let named = std::mem::take(&mut rendering.switched);
     let switches = Switches { named, away: desired.away.clone() };
@@ -162,6 +168,28 @@ impl Rendering<'_> {
         (!sets.is_empty()).then_some(sets)
     }
 
+    /// What a name holds where its checks cannot be had: the same without them.
+    fn unchecked(
+        &self,
+        name: &Name,
+        wanted: &Wanted,
+        sets: Option<&[RecordSet]>,
+    ) -> Option<Vec<RecordSet>> {
+        self.signed()?;
+        sets?.iter().any(|set| set.more.contains_key("check")).then_some(())?;
+        let can = Capabilities { checks: Checking::None, ..self.can.clone() };
+        let (notes, switched) = (Notes::default(), BTreeSet::new());
+        Rendering { can: &can, zone: self.zone, notes, switched }.name(name, wanted)
+    }
+
+    /// Where policies' addresses are checked: whether the zone is signed.
+    fn signed(&self) -> Option<bool> {
+        match self.can.checks {
+            Checking::Policies { signed } => Some(signed),
+            Checking::None | Checking::Endpoints | Checking::Clusters => None,
+        }
+    }
+
     /// The addresses of a steered name in the provider's own routing; `None` where it has none.
     fn routed(
         &mut self,
@@ -200,7 +228,13 @@ impl Rendering<'_> {
                     }
                     sets.extend(self.profiles(name, ttl, v6, &route, wanted));
                 }
-                _ => sets.extend(cloud_dns::set(name, ttl, v6, &route, steering, &mut self.notes)),
+                _ => {
+                    let mut set = cloud_dns::set(name, ttl, v6, &route, steering, &mut self.notes);
+                    if let Some((own, signed)) = set.as_mut().zip(self.signed()) {
+                        Checks { name, wanted, signed }.put(steering, own, &mut self.notes);
+                    }
+                    sets.extend(set);
+                }
             }
         }
         if self.can.checks == Checking::Endpoints {
@@ -211,17 +245,21 @@ impl Rendering<'_> {
 
     /// A failover list as a pair, where the provider checks the first of it.
     fn failover(
-        &self,
+        &mut self,
         name: &Name,
         ttl: Ttl,
         v6: bool,
         steering: &Steering,
         wanted: &Wanted,
     ) -> Option<Vec<RecordSet>> {
+        if let Some(signed) = self.signed() {
+            let own = Checks { name, wanted, signed };
+            return Some(vec![own.failover(ttl, v6, steering, &mut self.notes)?]);
+        }
         let pair = native::failover(steering, v6)?;
         let sets = route53::failover(name, ttl, v6, &pair);
         let checked = match self.can.checks {
-            Checking::None => false,
+            Checking::None | Checking::Policies { .. } => false,
             Checking::Endpoints => checks::can_check_all(sets.get(..1)?, wanted),
             Checking::Clusters => true,
         };
@@ -238,6 +276,13 @@ impl Rendering<'_> {
         let few = (2..=route53::MOST).contains(&rrset.len());
         if self.can.checks == Checking::None || !is_address(rrset.rtype) || !few {
             return None;
+        }
+        if let Some(signed) = self.signed() {
+            let own = Checks { name, wanted, signed };
+            let plain = RecordSet::of(name, rrset);
+            let ips: Vec<_> = checks::addresses(&plain).collect();
+            let v6 = rrset.rtype == RecordType::AAAA;
+            return Some(vec![own.shared(v6, rrset.ttl, &ips, &mut self.notes)?]);
         }
         let mut sets = route53::multivalue(name, rrset);
         let checked = match self.can.checks {

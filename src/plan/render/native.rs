@@ -191,19 +191,41 @@ pub(super) fn merged(name: &Name, shares: &[Share], notes: &mut Notes) -> Vec<Ip
 /// Of a failover list, what is answered now, and what comes next: one cluster each. `None` where
 /// there is no next, or clients are shared out.
 pub(super) fn failover(steering: &Steering, v6: bool) -> Option<[Share; 2]> {
+    let Tiers { first, mut next, .. } = tiers(steering, v6)?;
+    let alone = next.pop().filter(|_| next.is_empty())?;
+    Some([first, alone])
+}
+
+/// The first tiers of a failover list.
+pub(super) struct Tiers {
+    /// What is answered now.
+    pub(super) first: Share,
+    /// What would be answered without that: at least one share.
+    pub(super) next: Vec<Share>,
+    /// Whether there is something behind both.
+    pub(super) more: bool,
+}
+
+/// See [`Tiers`]. `None` where there is no next, or clients are shared out now.
+pub(super) fn tiers(steering: &Steering, v6: bool) -> Option<Tiers> {
     let listed = matches!(steering.steer.order, Order::Failover(_));
-    let alone = |steering: &Steering| {
-        let mut shares = steering.answers_at(v6, &Location::default(), &[])?;
-        shares.pop().filter(|_| shares.is_empty())
-    };
-    let first = alone(steering).filter(|_| listed && steering.steer.fence.is_empty())?;
+    let shares = |steering: &Steering| steering.answers_at(v6, &Location::default(), &[]);
+    let mut now = shares(steering).filter(|_| listed && steering.steer.fence.is_empty())?;
+    let first = now.pop().filter(|_| now.is_empty())?;
+    let rest = without(steering, &first.clusters);
+    let next = shares(&rest).filter(|next| !next.is_empty())?;
+    let gone: Vec<ClusterName> = next.iter().flat_map(|share| share.clusters.clone()).collect();
+    let more = shares(&without(&rest, &gone)).is_some_and(|more| !more.is_empty());
+    Some(Tiers { first, next, more })
+}
+
+/// The same without what these clusters offer.
+fn without(steering: &Steering, clusters: &[ClusterName]) -> Steering {
     let sites = steering.shape.sites.clone();
-    let without = steering.with(|subject| {
+    steering.with(|subject| {
         let site = sites.get(usize::from(subject.candidate.site));
-        if site.is_some_and(|site| first.clusters.contains(&site.cluster)) {
+        if site.is_some_and(|site| clusters.contains(&site.cluster)) {
             subject.addresses.clear();
         }
-    });
-    let next = alone(&without)?;
-    Some([first, next])
+    })
 }

@@ -5,6 +5,7 @@
 //! want ──▶ plan (diff, guard) ──▶ batches ──▶ permit ──▶ Write ──▶ applied   known zone moves on
 //!            ▲                                              ├────▶ lost      read, plan again
 //!            └── Read ◀── nothing known, or time to look ◀──┼────▶ unknown   read, plan again
+//!                                                           ├────▶ unchecked plan without checks
 //!                                                           ├────▶ refused   halve; a name alone waits
 //!                                                           └────▶ too fast, out of reach   wait
 //! ```
@@ -16,6 +17,7 @@
 mod outcomes;
 mod status;
 mod tokens;
+mod unchecked;
 
 pub use status::{Entry, Phase, Progress, Status};
 
@@ -35,6 +37,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokens::Tokens;
+use unchecked::Lacking;
 
 /// What a writer wants done next.
 #[derive(Debug)]
@@ -93,6 +96,7 @@ pub struct Writer {
     flight: Option<Permitted>,
     reading: bool,
     set_aside: BTreeMap<Key, SetAside>,
+    lacking: Lacking,
     provenance: Provenance,
     removed: VecDeque<(Instant, usize)>,
     repaired: BTreeMap<Key, Instant>,
@@ -152,6 +156,7 @@ impl Writer {
             flight: None,
             reading: false,
             set_aside: BTreeMap::new(),
+            lacking: Lacking::default(),
             provenance: Provenance::new(),
             removed: VecDeque::new(),
             repaired: BTreeMap::new(),
@@ -274,6 +279,9 @@ impl Writer {
         if self.known.is_none() || self.look_at.is_some_and(|due| due <= at.mono) {
             return self.start_read(at);
         }
+        if self.lacking.expire(at.mono) {
+            self.plan_again();
+        }
         self.make_plan(at);
         if self.frozen.is_some() || self.manner.dry_run {
             // It is planned and shown; nothing is written (invariant I15).
@@ -305,7 +313,7 @@ impl Writer {
             self.approval = None;
         }
         let retries = self.set_aside.values().map(|aside| aside.until).filter(|due| *due > at.mono);
-        Step::Sleep(retries.chain(self.look_at).min())
+        Step::Sleep(retries.chain(self.look_at).chain(self.lacking.due()).min())
     }
 
     fn start_read(&mut self, at: Moment) -> Step {
@@ -367,6 +375,7 @@ impl Writer {
             return;
         }
         let (Some(wanted), Some(known)) = (&self.wanted, &self.known) else { return };
+        let wanted = &self.lacking.applied(wanted);
         self.removed.retain(|(when, _)| at.mono.duration_since(*when) < WINDOW);
         let good = self.approval.as_ref().filter(|approval| approval.until > at.wall);
         let watch = Watch {

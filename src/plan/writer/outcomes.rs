@@ -83,6 +83,8 @@ impl Writer {
         self.status.writes += 1;
         match outcome {
             Ok(versions) => self.applied(at, &batch, versions),
+            Err(Failure::Unchecked(lack)) => self.go_without(at, &batch, &lack),
+            Err(Failure::Rejected(reason)) if self.may_go_without(at, &batch, &reason) => {}
             Err(Failure::Rejected(reason)) => {
                 let reason = format!("the provider refuses it: {reason}");
                 self.refuse(at, batch.changes(), &reason);
@@ -161,7 +163,7 @@ impl Writer {
         }
     }
 
-    fn set_aside(&mut self, at: Moment, key: &Key, reason: String, time: Duration) {
+    pub(super) fn set_aside(&mut self, at: Moment, key: &Key, reason: String, time: Duration) {
         let wanted = self.wanted.as_ref().and_then(|all| all.names.get(key)?.sets.clone());
         let until = at.mono + self.jittered(time);
         self.set_aside.insert(key.clone(), SetAside { reason, until, wanted });
@@ -192,7 +194,7 @@ impl Writer {
     }
 
     /// Up to a tenth longer or shorter.
-    fn jittered(&mut self, time: Duration) -> Duration {
+    pub(super) fn jittered(&mut self, time: Duration) -> Duration {
         time.mul_f64(0.9 + 0.2 * self.random.f64())
     }
 }

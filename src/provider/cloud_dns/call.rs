@@ -28,6 +28,13 @@ impl Clients {
     }
 }
 
+/// An endpoint's URL with that path; `None` where it is none.
+pub(super) fn url<'s>(base: &str, path: impl IntoIterator<Item = &'s &'s str>) -> Option<Url> {
+    let mut url = Url::parse(base).ok()?;
+    url.path_segments_mut().ok()?.pop_if_empty().extend(path);
+    Some(url)
+}
+
 /// An answer that says yes.
 pub(super) async fn send(request: RequestBuilder) -> Result<Response, Failed> {
     let answer = request.send().await?;

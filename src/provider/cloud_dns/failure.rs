@@ -26,10 +26,10 @@ pub(super) enum Failed {
 #[derive(Debug, Default)]
 pub(super) struct Refusal {
     pub(super) status: u16,
-    retry_after: Option<Duration>,
+    pub(super) retry_after: Option<Duration>,
     /// As programs are to read it.
-    reason: String,
-    message: String,
+    pub(super) reason: String,
+    pub(super) message: String,
 }
 
 /// Of whom a call was asked, for what people are told.
@@ -58,8 +58,25 @@ impl Refusal {
     }
 
     /// Whether it is not in the services' form, and so perhaps not theirs.
-    fn is_silent(&self) -> bool {
+    pub(super) fn is_silent(&self) -> bool {
         self.reason.is_empty() && self.message.is_empty()
+    }
+
+    /// A limit on calls, not on what they ask for; the services have said so with either status.
+    pub(super) fn is_too_fast(&self) -> bool {
+        let per_time = ["quota metric", "per minute", "per day", "per second"];
+        let by_reason = self.reason.ends_with("ateLimitExceeded")
+            || self.reason == "dailyLimitExceeded"
+            || (self.reason == "quotaExceeded"
+                && per_time.iter().any(|word| self.message.contains(word)));
+        self.status == 429 || (self.status == 403 && by_reason)
+    }
+
+    /// Whether the project has not the API switched on.
+    pub(super) fn is_disabled(&self) -> bool {
+        let disabled = ["has not been used in project", "API has not been", "it is disabled"];
+        self.reason == "accessNotConfigured"
+            || disabled.iter().any(|word| self.message.contains(word))
     }
 }
 
@@ -108,8 +125,9 @@ pub(super) fn writing(failed: Failed, asked: Asked<'_>) -> Failure {
 fn refused(refusal: &Refusal, asked: Asked<'_>) -> Failure {
     let said = refusal.to_string();
     match refusal.status {
-        429 => Failure::Throttled(refusal.retry_after, said),
-        403 if too_fast(refusal) => Failure::Throttled(refusal.retry_after, said),
+        _ if refusal.is_too_fast() => Failure::Throttled(refusal.retry_after, said),
+        // What an organisation forbids is no race.
+        412 if refusal.message.contains("constraints/") => Failure::Rejected(said),
         409 | 412 => Failure::Lost(said),
         404 if refusal.message.contains("entity.change") => Failure::Lost(said),
         403 if refusal.reason == "quotaExceeded" => Failure::Rejected(format!(
@@ -126,21 +144,9 @@ fn refused(refusal: &Refusal, asked: Asked<'_>) -> Failure {
     }
 }
 
-/// A limit on calls, not on what they ask for; the services have said so with either status.
-fn too_fast(refusal: &Refusal) -> bool {
-    let per_time = ["quota metric", "per minute", "per day", "per second"];
-    refusal.reason.ends_with("ateLimitExceeded")
-        || refusal.reason == "dailyLimitExceeded"
-        || (refusal.reason == "quotaExceeded"
-            && per_time.iter().any(|word| refusal.message.contains(word)))
-}
-
 fn remedy(refusal: &Refusal, asked: Asked<'_>) -> String {
     let Asked { project, zone } = asked;
-    let disabled = ["has not been used in project", "API has not been", "it is disabled"];
-    if refusal.reason == "accessNotConfigured"
-        || disabled.iter().any(|word| refusal.message.contains(word))
-    {
+    if refusal.is_disabled() {
         return format!("enable the API dns.googleapis.com in project {project}");
     }
     if refusal.message.contains("authentication scopes") {
@@ -205,6 +211,8 @@ fn of_the_clock(message: &str) -> bool {
 
 /// What tokens are asked for.
 pub(super) const SCOPE: &str = "https://www.googleapis.com/auth/ndev.clouddns.readwrite";
+/// The same for health checks.
+pub(super) const COMPUTE_SCOPE: &str = "https://www.googleapis.com/auth/compute";
 
 #[cfg(test)]
 mod tests {
@@ -226,6 +234,7 @@ mod tests {
         let quota = "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute'";
         for (status, reason, message, own, word) in [
             (412, "conditionNotMet", condition, Lost, "deletions[0]"),
+            (412, "conditionNotMet", "Constraint constraints/compute.x", Rejected, "constraints/"),
             (409, "alreadyExists", "it exists", Lost, "it exists"),
             (404, "notFound", "The 'entity.change.deletions[a.][A]' resource", Lost, "a."),
             (404, "notFound", "The 'parameters.managedZone' resource", Zone, "zoneId"),

@@ -3,6 +3,9 @@
 //! compares and sets; never a PATCH, which compares nothing.
 
 mod call;
+mod check_text;
+mod checks;
+mod compute;
 mod convert;
 mod credentials;
 mod failure;
@@ -13,14 +16,19 @@ pub use credentials::GoogleCredentials;
 use super::Clock;
 use crate::{
     model::Name,
-    plan::{Failure, Listing, Permitted, RecordSet, Versions},
+    plan::{Capabilities, Checking, Failure, Listing, Permitted, RecordSet, Unchecked, Versions},
 };
 use call::Clients;
+use checks::{Checks, Home};
+use compute::Compute;
 use convert::Rrset;
 use failure::{Asked, Failed};
 use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+};
 use tokens::Tokens;
 use tokio::sync::{Mutex, OnceCell};
 
@@ -36,6 +44,10 @@ pub struct CloudDnsSettings {
     /// The key of a service account, or an external account; when `None`, as Google's tools find
     /// them: `GOOGLE_APPLICATION_CREDENTIALS`, else the metadata server.
     pub credentials_file: Option<PathBuf>,
+    /// Whether addresses are checked by Google, too.
+    pub health_checks: bool,
+    /// In place of Google's own endpoint for health checks.
+    pub compute_endpoint: Option<String>,
 }
 
 /// One managed zone.
@@ -45,6 +57,10 @@ pub struct CloudDns {
     tokens: Tokens,
     clients: OnceCell<Clients>,
     place: Mutex<Option<Place>>,
+    /// Whether the zone was signed when it was read last.
+    signed: AtomicBool,
+    clock: Clock,
+    checks: Mutex<Checks>,
 }
 
 /// Where the zone is.
@@ -79,6 +95,15 @@ struct Zone {
     dns_name: String,
     #[serde(default)]
     visibility: Option<String>,
+    #[serde(default)]
+    dnssec_config: Option<DnssecConfig>,
+}
+
+/// A `ManagedZoneDnsSecConfig`.
+#[derive(Deserialize)]
+struct DnssecConfig {
+    #[serde(default)]
+    state: String,
 }
 
 /// A `Change`.
@@ -96,19 +121,75 @@ impl CloudDns {
     /// One that is connected to when it is called.
     #[must_use]
     pub fn new(settings: CloudDnsSettings, clock: Clock) -> Self {
-        let tokens = Tokens::new(settings.credentials_file.clone(), clock);
-        Self { settings, tokens, clients: OnceCell::new(), place: Mutex::new(None) }
+        let file = settings.credentials_file.clone();
+        let tokens = Tokens::new(file, settings.health_checks, clock);
+        let (clients, place) = (OnceCell::new(), Mutex::default());
+        let (signed, checks) = (AtomicBool::default(), Mutex::default());
+        Self { settings, tokens, clients, place, signed, clock, checks }
     }
 
-    pub(super) async fn read(&self, zone: &Name) -> Result<Listing, Failure> {
+    pub(super) fn capabilities(&self) -> Capabilities {
+        if !self.settings.health_checks {
+            return Capabilities::CLOUD_DNS;
+        }
+        let checks = Checking::Policies { signed: self.signed.load(Ordering::Relaxed) };
+        Capabilities { checks, ..Capabilities::CLOUD_DNS_CHECKING }
+    }
+
+    /// `names` ends with that of our generation record.
+    pub(super) async fn read(&self, zone: &Name, names: &[Name]) -> Result<Listing, Failure> {
         let outcome = self.list(zone).await;
-        self.noted(outcome).await
+        let mut sets = self.noted(outcome).await?;
+        if let Some(epoch) = names.last().filter(|_| self.settings.health_checks) {
+            let outcome = self.look_at(zone).await;
+            let place = self.noted(outcome).await?;
+            let (compute, home) = (self.compute(&place), Home::new(&place.zone, zone, epoch));
+            let now = (self.clock)().mono;
+            self.checks.lock().await.read(compute, &home, now, &mut sets).await;
+        }
+        Ok(Listing::whole(zone.clone(), sets))
     }
 
     pub(super) async fn write(&self, batch: &Permitted) -> Result<Versions, Failure> {
-        let change = change(batch).map_err(Failure::Rejected)?;
+        if self.settings.health_checks {
+            return self.write_checked(batch).await;
+        }
+        let change = change(batch, RecordSet::clone, RecordSet::clone);
+        let change = change.map_err(Failure::Rejected)?;
         let outcome = self.send(batch.zone(), &change).await;
         self.noted(outcome).await
+    }
+
+    /// What sets need is made before them, and what they leave is deleted after them.
+    async fn write_checked(&self, batch: &Permitted) -> Result<Versions, Failure> {
+        let place = self.place(batch.zone()).await;
+        let place = self.noted(place).await?;
+        let (compute, home) = (self.compute(&place), Home::of(&place.zone, batch));
+        let mut checks = self.checks.lock().await;
+        checks.provide(compute, &home, batch).await?;
+        let coming = |set: &RecordSet| checks.coming(&place.project, &home, batch, set);
+        let change = change(batch, |set| checks.going(set), coming).map_err(Failure::Rejected)?;
+        let outcome = self.send(batch.zone(), &change).await;
+        let needs = batch.creates().any(|set| set.more.contains_key("check"));
+        let outcome = outcome.map_err(|failure| if needs { bare(failure) } else { failure });
+        let versions = self.noted(outcome).await?;
+        let now = (self.clock)().mono;
+        checks.wrote(now, &place.project, &home, batch);
+        checks.sweep(compute, now).await;
+        Ok(versions)
+    }
+
+    fn compute<'c>(&'c self, place: &'c Place) -> Compute<'c> {
+        Compute { dns: self, project: &place.project }
+    }
+
+    /// Whether the zone is signed may change at any time, and says what can be checked.
+    async fn look_at(&self, zone: &Name) -> Result<Place, Failure> {
+        let place = self.place(zone).await?;
+        let url = self.url(&place.project, &["managedZones", &place.zone], &[])?;
+        let found: Zone = self.get(url, place.asked()).await?;
+        self.signed.store(found.is_signed(), Ordering::Relaxed);
+        Ok(place)
     }
 
     /// Where the zone is, is looked up again once it is not there, or not ours.
@@ -119,7 +200,7 @@ impl CloudDns {
         outcome
     }
 
-    async fn list(&self, zone: &Name) -> Result<Listing, Failure> {
+    async fn list(&self, zone: &Name) -> Result<Vec<RecordSet>, Failure> {
         let place = self.place(zone).await?;
         let mut sets: Vec<RecordSet> = Vec::new();
         let mut from: Option<String> = None;
@@ -131,7 +212,7 @@ impl CloudDns {
             sets.extend(page.rrsets.into_iter().map(convert::read));
             from = next(page.next_page_token, from.as_deref(), zone)?;
             if from.is_none() {
-                return Ok(Listing::whole(zone.clone(), sets));
+                return Ok(sets);
             }
         }
     }
@@ -247,11 +328,8 @@ impl CloudDns {
     fn url(&self, project: &str, path: &[&str], query: &[(&str, &str)]) -> Result<Url, Failure> {
         let base = self.settings.endpoint.as_deref().unwrap_or(ENDPOINT);
         let wrong = || Failure::Zone(format!("{base} is not an endpoint; check endpoint"));
-        let mut url = Url::parse(base).map_err(|_| wrong())?;
-        {
-            let mut segments = url.path_segments_mut().map_err(|()| wrong())?;
-            segments.pop_if_empty().extend(["dns", "v1", "projects", project]).extend(path);
-        }
+        let segments = ["dns", "v1", "projects", project];
+        let mut url = call::url(base, segments.iter().chain(path)).ok_or_else(wrong)?;
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
@@ -270,6 +348,10 @@ impl Zone {
         self.dns_name.parse::<Name>().is_ok_and(|own| own == *zone)
     }
 
+    fn is_signed(&self) -> bool {
+        self.dnssec_config.as_ref().is_some_and(|own| !own.state.eq_ignore_ascii_case("off"))
+    }
+
     fn is_public(&self) -> bool {
         self.visibility.as_deref().is_none_or(|own| own.eq_ignore_ascii_case("public"))
     }
@@ -285,8 +367,28 @@ fn next(next: Option<String>, last: Option<&str>, zone: &Name) -> Result<Option<
     Ok(next)
 }
 
-fn change(batch: &Permitted) -> Result<Change, String> {
-    let deletions = batch.deletes().map(convert::write).collect::<Result<_, _>>()?;
-    let additions = batch.creates().map(convert::write).collect::<Result<_, _>>()?;
+/// Who may write records may be denied the use of health checks: it is tried without them, and if
+/// that is not allowed either, that is what is told.
+fn bare(failure: Failure) -> Failure {
+    let Failure::Denied(text) = failure else { return failure };
+    let reason = format!("Cloud DNS does not take it with health checks: {text}");
+    Failure::Unchecked(Unchecked { which: None, reason, lasting: false })
+}
+
+/// A batch in the service's words. A set that goes and comes just the same stays.
+fn change(
+    batch: &Permitted,
+    going: impl Fn(&RecordSet) -> RecordSet,
+    coming: impl Fn(&RecordSet) -> RecordSet,
+) -> Result<Change, String> {
+    let written = |set: RecordSet| convert::write(&set);
+    let deletions = batch.deletes().map(|set| written(going(set)));
+    let mut deletions = deletions.collect::<Result<Vec<_>, _>>()?;
+    let additions = batch.creates().map(|set| written(coming(set)));
+    let mut additions = additions.collect::<Result<Vec<_>, _>>()?;
+    let same: Vec<Rrset> =
+        deletions.iter().filter(|set| additions.contains(set)).cloned().collect();
+    deletions.retain(|set| !same.contains(set));
+    additions.retain(|set| !same.contains(set));
     Ok(Change { additions, deletions })
 }

@@ -9,7 +9,7 @@
 use super::{
     call::{Clients, body, form, send},
     credentials::{External, GoogleCredentials, Key, Kind, Source},
-    failure::{self, Failed, SCOPE},
+    failure::{self, COMPUTE_SCOPE, Failed, SCOPE},
 };
 use crate::{model::Moment, plan::Failure, provider::Clock};
 use data_encoding::BASE64URL_NOPAD;
@@ -31,6 +31,8 @@ use tokio::sync::Mutex;
 pub(super) struct Tokens {
     /// The credential file; that of the environment when `None`.
     file: Option<PathBuf>,
+    /// What they are for.
+    scopes: &'static [&'static str],
     clock: Clock,
     kept: Mutex<Option<Kept>>,
 }
@@ -70,9 +72,14 @@ const LIFE: u32 = 3_600;
 /// What a service account may be taken on with.
 const CLOUD_PLATFORM: &str = "https://www.googleapis.com/auth/cloud-platform";
 
+/// For records alone, and for health checks, too.
+const RECORDS: &[&str] = &[SCOPE];
+const RECORDS_AND_CHECKS: &[&str] = &[SCOPE, COMPUTE_SCOPE];
+
 impl Tokens {
-    pub(super) fn new(file: Option<PathBuf>, clock: Clock) -> Self {
-        Self { file, clock, kept: Mutex::new(None) }
+    pub(super) fn new(file: Option<PathBuf>, checks: bool, clock: Clock) -> Self {
+        let scopes = if checks { RECORDS_AND_CHECKS } else { RECORDS };
+        Self { file, scopes, clock, kept: Mutex::new(None) }
     }
 
     /// A token that is good for a while.
@@ -84,10 +91,12 @@ impl Tokens {
         }
         let (token, life) = match self.credentials().await? {
             Some((file, own)) => match &own.0 {
-                Kind::Key(key) => of_key(clients, key, &file, now).await?,
-                Kind::External(external) => of_external(clients, external, &file, now).await?,
+                Kind::Key(key) => of_key(clients, key, &file, self.scopes, now).await?,
+                Kind::External(external) => {
+                    of_external(clients, external, &file, self.scopes, now).await?
+                }
             },
-            None => of_metadata(clients).await?,
+            None => of_metadata(clients, self.scopes).await?,
         };
         let good = life.saturating_sub(EARLY).max(life / 2);
         *kept = Some(Kept { token: token.clone(), until: now.mono + good });
@@ -134,10 +143,11 @@ async fn of_key(
     clients: &Clients,
     key: &Key,
     file: &str,
+    scopes: &[&str],
     now: Moment,
 ) -> Result<(String, Duration), Failure> {
     let assertion =
-        assertion(key, now).map_err(|text| Failure::Denied(format!("{file}: {text}")))?;
+        assertion(key, scopes, now).map_err(|text| Failure::Denied(format!("{file}: {text}")))?;
     let request = clients.outside.post(&key.token_uri);
     let request = form(request, &[("grant_type", JWT_BEARER), ("assertion", &assertion)]);
     given(
@@ -149,11 +159,11 @@ async fn of_key(
 }
 
 /// Claims signed with the account's key (RFC 7523).
-fn assertion(key: &Key, now: Moment) -> Result<String, String> {
+fn assertion(key: &Key, scopes: &[&str], now: Moment) -> Result<String, String> {
     let from = now.wall.as_second();
     let header = json!({ "alg": "RS256", "typ": "JWT", "kid": key.private_key_id });
     let claims = json!({
-        "iss": key.client_email, "scope": SCOPE, "aud": key.token_uri,
+        "iss": key.client_email, "scope": scopes.join(" "), "aud": key.token_uri,
         "iat": from, "exp": from + i64::from(LIFE),
     });
     let encoded = |part: &serde_json::Value| BASE64URL_NOPAD.encode(part.to_string().as_bytes());
@@ -171,8 +181,10 @@ async fn of_external(
     clients: &Clients,
     own: &External,
     file: &str,
+    scopes: &[&str],
     now: Moment,
 ) -> Result<(String, Duration), Failure> {
+    let records = scopes.join(" ");
     let subject = subject_token(clients, own, file).await?;
     let account = own.service_account_impersonation_url.as_deref();
     let user = own.workforce_pool_user_project.as_ref();
@@ -180,7 +192,7 @@ async fn of_external(
     let mut fields = vec![
         ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
         ("audience", own.audience.as_str()),
-        ("scope", if account.is_some() { CLOUD_PLATFORM } else { SCOPE }),
+        ("scope", if account.is_some() { CLOUD_PLATFORM } else { &records }),
         ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
         ("subject_token_type", own.subject_token_type.as_str()),
         ("subject_token", subject.as_str()),
@@ -195,7 +207,7 @@ async fn of_external(
     let (token, life) = given(request, &own.token_url, &remedy).await?;
     let Some(account) = account else { return Ok((token, life)) };
     let life = own.service_account_impersonation.token_lifetime_seconds.unwrap_or(LIFE);
-    take_on(clients, account, &token, life, now).await
+    take_on(clients, account, &token, (scopes, life), now).await
 }
 
 /// The account's own token.
@@ -233,10 +245,10 @@ async fn take_on(
     clients: &Clients,
     url: &str,
     token: &str,
-    life: u32,
+    (scopes, life): (&[&str], u32),
     now: Moment,
 ) -> Result<(String, Duration), Failure> {
-    let asked = json!({ "scope": [SCOPE], "lifetime": format!("{life}s") });
+    let asked = json!({ "scope": scopes, "lifetime": format!("{life}s") });
     let request = clients.outside.post(url).bearer_auth(token).json(&asked);
     let remedy = "give the federated identity the role roles/iam.workloadIdentityUser on the \
                   service account";
@@ -249,8 +261,8 @@ async fn take_on(
 
 // === The metadata server ===
 
-async fn of_metadata(clients: &Clients) -> Result<(String, Duration), Failure> {
-    let path = format!("instance/service-accounts/default/token?scopes={SCOPE}");
+async fn of_metadata(clients: &Clients, scopes: &[&str]) -> Result<(String, Duration), Failure> {
+    let path = format!("instance/service-accounts/default/token?scopes={}", scopes.join(","));
     let answer = send(metadata(clients, &path)).await.map_err(of_metadata_failure)?;
     let given: Given = body(answer).await.map_err(of_metadata_failure)?;
     Ok((given.access_token, Duration::from_secs(given.expires_in)))

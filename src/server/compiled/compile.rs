@@ -11,6 +11,7 @@ use crate::{
     server::{
         encode,
         message::{HEADER, Query},
+        opt::Extras,
     },
 };
 use smallvec::SmallVec;
@@ -268,7 +269,7 @@ impl One<'_> {
         let mut out = Vec::new();
         let question = question(self.name, rtype);
         let query = Query::plain(&question, self.name.as_wire(), rtype);
-        encode::answer(&query, answer, usize::from(u16::MAX), &mut out);
+        encode::answer(&query, answer, &Extras::default(), usize::from(u16::MAX), &mut out);
         out
     }
 
@@ -277,8 +278,9 @@ impl One<'_> {
         let mut out = Vec::new();
         let question = question(self.name, rtype);
         let query = Query::plain(&question, self.name.as_wire(), rtype);
-        let limit = usize::from(u16::MAX);
-        let composer = Composer { zones: self.soas, query: &query, limit, out: &mut out };
+        let (limit, extras) = (usize::from(u16::MAX), Extras::default());
+        let composer =
+            Composer { zones: self.soas, query: &query, extras: &extras, limit, out: &mut out };
         composer.body(body, &Client::NEUTRAL)?;
         Some(out)
     }

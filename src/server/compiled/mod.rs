@@ -19,6 +19,8 @@ pub use compile::Compiler;
 use super::{
     encode::{self, Written},
     message::{Query, Rcode},
+    opt::{self, Extras},
+    rrl::Kind,
 };
 use crate::{
     model::{Client, Name},
@@ -105,13 +107,15 @@ impl Compiled {
     }
 
     /// Writes the answer into `out`, where it is put together and fits; else `out` is of no use.
+    /// Also says what the limiter counts it as.
     pub(super) fn answer(
         &self,
         query: &Query<'_>,
         client: &Client,
+        extras: &Extras<'_>,
         limit: usize,
         out: &mut Vec<u8>,
-    ) -> Option<Written> {
+    ) -> Option<(Written, Kind<'_>)> {
         if self.entries.is_empty() {
             return None;
         }
@@ -119,7 +123,7 @@ impl Compiled {
         let lowered = lowered.get_mut(..query.name.len())?;
         lowered.copy_from_slice(query.name);
         lowered.make_ascii_lowercase();
-        let composer = Composer { zones: &self.zones, query, limit, out };
+        let composer = Composer { zones: &self.zones, query, extras, limit, out };
         match self.entries.get(&*lowered) {
             Some(entry) => composer.known(entry, client),
             None => composer.unknown(self.encloser(lowered)?, lowered),
@@ -161,13 +165,14 @@ fn is_plain(rtype: RecordType) -> bool {
 /// One answer on its way.
 struct Composer<'c, 'q> {
     zones: &'c [Soa],
-    query: &'c Query<'q>,
+    query: &'q Query<'q>,
+    extras: &'q Extras<'q>,
     limit: usize,
-    out: &'c mut Vec<u8>,
+    out: &'q mut Vec<u8>,
 }
 
-impl Composer<'_, '_> {
-    fn known(self, entry: &Entry, client: &Client) -> Option<Written> {
+impl<'c> Composer<'c, '_> {
+    fn known(self, entry: &Entry, client: &Client) -> Option<(Written, Kind<'c>)> {
         match self.query.rtype {
             RecordType::A => self.body(&entry.a, client),
             RecordType::AAAA => self.body(&entry.aaaa, client),
@@ -180,7 +185,7 @@ impl Composer<'_, '_> {
         }
     }
 
-    fn unknown(self, encloser: &Entry, lowered: &[u8]) -> Option<Written> {
+    fn unknown(self, encloser: &Entry, lowered: &[u8]) -> Option<(Written, Kind<'c>)> {
         let soa = self.zones.get(encloser.zone)?;
         match encloser.below {
             Below::Nothing if !soa.is_near(lowered) => {
@@ -190,12 +195,12 @@ impl Composer<'_, '_> {
         }
     }
 
-    fn body(mut self, body: &Body, client: &Client) -> Option<Written> {
+    fn body(mut self, body: &Body, client: &Client) -> Option<(Written, Kind<'c>)> {
         match body {
             Body::Slow => None,
             Body::Records(before) => {
                 self.begin(Rcode::NOERROR, before, 0);
-                self.finish(Rcode::NOERROR, 0)
+                self.finish(Rcode::NOERROR, 0, Kind::Positive)
             }
             Body::Negative { before, rcode, zone } => self.negative(before, *rcode, *zone),
             Body::Steered { before, owner, steered } => {
@@ -204,11 +209,20 @@ impl Composer<'_, '_> {
         }
     }
 
-    fn negative(mut self, before: &Records, rcode: Rcode, zone: usize) -> Option<Written> {
+    fn negative(
+        mut self,
+        before: &Records,
+        rcode: Rcode,
+        zone: usize,
+    ) -> Option<(Written, Kind<'c>)> {
         let soa = self.zones.get(zone)?;
         self.begin(rcode, before, 1);
         soa.write(self.query.name.len(), self.out)?;
-        self.finish(rcode, 0)
+        let kind = match rcode {
+            Rcode::NXDOMAIN => Kind::NxDomain(soa.apex()),
+            _ => Kind::NoData(soa.apex()),
+        };
+        self.finish(rcode, 0, kind)
     }
 
     /// Where the fence leaves nothing, or an alias stands outside of it, the slow way answers.
@@ -218,7 +232,7 @@ impl Composer<'_, '_> {
         owner: u16,
         steered: &Steered,
         client: &Client,
-    ) -> Option<Written> {
+    ) -> Option<(Written, Kind<'c>)> {
         let chosen = steered.choose(self.query.rtype, client)?;
         let rrset = chosen.rrset.filter(|rrset| rrset.rtype == self.query.rtype)?;
         self.begin(Rcode::NOERROR, before, 0);
@@ -234,7 +248,7 @@ impl Composer<'_, '_> {
             total = total.saturating_add(1);
         }
         self.out[6..8].copy_from_slice(&total.to_be_bytes());
-        self.finish(Rcode::NOERROR, chosen.scope)
+        self.finish(Rcode::NOERROR, chosen.scope, Kind::Positive)
     }
 
     /// The header, the question and what was put together.
@@ -247,12 +261,13 @@ impl Composer<'_, '_> {
         self.out.extend_from_slice(&before.octets);
     }
 
-    fn finish(self, rcode: Rcode, scope: u8) -> Option<Written> {
-        if self.out.len() + encode::opt_octets(self.query) > self.limit {
+    fn finish(self, rcode: Rcode, scope: u8, kind: Kind<'c>) -> Option<(Written, Kind<'c>)> {
+        let edns = self.query.edns.as_ref();
+        if self.out.len() + opt::room(edns, self.extras) > self.limit {
             return None;
         }
-        encode::write_opt(self.query, rcode, scope, self.out);
-        Some(Written { rcode, truncated: false })
+        opt::write(edns, rcode, scope, self.extras, self.limit, self.out);
+        Some((Written { rcode, truncated: false }, kind))
     }
 }
 

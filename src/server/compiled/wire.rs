@@ -11,6 +11,7 @@ pub(super) struct Soa {
     pointers: SmallVec<[Pointer; 3]>,
     /// The last labels of the primary's and the mailbox's name, one more than the apex has.
     ends: SmallVec<[Lowered; 2]>,
+    apex: Lowered,
 }
 
 /// Where a pointer stands, and where it leads.
@@ -51,11 +52,17 @@ impl Soa {
         let start = HEADER + apex_octets + QUESTION_END;
         let octets = message.get(start..)?;
         let ends = names.iter().filter_map(|name| end(name, apex)).collect();
-        let mut soa = Self { octets: octets.into(), pointers: SmallVec::new(), ends };
+        let apex = Lowered::from_slice(apex);
+        let mut soa = Self { octets: octets.into(), pointers: SmallVec::new(), ends, apex };
         let owner = soa.pass_name(0, start, apex_octets)?;
         let primary = soa.pass_name(owner + FIXED, start, apex_octets)?;
         let mailbox = soa.pass_name(primary, start, apex_octets)?;
         (mailbox + NUMBERS == octets.len()).then_some(soa)
+    }
+
+    /// The zone's name.
+    pub(super) fn apex(&self) -> &[u8] {
+        &self.apex
     }
 
     /// Whether a name has more labels in common with one of the record's than the apex has: then

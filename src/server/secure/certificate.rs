@@ -93,7 +93,7 @@ impl Certificate {
         Ok(Arc::new(Self { chain, key, shown, read: Mutex::new(contents) }))
     }
 
-    /// Looks at the files again. What is wrong is said once; the certificate that was shown stays.
+    /// Looks at the files again; where they cannot be used, the certificate that was shown stays.
     ///
     /// # Errors
     /// Names the file, and what was expected of it.
@@ -103,8 +103,8 @@ impl Certificate {
         if *read == contents {
             return Ok(Refreshed::Same);
         }
+        self.shown.store(Arc::new(contents.certified(&self.chain, &self.key)?));
         *read = contents;
-        self.shown.store(Arc::new(read.certified(&self.chain, &self.key)?));
         Ok(Refreshed::Replaced)
     }
 
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_pair_keeps_the_old_one_and_is_told_once() {
+    fn a_bad_pair_keeps_the_old_one_until_it_is_mended() {
         let files = Files::new();
         let first = files.write();
         let certificate = files.read().unwrap();
@@ -213,9 +213,12 @@ mod tests {
         fs::write(files.path("tls.key"), key).unwrap();
         let error = certificate.refresh().unwrap_err().to_string();
         assert!(error.contains("tls.crt") && error.contains("do not belong together"), "{error}");
-        assert_eq!(certificate.refresh().unwrap(), Refreshed::Same, "told once");
+        certificate.refresh().unwrap_err();
         assert_eq!(shown(&certificate), first);
         assert_ne!(first, second);
+        let third = files.write();
+        assert_eq!(certificate.refresh().unwrap(), Refreshed::Replaced);
+        assert_eq!(shown(&certificate), third);
     }
 
     #[test]

@@ -134,8 +134,9 @@ impl<A: Answers> Server<'_, A> {
         let (mut out, stats) = (Vec::new(), &self.shared.stats);
         let arrival = self.shared.arrival(self.client, Transport::Https);
         match respond(self.shared.answers.as_ref(), query, &arrival, &mut out) {
-            Reply::Send { rcode, truncated } => {
+            Reply::Send { rcode, truncated, notes } => {
                 stats.answered(Transport::Https, rcode, truncated);
+                stats.noted(&notes);
                 Ok(out)
             }
             Reply::Drop(why) => {

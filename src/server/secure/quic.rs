@@ -1,7 +1,7 @@
 //! DNS over QUIC (RFC 9250): one query on each stream, and its answer behind it.
 
 use crate::server::{
-    message::{HEADER, plain_name, skip_name},
+    message::HEADER,
     messages::{self, Messages, Next},
     respond::{Answers, Arrival, Reply, Transport, respond},
     stream::{Ending, Limits, Phase, Seat, Shared},
@@ -91,18 +91,13 @@ async fn attend<A: Answers>(
     client: IpAddr,
     seat: Seat,
 ) -> Option<Ending> {
-    let handshake = incoming.accept().ok()?;
-    let connection = tokio::select! {
+    let handshake = async { incoming.accept()?.await };
+    let made = tokio::select! {
         biased;
         ending = seat.ended() => return Some(ending),
-        made = handshake => match made {
-            Ok(connection) => connection,
-            Err(_) => {
-                shared.stats.unshaken();
-                return None;
-            }
-        },
+        made = handshake => made,
     };
+    let connection = made.inspect_err(|_| shared.stats.unshaken()).ok()?;
     seat.waits_for(Phase::First);
     let (mut streams, mut closing) = (FuturesUnordered::new(), false);
     loop {
@@ -211,8 +206,9 @@ impl<A: Answers> Answering<'_, A> {
                 stats.dropped(why);
                 Answered::NoQuery
             }
-            Reply::Send { rcode, truncated } => {
+            Reply::Send { rcode, truncated, notes } => {
                 stats.answered(Transport::Quic, rcode, truncated);
+                stats.noted(&notes);
                 if self.write(&out).await { Answered::Whole } else { Answered::Stuck }
             }
         }
@@ -244,45 +240,11 @@ impl<A: Answers> Answering<'_, A> {
     }
 }
 
-/// The message on a stream: one, whole, with the ID 0 (§4.2.1), and without the option that QUIC
-/// has no use for (§5.5.2).
+/// The message on a stream: one, whole, with the ID 0 (§4.2.1).
 fn query(octets: &[u8]) -> Option<&[u8]> {
     let (length, message) = octets.split_first_chunk::<LENGTH>()?;
     let whole = message.len() == usize::from(u16::from_be_bytes(*length));
-    let fine = whole && message.len() >= HEADER && message[..2] == [0, 0];
-    (fine && !has_keepalive(message)).then_some(message)
-}
-
-/// Whether an OPT record has the option; what cannot be read has none.
-fn has_keepalive(message: &[u8]) -> bool {
-    let options = || {
-        let header = message.first_chunk::<HEADER>()?;
-        let count = |at: usize| usize::from(u16::from_be_bytes([header[at], header[at + 1]]));
-        let mut at = HEADER;
-        for _ in 0..count(4).min(1) {
-            at += plain_name(message.get(at..)?)? + 4;
-        }
-        // Each record takes eleven octets or more, so the message bounds this.
-        for _ in 0..count(6) + count(8) + count(10) {
-            let fixed = skip_name(message, at)?;
-            let head = message.get(fixed..fixed + 10)?;
-            let end = fixed + 10 + usize::from(u16::from_be_bytes([head[8], head[9]]));
-            let data = message.get(fixed + 10..end)?;
-            if head[..2] == OPT.to_be_bytes() {
-                return Some(data);
-            }
-            at = end;
-        }
-        None
-    };
-    let mut rest = options().unwrap_or_default();
-    while let Some((head, tail)) = rest.split_first_chunk::<4>() {
-        if head[..2] == KEEPALIVE.to_be_bytes() {
-            return true;
-        }
-        rest = tail.get(usize::from(u16::from_be_bytes([head[2], head[3]]))..).unwrap_or_default();
-    }
-    false
+    (whole && message.len() >= HEADER && message[..2] == [0, 0]).then_some(message)
 }
 
 /// What a connection is closed with.
@@ -300,10 +262,6 @@ const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
 const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 /// The octets of a message's length (§4.2).
 const LENGTH: usize = 2;
-/// RFC 6891 §6.1.2.
-const OPT: u16 = 41;
-/// RFC 7828 §3.1.
-const KEEPALIVE: u16 = 11;
 /// What a client may send on a stream before it is read: the longest query fits.
 const WINDOW: VarInt = VarInt::from_u32(2 + 65_535);
 /// And on all streams of a connection; and what it may let wait of our answers.
@@ -318,35 +276,19 @@ const GOODBYE: Duration = Duration::from_secs(2);
 mod tests {
     use super::*;
 
-    fn with_options(options: &[u8]) -> Vec<u8> {
-        let mut message = vec![0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1, b'a', 0, 0, 1, 0, 1];
-        message.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0]);
-        message.push(u8::try_from(options.len()).unwrap());
-        message.extend_from_slice(options);
-        message
-    }
-
     fn framed(message: &[u8]) -> Vec<u8> {
         [&u16::try_from(message.len()).unwrap().to_be_bytes(), message].concat()
     }
 
     #[test]
     fn a_stream_has_one_whole_message_with_the_id_0() {
-        let message = with_options(&[0, 3, 0, 0]);
+        let message = [0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, b'a', 0, 0, 1, 0, 1];
         assert_eq!(query(&framed(&message)), Some(&message[..]));
-        let mut other = message.clone();
+        let mut other = message;
         other[1] = 1;
         assert_eq!(query(&framed(&other)), None, "an ID");
         assert_eq!(query(&[framed(&message), vec![0]].concat()), None, "more");
         assert_eq!(query(&framed(&message)[..20]), None, "less");
         assert_eq!(query(&framed(&[0; 11])), None, "no header");
-    }
-
-    #[test]
-    fn the_keepalive_option_is_seen_wherever_it_stands() {
-        assert!(query(&framed(&with_options(&[0, 3, 0, 2, 1, 1, 0, 11, 0, 0]))).is_none());
-        assert!(!has_keepalive(&with_options(&[0, 3, 0, 4, 0, 11, 0, 0])), "within another's data");
-        let whole = with_options(&[0, 11, 0, 0]);
-        assert!((0..whole.len() - 4).all(|end| !has_keepalive(&whole[..end])));
     }
 }

@@ -392,3 +392,117 @@ fn ticks(time: Duration) -> u64 {
 const TICK: Duration = Duration::from_millis(100);
 /// How long clients may take for their last answers when the server goes.
 const GRACE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn address(number: u8) -> IpAddr {
+        IpAddr::V4(Ipv4Addr::new(192, 0, number / 8, number))
+    }
+
+    fn small() -> Limits {
+        Limits { connections: 6, per_client: 2, per_network: 3, ..Limits::default() }
+    }
+
+    fn ending(seat: &Seat) -> u8 {
+        seat.place.ending.load(Relaxed)
+    }
+
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Come(u8),
+        ComeBehindProxy(u8),
+        Ask(usize),
+        Go(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => (0_u8..24).prop_map(Step::Come),
+            1 => (0_u8..24).prop_map(Step::ComeBehindProxy),
+            3 => (0_usize..8).prop_map(Step::Ask),
+            2 => (0_usize..8).prop_map(Step::Go),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn shares_hold_the_longest_idle_goes_and_places_come_back(
+            steps in proptest::collection::vec(step(), 0..120),
+        ) {
+            let clients = Clients::new(small());
+            // From the longest idle on; those that were kicked are gone.
+            let mut seats: Vec<Seat> = Vec::new();
+            for step in steps {
+                let oldest = seats.first().map(|seat| seat.id);
+                let full = seats.len() == 6;
+                let came = match step {
+                    Step::Come(who) => clients.seat(Some(address(who))),
+                    Step::ComeBehindProxy(who) => clients
+                        .seat(None)
+                        .and_then(|mut seat| seat.belongs_to(address(who)).then_some(seat)),
+                    Step::Ask(at) if at < seats.len() => {
+                        let seat = seats.remove(at);
+                        seat.touch();
+                        seats.push(seat);
+                        None
+                    }
+                    Step::Go(at) if at < seats.len() => {
+                        seats.remove(at);
+                        None
+                    }
+                    Step::Ask(_) | Step::Go(_) => None,
+                };
+                let comes = matches!(step, Step::ComeBehindProxy(_)) || came.is_some();
+                let kicked = seats.iter().filter(|seat| ending(seat) == Ending::Kicked as u8);
+                let kicked: Vec<_> = kicked.map(|seat| seat.id).collect();
+                let expected = oldest.filter(|_| full && comes);
+                prop_assert_eq!(kicked, expected.into_iter().collect::<Vec<_>>());
+                seats.retain(|seat| ending(seat) == 0);
+                seats.extend(came);
+                let open = clients.lock();
+                let of = |who: IpAddr| seats.iter().filter(|seat| seat.client == Some(who)).count();
+                prop_assert!(open.by_client.iter().all(|(who, count)| *count == of(*who) && *count <= 2));
+                prop_assert!(open.by_network.values().all(|count| *count <= 3));
+                prop_assert_eq!(open.by_client.values().sum::<usize>(), seats.len());
+                prop_assert_eq!((open.seats.len(), open.turns.len()), (seats.len(), seats.len()));
+            }
+            drop(seats);
+            let open = clients.lock();
+            prop_assert!(open.by_client.is_empty() && open.by_network.is_empty());
+            prop_assert!(open.seats.is_empty() && open.turns.is_empty());
+        }
+    }
+
+    #[test]
+    fn each_phase_has_its_limit_and_pressure_shortens_one() {
+        let (limits, place) = (Limits::default(), Place::new(0, 0));
+        let overdue = |phase: Phase, now, pressed| {
+            place.phase.store(phase as u8, Relaxed);
+            place.is_overdue(now, &limits, pressed)
+        };
+        for (phase, last) in [
+            (Phase::Handshake, 20),
+            (Phase::First, 20),
+            (Phase::FirstRest, 5),
+            (Phase::Rest, 5),
+            (Phase::Idle, 100),
+        ] {
+            assert!(!overdue(phase, last, false) && overdue(phase, last + 1, false), "{phase:?}");
+        }
+        assert!(!overdue(Phase::Idle, 20, true) && overdue(Phase::Idle, 21, true));
+        assert!(!overdue(Phase::Busy, 1_000_000, true));
+        place.stalled.store(1, Relaxed);
+        assert!(!overdue(Phase::Busy, 20, false) && overdue(Phase::Busy, 21, false), "stalled");
+    }
+
+    #[test]
+    fn who_begins_in_time_must_end_in_time_too() {
+        let (limits, place) = (Limits::default(), Place::new(0, 0));
+        place.phase.store(Phase::FirstRest as u8, Relaxed);
+        place.since.store(18, Relaxed);
+        assert!(place.is_overdue(21, &limits, false), "the first message has one deadline");
+    }
+}

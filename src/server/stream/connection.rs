@@ -172,8 +172,9 @@ impl<'c, A: Answers, W: Wire> Exchange<'c, A, W> {
                 stats.dropped(why);
                 self.give_up();
             }
-            Reply::Send { rcode, truncated } => {
+            Reply::Send { rcode, truncated, notes } => {
                 stats.answered(arrival.transport, rcode, truncated);
+                stats.noted(&notes);
                 self.output.add(&self.scratch);
                 self.scratch.shrink_to(KEPT_SCRATCH);
             }

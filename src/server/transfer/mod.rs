@@ -7,6 +7,7 @@ mod given;
 
 use super::{
     clock::Stamp,
+    guard::Notes,
     messages::Messages,
     respond::{self, Answers, Arrival, MAX_UDP, Reply, Transport},
 };
@@ -194,9 +195,9 @@ impl Transfers {
         let most = read_request(&message).map_or(MAX_UDP, |own| limit(&own, arrival.transport));
         let reply = respond::respond(answers, &message, arrival, out);
         match reply {
-            Reply::Send { rcode, .. } => {
+            Reply::Send { rcode, notes, .. } => {
                 let truncated = seal(&mut signer, arrival, most, out) || out[2] & 2 != 0;
-                Reply::Send { rcode, truncated }
+                Reply::Send { rcode, truncated, notes }
             }
             Reply::Drop(_) => reply,
         }
@@ -284,7 +285,7 @@ impl Transfers {
         self.stats.count(Event::Given("datagram"));
         *out = datagram;
         add_opt(request, out);
-        Reply::Send { rcode: NOERROR.into(), truncated: false }
+        Reply::Send { rcode: NOERROR.into(), truncated: false, notes: Notes::default() }
     }
 
     /// RFC 1996 §3.10, §3.11: who is not known is refused, everyone else gets an answer at once.
@@ -351,7 +352,7 @@ fn head(request: &Request, rcode: u8) -> Head {
 fn plain(request: &Request, rcode: u8, out: &mut Vec<u8>) -> Reply {
     *out = Packer::begin(&head(request, rcode), MOST).finish();
     add_opt(request, out);
-    Reply::Send { rcode: rcode.into(), truncated: false }
+    Reply::Send { rcode: rcode.into(), truncated: false, notes: Notes::default() }
 }
 
 fn opt_room(request: &Request) -> usize {

@@ -23,7 +23,7 @@ from googleapiclient.errors import HttpError
 URL = os.environ["DOUBLE_URL"]
 KEY = os.environ["DOUBLE_KEY"]
 PROJECT = os.environ["DOUBLE_PROJECT"]
-ZONE = "example-org"
+ZONE = os.environ.get("DOUBLE_ZONE", "example-org")
 NAME = "example.org."
 DNS_SCOPE = "https://www.googleapis.com/auth/ndev.clouddns.readwrite"
 ALL_SCOPE = "https://www.googleapis.com/auth/cloud-platform"

@@ -1,5 +1,6 @@
 """Routing policies and health checks, by Google's own clients, and what a resolver is then told."""
 
+import json
 import os
 import time
 
@@ -68,6 +69,9 @@ def health_checks():
     assert found == ["api", "mail", "web"]
     only = checks.list(project=PROJECT, filter='name = "mail"').execute()["items"]
     assert [one["name"] for one in only] == ["mail"]
+    like = lambda how: [one["name"] for one in checks.list(project=PROJECT, filter=how).execute().get("items", [])]
+    assert like("name eq ma.*") == ["mail"] and like("name ne ma.*") == ["api", "web"]
+    assert like('name = "ma.*"') == [] and like("name eq ma") == [], "a pattern matches whole"
     wait(service, checks.delete(**named("web")).execute())
     for call in (checks.get, checks.delete):
         refused(lambda: call(**named("web")).execute(), 404, "notFound")
@@ -102,6 +106,26 @@ def health_checks_refused():
     misspelt = lambda: checks.insert(project=PROJECT, body=_check(intervall=3)).execute()
     refused(misspelt, 400, "badRequest", "intervall")
     assert "items" not in checks.list(project=PROJECT).execute()
+
+
+def health_checks_full():
+    """With room for two."""
+    service = api("compute")
+    _insert(service, name="one")
+    _insert(service, name="two")
+    insert = lambda: service.healthChecks().insert(project=PROJECT, body=_check(name="three")).execute()
+    refused(insert, 403, "quotaExceeded", "HEALTH_CHECKS")
+    wait(service, service.healthChecks().delete(project=PROJECT, healthCheck="one").execute())
+    _insert(service, name="three")
+
+
+def health_checks_denied():
+    """Records, but no health checks."""
+    checks = api("compute").healthChecks()
+    refused(lambda: checks.list(project=PROJECT).execute(), 403, "forbidden", "compute.healthChecks.list")
+    insert = lambda: checks.insert(project=PROJECT, body=_check()).execute()
+    refused(insert, 403, "forbidden", "compute.healthChecks.create")
+    change(api(), [rrset("a.example.org.", "A", ["1.2.3.4"])])
 
 
 # --- Policies ------------------------------------------------------------------------------------
@@ -251,6 +275,56 @@ def policies_refused():
     many = routed("p.example.org.", "A", _wrr(*[(1, _data(DE))] * 101))
     refused(lambda: change(service, [many]), 403, "quotaExceeded", "items per routing policy")
     assert len(everything(service)) == 2
+
+
+def signed_off():
+    """Without DNSSEC, several addresses of an item are checked, and plain ones stand beside them."""
+    assert api().managedZones().get(**IN).execute()["dnssecConfig"]["state"] == "off"
+    _insert(api("compute"))
+    check = {"healthCheck": URL + "web"}
+    change(api(), [
+        routed("two.example.org.", "A", _geo((EUROPE, _checked(DE, US))) | check),
+        routed("both.example.org.", "A", _geo((EUROPE, _checked(DE) | _data(US))) | check),
+    ])
+
+
+def signed():
+    """With it, one alone."""
+    service, check = api(), {"healthCheck": URL + "web"}
+    assert service.managedZones().get(**IN).execute()["dnssecConfig"]["state"] == "on"
+    one = (EUROPE, _checked(DE))
+    for policy in (
+        _geo((EUROPE, _checked(DE, US))),
+        _geo((EUROPE, _checked(DE) | _data(US))),
+        _wrr((1, _checked(DE)), (1, _checked(US, JP))),
+        _pair(_checked(DE, US), _geo(one)),
+        _pair(_checked(US), _geo((EUROPE, _checked(DE, JP)))),
+    ):
+        add = lambda: change(service, [routed("s.example.org.", "A", policy | check)])
+        refused(add, 400, "invalid", "DNSSEC")
+    change(service, [
+        routed("a.example.org.", "A", _geo(one, (ASIA, _data(JP, US))) | check),
+        routed("b.example.org.", "A", _pair(_checked(US), _geo(one)) | check),
+        routed("c.example.org.", "A", _wrr((1, _checked(DE)), (1, _checked(US))) | check),
+        rrset("d.example.org.", "A", [DE, US, JP]),
+    ])
+
+
+def as_described():
+    """Every set of the zone and every health check, held against the vendor's descriptions, and
+    each check that a policy names is one that can be named."""
+    compute = api("compute")
+    checks = {one["selfLink"]: one for one in compute.healthChecks().list(project=PROJECT).execute()["items"]}
+    named = 0
+    for one in everything(api()).values():
+        policy = one.get("routingPolicy", {})
+        if "healthCheck" in policy:
+            check = checks[policy["healthCheck"]]
+            assert len(check["sourceRegions"]) == 3 and check["checkIntervalSec"] >= 30, check
+            assert check["name"].startswith("meridian-") and "heritage=meridian" in check["description"]
+            assert "rrdatas" not in json.dumps(policy), policy
+            named += 1
+    assert named, "nothing is checked"
 
 
 def few_checks():

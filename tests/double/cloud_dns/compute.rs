@@ -17,6 +17,11 @@ pub(super) struct Check {
 }
 
 impl Check {
+    /// One that has been there for long.
+    pub(super) fn there(resource: Value) -> Self {
+        Self { resource, ready: Duration::ZERO }
+    }
+
     /// Whether it is there, and checks from three regions over the Internet.
     pub(super) fn is_global(&self, now: Duration) -> bool {
         now >= self.ready
@@ -39,6 +44,11 @@ pub(super) fn insert(
     if state.checks.contains_key(&name) {
         let message = format!("The resource '{}' already exists", path(&name));
         return Err(Refusal::new(409, "alreadyExists", &message));
+    }
+    if state.checks.len() >= state.most_checks {
+        let message =
+            format!("Quota 'HEALTH_CHECKS' exceeded.  Limit: {}.0 globally.", state.most_checks);
+        return Err(Refusal::new(403, "quotaExceeded", &message));
     }
     resource.insert("kind".to_owned(), json!("compute#healthCheck"));
     resource.insert("id".to_owned(), json!(state.number().to_string()));
@@ -69,11 +79,8 @@ pub(super) fn list(
     let filter = query.get("filter").map(|text| condition(text)).transpose()?;
     let after = query.get("pageToken").map_or("", String::as_str);
     let seen = state.checks.iter().filter(|(_, check)| now >= check.ready);
-    let matching = seen.filter(|(_, check)| {
-        filter.as_ref().is_none_or(|(field, value, equal)| {
-            (check.resource[field].as_str() == Some(value.as_str())) == *equal
-        })
-    });
+    let matching =
+        seen.filter(|(_, check)| filter.as_ref().is_none_or(|own| own.admits(&check.resource)));
     let mut rest = matching.filter(|(name, _)| name.as_str() > after);
     let page: Vec<(&String, &Check)> = rest.by_ref().take(most).collect();
     let mut answer = json!({
@@ -210,18 +217,40 @@ fn in_use(name: &str, user: &str) -> Refusal {
     Refusal::new(400, "resourceInUseByAnotherResource", &message)
 }
 
-/// `name = x`, `name eq x`, and the same with `!=` and `ne`.
-fn condition(text: &str) -> Result<(String, String, bool), Refusal> {
+/// A condition of a listing: `name = x`, or `name eq x` with a regular expression that is to match
+/// whole, of which this double knows letters and one `.*` at the end; the same with `!=` and `ne`.
+struct Condition {
+    field: String,
+    value: String,
+    equal: bool,
+    is_pattern: bool,
+}
+
+impl Condition {
+    fn admits(&self, resource: &Value) -> bool {
+        let own = resource[&self.field].as_str();
+        let same = match self.value.strip_suffix(".*").filter(|_| self.is_pattern) {
+            Some(begin) => own.is_some_and(|own| own.starts_with(begin)),
+            None => own == Some(self.value.as_str()),
+        };
+        same == self.equal
+    }
+}
+
+fn condition(text: &str) -> Result<Condition, Refusal> {
     let words: Vec<&str> = text.trim_matches(['(', ')']).split_ascii_whitespace().collect();
     let [field, comparison, value] = words.as_slice() else {
         return Err(invalid("filter", text, "Invalid list filter expression."));
     };
-    let equal = match *comparison {
-        "=" | "eq" => true,
-        "!=" | "ne" => false,
+    let (equal, is_pattern) = match *comparison {
+        "=" => (true, false),
+        "!=" => (false, false),
+        "eq" => (true, true),
+        "ne" => (false, true),
         _ => return Err(invalid("filter", text, "Invalid list filter expression.")),
     };
-    Ok(((*field).to_owned(), value.trim_matches(['"', '\'']).to_owned(), equal))
+    let value = value.trim_matches(['"', '\'']).to_owned();
+    Ok(Condition { field: (*field).to_owned(), value, equal, is_pattern })
 }
 
 /// Checks every field, and fills in what the vendor fills in.

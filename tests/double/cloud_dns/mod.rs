@@ -25,6 +25,7 @@ use super::common::{Control, Denied, Served, Shown};
 use serde_json::{Value, json};
 use state::{State, key};
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
@@ -166,6 +167,31 @@ impl CloudDns {
             true => state.down.insert(endpoint.to_string()),
             false => state.down.remove(&endpoint.to_string()),
         };
+    }
+
+    /// Switches DNSSEC on for a zone.
+    pub(crate) fn sign(&self, zone: &str) {
+        self.shared.state().zones.get_mut(zone).unwrap().signed = true;
+    }
+
+    /// All health checks by name, as compute tells them.
+    pub(crate) fn checks(&self) -> BTreeMap<String, Value> {
+        let state = self.shared.state();
+        state.checks.iter().map(|(name, own)| (name.clone(), own.resource.clone())).collect()
+    }
+
+    /// Changes a health check behind the API's back, or makes or takes one.
+    pub(crate) fn change_checks(&self, change: impl FnOnce(&mut BTreeMap<String, Value>)) {
+        let mut all = self.checks();
+        change(&mut all);
+        let made = all.into_iter().map(|(name, resource)| (name, compute::Check::there(resource)));
+        self.shared.state().checks = made.collect();
+    }
+
+    /// Whether health checks may be made and seen, and how many of them.
+    pub(crate) fn allow_checks(&self, allowed: bool, most: usize) {
+        let mut state = self.shared.state();
+        (state.checks_allowed, state.most_checks) = (allowed, most);
     }
 
     /// Sets a limit that `projects.get` tells, by its name there.

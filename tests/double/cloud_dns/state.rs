@@ -29,6 +29,10 @@ pub(super) struct State {
     /// Endpoints that fail their checks.
     pub(super) down: BTreeSet<String>,
     pub(super) quotas: BTreeMap<String, u64>,
+    /// Whether health checks may be made and seen.
+    pub(super) checks_allowed: bool,
+    /// Health checks that the project may have (compute's quota HEALTH_CHECKS).
+    pub(super) most_checks: usize,
     /// The clock's time, as of the call that is being answered.
     pub(super) now: Duration,
     numbers: u64,
@@ -40,6 +44,8 @@ pub(super) struct Zone {
     pub(super) name: String,
     pub(super) dns_name: String,
     pub(super) visibility: &'static str,
+    /// Whether it has DNSSEC.
+    pub(super) signed: bool,
     created: String,
     pub(super) sets: BTreeMap<Key, Rrset>,
     /// Each with the time at which it is done.
@@ -55,6 +61,8 @@ impl State {
             tokens: BTreeMap::new(),
             denied: Denied::None,
             down: BTreeSet::new(),
+            checks_allowed: true,
+            most_checks: 75,
             quotas: QUOTAS.into_iter().map(|(name, most)| (name.to_owned(), most)).collect(),
             now: Duration::ZERO,
             numbers: 4_000_000_000_000_000_000,
@@ -104,6 +112,7 @@ impl State {
             name: name.to_owned(),
             dns_name: dns_name.to_owned(),
             visibility,
+            signed: false,
             created: timestamp(),
             sets: sets.iter().map(|set| (key(&set.name, &set.rtype), set.clone())).collect(),
             changes: vec![(Change::new(0, sets, Vec::new()), Duration::ZERO)],
@@ -172,6 +181,14 @@ impl State {
         deletions: &[(String, Rrset)],
     ) -> Result<BTreeMap<Key, Rrset>, Refusal> {
         let zone = self.zone(zone)?;
+        if let Some((path, _)) =
+            additions.iter().find(|(_, set)| zone.signed && !set.can_be_signed())
+        {
+            return Err(Refusal::invalid(
+                &format!("{path}.routingPolicy"),
+                "more than one health-checked address in an item of a DNSSEC-enabled zone",
+            ));
+        }
         let mut sets = zone.sets.clone();
         for (path, set) in deletions {
             let own = sets.remove(&key(&set.name, &set.rtype));
@@ -258,6 +275,10 @@ impl Zone {
             "creationTime": self.created,
             "nameServers": SERVERS,
             "visibility": self.visibility,
+            "dnssecConfig": {
+                "kind": "dns#managedZoneDnsSecConfig",
+                "state": if self.signed { "on" } else { "off" },
+            },
             "cloudLoggingConfig": { "kind": "dns#managedZoneCloudLoggingConfig" },
         })
     }

@@ -198,6 +198,21 @@ impl Rrset {
         checked.chain(primary).map(|targets| targets.external_endpoints.len()).sum()
     }
 
+    /// Whether a zone with DNSSEC takes it: of each answer one address is checked, and nothing
+    /// stands beside it (`signatureRrdatas` and `WrrPolicyItem` in dns.v1).
+    pub(super) fn can_be_signed(&self) -> bool {
+        let Some(policy) = &self.routing_policy else { return true };
+        let pair = policy.primary_backup.as_ref();
+        let backup = pair.and_then(|pair| pair.backup_geo_targets.as_ref());
+        let geo = policy.geo.iter().chain(backup).flat_map(|geo| &geo.items);
+        let mut items = geo.chain(policy.wrr.iter().flat_map(|wrr| &wrr.items));
+        let alone = |own: &Checked| own.external_endpoints.len() == 1;
+        items.all(|item| {
+            let checked = item.health_checked_targets.as_ref();
+            checked.is_none_or(|own| alone(own) && item.rrdatas.is_none())
+        }) && pair.and_then(|pair| pair.primary_targets.as_ref()).is_none_or(alone)
+    }
+
     /// How many bytes of data it holds, as `totalRrdataSizePerChange` counts them.
     pub(super) fn size(&self) -> usize {
         self.clone().lists().into_iter().flatten().map(|value| value.len()).sum()

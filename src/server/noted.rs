@@ -1,0 +1,86 @@
+//! Counts what is noted about queries and answers beside their number: cookies, limits, extended
+//! errors.
+
+use super::{
+    cookies::Worth,
+    guard::Notes,
+    rrl::Verdict,
+    stats::{CookieCounts, StatsView},
+};
+use smallvec::SmallVec;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// The counters that all threads share.
+#[derive(Debug)]
+pub(super) struct Noted([AtomicU64; PLACES]);
+
+/// What one thread has noted since it last told; most queries leave nothing to note.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally(SmallVec<[(usize, u64); 4]>);
+
+/// Where each is counted.
+const GOOD: usize = 0;
+const BAD: usize = 1;
+const NEW: usize = 2;
+const SLIPPED: usize = 3;
+const SPARED: usize = 4;
+/// The first extended error, that of number 0.
+const EXTENDED: usize = 5;
+/// Those of RFC 8914 end at 24.
+const PLACES: usize = EXTENDED + 25;
+
+impl Default for Noted {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+impl Noted {
+    /// Adds what a thread has noted.
+    pub(super) fn add(&self, tally: &Tally) {
+        for (place, many) in &tally.0 {
+            if let Some(counter) = self.0.get(*place) {
+                counter.fetch_add(*many, Relaxed);
+            }
+        }
+    }
+
+    /// What they say now.
+    pub(super) fn view(&self, view: StatsView) -> StatsView {
+        let at = |place: usize| self.0[place].load(Relaxed);
+        let errors = (0..).zip(EXTENDED..PLACES).map(|(code, place)| (code, at(place)));
+        StatsView {
+            cookies: CookieCounts { good: at(GOOD), bad: at(BAD), new: at(NEW) },
+            slipped: at(SLIPPED),
+            spared: at(SPARED),
+            extended: errors.filter(|(_, count)| *count > 0).collect(),
+            ..view
+        }
+    }
+}
+
+impl Tally {
+    pub(super) fn note(&mut self, notes: &Notes) {
+        match notes.cookie {
+            Some(Worth::Good) => self.raise(GOOD),
+            Some(Worth::Bad) => self.raise(BAD),
+            Some(Worth::New) => self.raise(NEW),
+            None => {}
+        }
+        match notes.limited {
+            Some(_) if notes.dry_run => self.raise(SPARED),
+            Some(Verdict::Slip) => self.raise(SLIPPED),
+            Some(Verdict::Drop | Verdict::Pass) | None => {}
+        }
+        if let Some(code) = notes.extended {
+            self.raise(EXTENDED + usize::from(code));
+        }
+    }
+
+    fn raise(&mut self, place: usize) {
+        match self.0.iter_mut().find(|(own, _)| *own == place) {
+            Some((_, sum)) => *sum += 1,
+            None => self.0.push((place, 1)),
+        }
+    }
+}

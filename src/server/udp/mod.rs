@@ -1,0 +1,126 @@
+//! DNS over UDP: a thread for each socket, which takes what has come, answers it and sends the
+//! answers, without a task, a lock or an allocation for each query.
+
+mod batch;
+
+use super::{
+    Stats,
+    clock::{Clock, Stamp},
+    compiled::Compiled,
+    guard::Guard,
+    respond::{Answers, Arrival, Reply, Transport, respond_from},
+    stats::{Dropped, Tally},
+};
+use batch::{BATCH, Batch, Outgoing, Peer, Received, ask_for_local};
+use nix::{
+    errno::Errno,
+    sys::socket::{SockaddrIn, SockaddrIn6},
+};
+use smallvec::SmallVec;
+use std::{io, net::UdpSocket, sync::Arc, thread, time::Duration};
+use tokio_util::sync::CancellationToken;
+
+pub(super) struct Server<A> {
+    pub(super) socket: UdpSocket,
+    pub(super) answers: Arc<A>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) client_subnet: bool,
+    pub(super) guard: Arc<Guard>,
+    pub(super) clock: Clock,
+    pub(super) shutdown: CancellationToken,
+}
+
+/// How soon a quiet thread notices that it is to end.
+const WAIT: Duration = Duration::from_millis(100);
+/// How long an answer waits for a full send buffer. The next queries wait meanwhile, so this is as
+/// long as a busy network card takes, not a broken one.
+const SEND_PATIENCE: Duration = Duration::from_millis(10);
+
+impl<A: Answers> Server<A> {
+    /// Sets the socket up for [`Self::serve`].
+    ///
+    /// # Errors
+    /// When the system refuses an option of the socket.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        self.socket.set_nonblocking(false)?;
+        self.socket.set_read_timeout(Some(WAIT))?;
+        self.socket.set_write_timeout(Some(SEND_PATIENCE))?;
+        let own = self.socket.local_addr()?;
+        if own.ip().is_unspecified() {
+            ask_for_local(&self.socket, own.is_ipv6())?;
+        }
+        Ok(())
+    }
+
+    /// Serves until shut down; blocks its thread.
+    pub(super) fn serve(self) {
+        match self.socket.local_addr() {
+            Ok(own) if own.is_ipv4() => {
+                self.run(Batch::<SockaddrIn>::new(own.ip().is_unspecified()));
+            }
+            Ok(own) => self.run(Batch::<SockaddrIn6>::new(own.ip().is_unspecified())),
+            // A bound socket has an address.
+            Err(_) => {}
+        }
+    }
+
+    fn run<S: Peer>(&self, mut batch: Batch<S>) {
+        while !self.shutdown.is_cancelled() {
+            match batch.receive(&self.socket) {
+                Ok(received) => self.answer(&mut batch, &received),
+                // Nothing came, or a signal did, or an ICMP message about an earlier answer.
+                Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => {}
+                // No memory for the moment: no reason to end, and none to try at full speed.
+                Err(_) => thread::sleep(SEND_PATIENCE),
+            }
+        }
+    }
+
+    fn answer<S: Peer>(&self, batch: &mut Batch<S>, received: &[Received<S>]) {
+        let state = (self.answers.compiled(), self.clock.read());
+        let mut tally = Tally::default();
+        let mut outgoing: SmallVec<[Outgoing<S>; BATCH]> = SmallVec::new();
+        for (slot, one) in received.iter().enumerate() {
+            let mut out = std::mem::take(&mut batch.answers[slot]);
+            let packet = batch.packet(slot, one.octets);
+            if self.one(packet, one, &state, &mut out, &mut tally) {
+                outgoing.push(Outgoing { slot, to: one.from, from: one.local });
+            }
+            batch.answers[slot] = out;
+        }
+        let failed = batch.send(&self.socket, &outgoing);
+        tally.dropped(Dropped::Send, u64::try_from(failed).unwrap_or(u64::MAX));
+        self.stats.add(Transport::Udp, &tally);
+    }
+
+    /// Whether `out` holds an answer.
+    fn one<S: Peer>(
+        &self,
+        packet: &[u8],
+        received: &Received<S>,
+        (compiled, at): &(Arc<Compiled>, Stamp),
+        out: &mut Vec<u8>,
+        tally: &mut Tally,
+    ) -> bool {
+        let from = received.from.address();
+        if from.port() == 0 {
+            tally.dropped(Dropped::Source, 1);
+            return false;
+        }
+        let arrival = Arrival {
+            client_subnet: self.client_subnet,
+            at: *at,
+            guard: Some(&self.guard),
+            ..Arrival::new(from.ip(), Transport::Udp)
+        };
+        match respond_from(self.answers.as_ref(), compiled, packet, &arrival, out) {
+            Reply::Drop(why) => tally.dropped(why, 1),
+            Reply::Send { rcode, truncated, notes } => {
+                tally.answered(rcode, truncated);
+                tally.noted(&notes);
+                return true;
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,94 @@
+//! RFC 8914: what there is to say beside the response code.
+
+use crate::{
+    battery::zone,
+    wire::{EDE, NOERROR, NOTIMP, NSID, Packet, REFUSED, Server, query, server},
+};
+use meridian::{records::Completeness, server::Transport};
+
+/// Code and text of the error in the answer.
+fn error(server: &Server, packet: &Packet) -> Option<(u16, String)> {
+    let data = server.ask(packet).option(EDE)?;
+    let (code, text) = data.split_first_chunk::<2>().unwrap();
+    Some((u16::from_be_bytes(*code), String::from_utf8(text.to_vec()).unwrap()))
+}
+
+fn code(server: &Server, packet: &Packet) -> Option<u16> {
+    error(server, packet).map(|error| error.0)
+}
+
+#[test]
+fn s4_15_before_all_clusters_were_heard_the_server_is_not_ready() {
+    let dns = zone("example.org", "").known(Completeness::Pending);
+    let pending = Server { dns, ..server() };
+    let told = error(&pending, &query("www.example.org A").edns(1_232));
+    assert_eq!(told, Some((14, "not all sources were heard yet".into())));
+}
+
+#[test]
+fn s4_19_a_transfer_is_prohibited() {
+    for transport in [Transport::Udp, Transport::Tcp] {
+        let server = server().over(transport);
+        assert_eq!(code(&server, &query("example.org AXFR").edns(1_232)), Some(18));
+        assert_eq!(code(&server, &query("example.org IXFR").edns(1_232)), Some(18));
+    }
+}
+
+#[test]
+fn s4_21_of_other_zones_the_server_is_not_authoritative() {
+    let told = error(&server(), &query("www.example.net A").edns(1_232));
+    assert_eq!(told, Some((20, String::new())));
+    let mut chaos = query("version.bind TXT").edns(1_232);
+    *chaos.question.last_mut().unwrap() = 3;
+    assert_eq!(code(&server(), &chaos), Some(20));
+}
+
+#[test]
+fn s4_22_other_opcodes_are_not_supported() {
+    let mut notify = query("example.org SOA").edns(1_232);
+    notify.header[2] = 4 << 3;
+    let told = server().ask(&notify);
+    assert_eq!((told.rcode(), told.option(EDE)), (NOTIMP, Some(vec![0, 21])));
+}
+
+#[test]
+fn s3_answers_and_plain_denials_have_nothing_to_say() {
+    for question in ["www.example.org A", "www.example.org MX", "nowhere.example.org A"] {
+        assert_eq!(code(&server(), &query(question).edns(1_232)), None, "{question}");
+    }
+}
+
+#[test]
+fn s2_without_an_opt_nothing_is_said() {
+    let told = server().ask(&query("www.example.net A"));
+    assert_eq!((told.rcode(), told.opt(), told.notes.extended), (REFUSED, None, None));
+}
+
+/// Names long enough for the room to run out, octet by octet.
+#[test]
+fn s3_the_text_is_left_out_and_then_the_code_before_the_answer_grows_too_long() {
+    let mut named = server();
+    let mut seen = [false; 3];
+    for length in 300..=500 {
+        named.guard.nsid = vec![7; length].into();
+        let told = named.ask(&query("example.org AXFR").edns(512).option(NSID, &[]));
+        assert_eq!((told.rcode(), told.truncated()), (REFUSED, false));
+        if length <= 465 {
+            assert!(told.octets.len() <= 512, "{length}");
+        }
+        match told.option(EDE).map(|data| data.len()) {
+            None => seen[0] = true,
+            Some(2) => seen[1] = true,
+            Some(_) => seen[2] = true,
+        }
+    }
+    assert_eq!(seen, [true; 3]);
+}
+
+#[test]
+fn what_was_said_is_noted() {
+    let told = server().ask(&query("www.example.net A").edns(1_232));
+    assert_eq!(told.notes.extended, Some(20));
+    let told = server().ask(&query("www.example.org A").edns(1_232));
+    assert_eq!((told.rcode(), told.notes.extended), (NOERROR, None));
+}
