@@ -18,19 +18,21 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("policy", &["model", "geo", "health"]),
     ("records", &["model", "geo", "policy"]),
     ("dnssec", &["model", "records"]),
+    ("transfer", &["model", "geo", "policy", "records"]),
     ("fleet", &["model", "geo", "health", "policy", "records"]),
     ("plan", &["model", "geo", "health", "policy", "records", "fleet"]),
     ("source", &["model"]),
     ("probe", &["model", "health"]),
     ("provider", &["model", "records", "plan"]),
-    ("server", &["model", "records"]),
+    ("server", &["model", "records", "transfer"]),
+    ("replica", &["model", "records", "transfer"]),
     ("web", &["model", "geo", "health", "policy", "records", "fleet", "plan", "dnssec"]),
-    ("telemetry", &["model", "fleet", "plan", "probe", "server"]),
+    ("telemetry", &["model", "fleet", "plan", "probe", "server", "transfer"]),
     (
         "config",
         &[
             "model", "geo", "health", "policy", "records", "fleet", "plan", "source", "probe",
-            "provider", "dnssec",
+            "provider", "dnssec", "transfer",
         ],
     ),
     (
@@ -48,6 +50,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "probe",
             "provider",
             "server",
+            "transfer",
+            "replica",
             "web",
             "config",
             "telemetry",
@@ -68,6 +72,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "probe",
             "provider",
             "server",
+            "transfer",
+            "replica",
             "web",
             "config",
             "telemetry",
@@ -76,7 +82,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ),
 ];
 
-const PURE: &[&str] = &["model", "geo", "health", "policy", "records", "fleet", "plan", "dnssec"];
+const PURE: &[&str] =
+    &["model", "geo", "health", "policy", "records", "dnssec", "transfer", "fleet", "plan"];
 const IMPURE_CRATES: &[&str] = &[
     "tokio",
     "kube",
@@ -88,8 +95,8 @@ const IMPURE_CRATES: &[&str] = &[
     "hickory_server",
 ];
 /// `hickory-proto` speaks to servers that take updates, and is a second opinion in the tests of
-/// record data; answers are ours.
-const HICKORY_PROTO: &[&str] = &["records", "provider"];
+/// record data and of signatures; answers are ours.
+const HICKORY_PROTO: &[&str] = &["records", "transfer", "provider"];
 
 /// A longer file is searched, not read.
 const MOST_LINES: usize = 500;

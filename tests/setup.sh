@@ -21,7 +21,7 @@ fi
 missing=()
 for need in dig:bind9-dnsutils kdig:knot-dnsutils named-checkzone:bind9-utils \
   /usr/sbin/gdnsd:gdnsd /usr/sbin/knotd:knot \
-  /usr/sbin/named:bind9 mmdblookup:mmdb-bin \
+  /usr/sbin/named:bind9 /usr/sbin/nsd:nsd mmdblookup:mmdb-bin \
   ldns-verify-zone:ldnsutils /usr/sbin/unbound:unbound dnsviz:dnsviz; do
   command -v "${need%%:*}" >/dev/null || missing+=("${need##*:}")
 done

@@ -2,7 +2,7 @@
 
 use super::{dns, run};
 use crate::{
-    controller::{self, Configured, Options, Probing},
+    controller::{self, Configured, Options, Probing, TransferOptions},
     telemetry,
 };
 use anyhow::Context;
@@ -62,6 +62,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         settle: Duration::from_millis(20),
         resolvers: Vec::new(),
         probing: Probing { allow: vec![LOOPBACK.into()], vantages: Vec::new() },
+        transfers: TransferOptions::default(),
     };
     super::runtime()?.block_on(async {
         let ready = controller::prepare(options).await?;

@@ -14,6 +14,7 @@ mod get;
 mod providers;
 mod run;
 mod table;
+mod transfer;
 mod transports;
 mod zone;
 

@@ -1,6 +1,6 @@
 //! `meridian run`: everything in one process.
 
-use super::dns::DnsArgs;
+use super::{dns::DnsArgs, transfer::TransferArgs};
 use crate::{
     config::Flags,
     controller::{self, Configured, Controls, Options, Probing, Ready},
@@ -67,6 +67,8 @@ pub(super) struct RunArgs {
     log_format: LogFormat,
     #[command(flatten)]
     dns: DnsArgs,
+    #[command(flatten)]
+    transfer: TransferArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -89,6 +91,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         settle: Duration::from_millis(args.settle),
         resolvers: args.resolver.clone(),
         probing: Probing { allow: args.probe_allow.clone(), vantages: args.vantage.clone() },
+        transfers: args.transfer.options(),
     };
     super::runtime()?.block_on(async {
         let ready = controller::prepare(options).await?;

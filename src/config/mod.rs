@@ -30,6 +30,7 @@ use crate::{
     provider,
     records::Zone,
     source::Access,
+    transfer::ZoneRules,
 };
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
@@ -60,6 +61,8 @@ pub struct FederationConfig {
     pub publish: Vec<Publish>,
     /// How the zone is signed as it is served; not when `None`.
     pub dnssec: Option<dnssec::Settings>,
+    /// Who may have it by transfer, who is told of changes, and where its static part lives.
+    pub transfer: ZoneRules,
 }
 
 /// A provider that a zone is written to.

@@ -22,6 +22,7 @@ mod secrets;
 mod signing;
 mod sources;
 mod state;
+mod transfers;
 mod vantages;
 mod writers;
 mod writing;
@@ -30,14 +31,15 @@ pub use clock::now;
 pub use controls::Controls;
 pub use publish::Published;
 pub use state::{Read, Store};
+pub use transfers::TransferOptions;
 
 use crate::{
     config::{Config, Flags, Loaded, Loader, Problem, Watch},
-    fleet::{Event, Fleet, Snapshot},
+    fleet::{Event, Fleet, FleetConfig, Snapshot},
     health::Outcome,
     model::{ClusterEvent, ClusterName},
     server::{self, Listen, Stats},
-    telemetry::Metrics,
+    telemetry::{Metrics, TransferMetrics},
     web,
 };
 use anyhow::Context;
@@ -49,6 +51,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use transfers::Replication;
 
 /// What `meridian run` is to do.
 #[derive(Clone, Debug)]
@@ -67,6 +70,8 @@ pub struct Options {
     pub resolvers: Vec<SocketAddr>,
     /// How endpoints are checked.
     pub probing: Probing,
+    /// How zones are transferred.
+    pub transfers: TransferOptions,
 }
 
 /// How endpoints are checked, beside what policies say.
@@ -153,12 +158,16 @@ impl Ready {
     /// # Errors
     /// When the flags are no configuration, or a socket is lost.
     pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let (tasks, published) = (TaskTracker::new(), Arc::new(Published::new(now())));
+        let tasks = TaskTracker::new();
+        let (transfers, state) = (self.options.transfers.clone(), self.options.state.clone());
+        let replication = Replication::start(transfers, state, &tasks, &shutdown)?;
+        let published = Arc::new(Published::new(now()).with(replication.transfers()));
         let stats = Arc::new(Stats::default());
         let (dns, web) = (self.dns(), self.web());
         let listeners = dns.iter().copied().chain(web).collect();
         let mut controller =
             Controller::new(&self, listeners, published.clone(), &tasks, &shutdown)?;
+        controller.replication = Some(replication);
         controller.configure()?;
         // Answering is what ends last: everything else may take its time over what it has to save.
         let (answering, listening) = (TaskTracker::new(), CancellationToken::new());
@@ -207,6 +216,7 @@ struct Controller {
     order: mpsc::Sender<web::Order>,
     writers: writers::Writers,
     signing: signing::Signing,
+    replication: Option<Replication>,
     store: Option<Store>,
     saved: Option<crate::model::Generation>,
     told: BTreeSet<Problem>,
@@ -251,6 +261,7 @@ impl Controller {
         Ok(Self {
             signing: signing::Signing::new(options.state.clone()),
             writers: writers::Writers::new(options.state.clone(), tasks, shutdown),
+            replication: None,
             checks,
             checked,
             heard: vantages::listen(&probing.vantages, tasks, shutdown)?,
@@ -307,6 +318,7 @@ impl Controller {
                     self.fleet.apply(now(), Event::Geography(found.database));
                     self.publish();
                 }
+                Some(config) = transferred(self.replication.as_mut()) => self.configured(config),
                 () = edited(&mut self.origin) => self.reload(),
                 () = self.reloads.next() => self.reload(),
                 _ = ticks.tick() => self.tick(),
@@ -352,7 +364,10 @@ impl Controller {
         self.lookups.want(&snapshot.unresolved);
         self.checks.want(&snapshot.targets);
         self.writers.want(&snapshot);
-        self.published.store(snapshot);
+        self.published.store(snapshot.clone());
+        if let Some(own) = &self.replication {
+            own.published(&snapshot.served);
+        }
     }
 
     // === Configuration ===
@@ -380,7 +395,12 @@ impl Controller {
 
     fn take(&mut self, config: &Config, errors: &[Problem], warnings: &[Problem]) {
         self.tell(errors, warnings);
-        self.fleet.apply(now(), Event::Configured(config.fleet(errors)));
+        let fleet = config.fleet(errors);
+        let fleet = match &mut self.replication {
+            Some(own) => own.take(config, fleet),
+            None => fleet,
+        };
+        self.fleet.apply(now(), Event::Configured(fleet));
         self.sources.run(&config.members);
         self.signing.configure(config);
         for problem in self.writers.run(config) {
@@ -390,9 +410,16 @@ impl Controller {
         self.publish();
     }
 
+    /// The same configuration with another static part of some zone.
+    fn configured(&mut self, config: FleetConfig) {
+        self.fleet.apply(now(), Event::Configured(config));
+        self.publish();
+    }
+
     /// What the web listener reads.
     fn readers(&self, dns: Vec<SocketAddr>, stats: Arc<Stats>) -> web::Readers {
-        let metrics = Metrics::new();
+        let (metrics, transfers) = (Metrics::new(), TransferMetrics::new());
+        let transferred = self.replication.as_ref().map(Replication::reader);
         let (snapshots, counted) = (self.published.clone(), self.published.clone());
         let (checks, board) = (self.checks.stats(), self.writers.board());
         let (shown, controls) = (board.clone(), self.controls.clone());
@@ -401,7 +428,8 @@ impl Controller {
             snapshot: Box::new(move || snapshots.load()),
             metrics: Box::new(move || {
                 let zones: Vec<_> = board.all().into_iter().map(|(_, status)| status).collect();
-                metrics.text(&counted.load(), &stats.view(), &checks.view(), &zones)
+                let text = metrics.text(&counted.load(), &stats.view(), &checks.view(), &zones);
+                text + &transferred.as_ref().map_or(String::new(), |own| transfers.text(&own()))
             }),
             written: Box::new(move || shown.all()),
             dnssec: Box::new(move || signed.all()),
@@ -491,6 +519,14 @@ async fn edited(origin: &mut Origin) {
     };
     if edit.is_none() {
         std::future::pending::<()>().await;
+    }
+}
+
+/// Ends when something was transferred; nothing is lost when it is dropped.
+async fn transferred(replication: Option<&mut Replication>) -> Option<FleetConfig> {
+    match replication {
+        Some(own) => own.changed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     fleet::Snapshot,
     model::Moment,
     records::{self, Answer, Client, Question},
-    server::{Answers, Compiled, Compiler},
+    server::{Answers, Arrival, Compiled, Compiler, Messages, Transfers},
 };
 use arc_swap::ArcSwap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +15,7 @@ pub struct Published {
     state: ArcSwap<State>,
     /// Also keeps two writers apart.
     compiler: Mutex<Compiler>,
+    transfers: Arc<Transfers>,
 }
 
 #[derive(Clone, Debug)]
@@ -29,7 +30,17 @@ impl Published {
     pub fn new(at: Moment) -> Self {
         let snapshot = Arc::new(Snapshot::empty(at.wall));
         let state = State { snapshot, compiled: Arc::default() };
-        Self { state: ArcSwap::from_pointee(state), compiler: Mutex::default() }
+        Self {
+            state: ArcSwap::from_pointee(state),
+            compiler: Mutex::default(),
+            transfers: Arc::default(),
+        }
+    }
+
+    /// With those who give zones out.
+    #[must_use]
+    pub fn with(self, transfers: Arc<Transfers>) -> Self {
+        Self { transfers, ..self }
     }
 
     /// The snapshot in force.
@@ -47,6 +58,7 @@ impl Published {
         if snapshot.generation < self.state.load().snapshot.generation {
             return;
         }
+        self.transfers.publish(&snapshot.served);
         if compiler.is_long_work(&snapshot.served) {
             let compiled = Arc::default();
             self.state.store(Arc::new(State { snapshot: snapshot.clone(), compiled }));
@@ -70,5 +82,13 @@ impl Answers for Published {
 
     fn compiled(&self) -> Arc<Compiled> {
         self.state.load().compiled.clone()
+    }
+
+    fn transfer(&self, packet: &[u8], arrival: &Arrival<'_>) -> Option<Box<dyn Messages>> {
+        self.transfers.open(packet, arrival)
+    }
+
+    fn transfers(&self) -> Option<&Transfers> {
+        Some(&self.transfers)
     }
 }

@@ -20,7 +20,7 @@ use std::{
 impl Fleet {
     pub(super) fn configure(&mut self, at: Moment, config: FleetConfig) {
         self.configure_members(at, config.members);
-        self.configure_federations(config.federations);
+        self.configure_federations(at, config.federations);
         let policies = Policies::new(&config.policies);
         if self.policies != policies {
             self.policies = policies;
@@ -72,7 +72,11 @@ impl Fleet {
         own.into_iter().for_each(|(_, object)| self.touch_hosts(name, object));
     }
 
-    fn configure_federations(&mut self, federations: Vec<(Arc<Federation>, Arc<Zone>)>) {
+    fn configure_federations(
+        &mut self,
+        at: Moment,
+        federations: Vec<(Arc<Federation>, Arc<Zone>)>,
+    ) {
         let names: BTreeSet<_> =
             federations.iter().map(|(federation, _)| federation.name.clone()).collect();
         self.federations.retain(|name, _| names.contains(name));
@@ -87,15 +91,24 @@ impl Fleet {
                 state.configure(federation, base);
                 continue;
             }
-            let state = self.new_federation(federation, base);
+            let state = self.new_federation(at, federation, base);
             self.federations.insert(name, state);
         }
     }
 
-    fn new_federation(&mut self, federation: Arc<Federation>, base: Arc<Zone>) -> FederationState {
+    fn new_federation(
+        &mut self,
+        at: Moment,
+        federation: Arc<Federation>,
+        base: Arc<Zone>,
+    ) -> FederationState {
         let saved = self.saved.remove(&federation.name);
         let saved = saved.filter(|saved| saved.zone == federation.zone);
-        let serial: Option<Serial> = saved.as_ref().map(|saved| saved.serial);
+        // What was published behind the last writing to disk is not known: secondaries must not
+        // see its serials again, and take what is compiled now for what they have.
+        let seconds = u64::try_from(at.wall.as_second()).unwrap_or_default();
+        let ahead = |serial: Serial| Serial(serial.next(seconds).0.wrapping_add(UNSAVED));
+        let serial: Option<Serial> = saved.as_ref().map(|saved| ahead(saved.serial));
         let mut state = FederationState::new(federation, base, serial);
         if let Some(saved) = saved {
             state.last_known = saved.last_known.into_iter().collect();
@@ -115,3 +128,7 @@ impl Fleet {
         self.published = Arc::new(next);
     }
 }
+
+/// How far the serials of changes that follow each other fast can be ahead of the clock, and of
+/// what was written to disk up to five seconds before.
+const UNSAVED: u32 = 1_024;

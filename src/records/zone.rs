@@ -155,6 +155,13 @@ impl Zone {
         self.nodes.iter()
     }
 
+    /// The nodes behind that key in canonical order; all of them without one. A long reading goes
+    /// on with it where it stopped.
+    pub fn after<'z>(&'z self, key: Option<&'z Key>) -> impl Iterator<Item = (&'z Key, &'z Node)> {
+        let from = key.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        self.nodes.range::<_, Key>((from, std::ops::Bound::Unbounded))
+    }
+
     /// The names whose nodes are not as in `before`, with what they were and what they are. Skips
     /// what both share, so it costs about what changed.
     pub fn changes_since<'z>(

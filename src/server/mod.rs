@@ -21,6 +21,7 @@ mod rrl;
 mod secure;
 mod stats;
 mod stream;
+mod transfer;
 mod udp;
 
 pub use budget::Budget;
@@ -34,6 +35,7 @@ pub use rrl::{Limiter, Rates, Verdict};
 pub use secure::{BadCertificate, Certificate, Refreshed, Secure};
 pub use stats::{CookieCounts, Dropped, Stats, StatsView};
 pub use stream::Limits;
+pub use transfer::{Notice, Transfers};
 
 use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};

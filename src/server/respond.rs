@@ -10,6 +10,7 @@ use super::{
     opt::Extended,
     rrl::{Kind, Verdict},
     stats::Dropped,
+    transfer::{self, Transfers},
 };
 use crate::records::{Answer, Client, DnssecOk, Outcome, Owner, Question};
 use std::{net::IpAddr, sync::Arc};
@@ -28,6 +29,11 @@ pub trait Answers: Send + Sync + 'static {
     /// `None` where one message answers it, as a refusal does.
     fn transfer(&self, packet: &[u8], arrival: &Arrival<'_>) -> Option<Box<dyn Messages>> {
         let _ = (packet, arrival);
+        None
+    }
+
+    /// Who answers transfers, notices and whatever is signed; without it they are as any query.
+    fn transfers(&self) -> Option<&Transfers> {
         None
     }
 
@@ -136,6 +142,9 @@ pub(super) fn respond_from<A: Answers>(
     arrival: &Arrival<'_>,
     out: &mut Vec<u8>,
 ) -> Reply {
+    if let Some(transfers) = answers.transfers().filter(|_| transfer::is_for(packet)) {
+        return transfers.respond(answers, packet, arrival, out);
+    }
     let (query, refused) = match message::parse(packet, arrival.client_subnet) {
         Parsed::Drop(why) => return Reply::Drop(why),
         Parsed::Refuse(query, rcode) => (query, Some(rcode)),

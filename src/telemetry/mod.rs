@@ -1,6 +1,7 @@
 //! Logs and metrics: read from snapshots and counters when they are asked for.
 
 mod guard;
+mod transfers;
 mod writers;
 
 use crate::{
@@ -14,6 +15,8 @@ use prometheus::{
     core::Collector,
 };
 use tracing_subscriber::EnvFilter;
+
+pub use transfers::TransferMetrics;
 
 /// Logs to standard error: as text, or as JSON lines. `RUST_LOG` says how much.
 pub fn log(json: bool, default: &str) {

@@ -57,6 +57,7 @@ pub(in crate::config) fn federation(
     let base = base_zone(&mut findings, spec, &federation, folder, dnssec.as_ref());
     super::dnssec::fits(&mut findings, dnssec.as_ref(), base.as_ref(), ttl);
     let publish = super::publish::publish(&mut findings, spec, folder);
+    let transfer = super::transfer::transfer(&mut findings, spec);
     if !served && publish.is_empty() {
         findings.warnings.push(
             "spec.serve: false, and spec.publish names no provider: the zone is nowhere".to_owned(),
@@ -70,6 +71,7 @@ pub(in crate::config) fn federation(
         master_file,
         publish,
         dnssec,
+        transfer,
     }))
 }
 

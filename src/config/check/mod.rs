@@ -10,6 +10,7 @@ mod policy;
 mod probe;
 mod publish;
 mod together;
+mod transfer;
 
 pub(super) use federation::federation;
 pub(super) use member::member;
@@ -196,6 +197,8 @@ fn empty_federation() -> FederationSpec {
         ttl: None,
         min_ttl: None,
         master_file: None,
+        transfer_from: None,
+        transfer: None,
         serve: None,
         publish: Vec::new(),
         dnssec: None,

@@ -2,7 +2,7 @@
 
 #![allow(unreachable_pub)] // the derive of KubeSchema puts a copy of each struct into a function
 
-use super::{AllDownSpec, ConditionStatus, DnssecSpec, SecretRef};
+use super::{AllDownSpec, ConditionStatus, DnssecSpec, SecretRef, TransferFromSpec, TransferSpec};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,12 @@ pub struct FederationSpec {
     /// A master file (RFC 1035) with static records of the zone, beside this file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub master_file: Option<String>,
+    /// A primary server that the zone's static records are taken from, in place of a master file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer_from: Option<TransferFromSpec>,
+    /// Who may have the zone by transfer, and who is told of changes; nobody when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<TransferSpec>,
     /// Whether this server answers for the zone; true when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serve: Option<bool>,

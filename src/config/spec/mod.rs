@@ -6,11 +6,13 @@ mod dnssec;
 mod federation;
 mod member;
 mod policy;
+mod transfer;
 
 pub use dnssec::*;
 pub use federation::*;
 pub use member::*;
 pub use policy::*;
+pub use transfer::*;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

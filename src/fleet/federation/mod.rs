@@ -97,7 +97,9 @@ impl FederationState {
 
     /// Takes over a changed configuration; the zone is compiled again where it differs.
     pub(in crate::fleet) fn configure(&mut self, federation: Arc<Federation>, base: Arc<Zone>) {
-        let same = self.federation == federation && self.base.nodes().eq(base.nodes());
+        let same = self.federation == federation
+            && self.base.completeness == base.completeness
+            && self.base.nodes().eq(base.nodes());
         if !same {
             self.federation = federation;
             self.base = base;
@@ -216,7 +218,8 @@ impl FederationState {
             inventory.clusters.values().filter(|cluster| self.federation.has(&cluster.name));
         if self.completed || members.clone().all(Cluster::is_settled) {
             self.completed = true;
-            Completeness::Complete
+            // Also where the static part lives elsewhere and is not there.
+            self.base.completeness
         } else if members.any(Cluster::is_settled) && inventory.overdue {
             Completeness::Partial
         } else {

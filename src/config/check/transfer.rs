@@ -1,0 +1,84 @@
+//! Checks who may have a Federation's zone, who is told of it, and where its static part lives.
+//! Whether the keys that it names exist is known where the key files are read.
+
+use super::{Findings, networks};
+use crate::{
+    config::spec::{FederationSpec, TransferAllowSpec, TransferFromSpec, TransferPeerSpec},
+    model::Name,
+    transfer::{Allow, Primary, Target, ZoneRules},
+};
+use std::net::{IpAddr, SocketAddr};
+
+/// What the object says of transfers.
+pub(super) fn transfer(findings: &mut Findings, spec: &FederationSpec) -> ZoneRules {
+    let transfer = spec.transfer.clone().unwrap_or_default();
+    let mut rules = ZoneRules::default();
+    for (at, own) in transfer.allow.iter().enumerate() {
+        rules.allow.extend(allow(findings, &format!("spec.transfer.allow[{at}]"), own));
+    }
+    for (at, own) in transfer.notify.iter().enumerate() {
+        rules.notify.extend(peer(findings, &format!("spec.transfer.notify[{at}]"), own));
+    }
+    if spec.serve == Some(false) && (!rules.allow.is_empty() || !rules.notify.is_empty()) {
+        findings.error(
+            "spec.transfer: the zone is not served here (spec.serve: false), so nobody can have \
+             it from here; leave it out, or serve the zone"
+                .to_owned(),
+        );
+    }
+    rules.primary = spec.transfer_from.as_ref().and_then(|own| primary(findings, spec, own));
+    rules
+}
+
+fn allow(findings: &mut Findings, field: &str, spec: &TransferAllowSpec) -> Option<Allow> {
+    if spec.key.is_none() && spec.networks.is_empty() {
+        findings.error(format!(
+            "{field}: says neither key nor networks; to give the zone to everyone, write networks: \
+             [0.0.0.0/0, \"::/0\"]"
+        ));
+        return None;
+    }
+    let key = key(findings, &format!("{field}.key"), spec.key.as_deref())?;
+    Some(Allow { key, networks: networks(findings, &format!("{field}.networks"), &spec.networks) })
+}
+
+fn peer(findings: &mut Findings, field: &str, spec: &TransferPeerSpec) -> Option<Target> {
+    let address = address(findings, &format!("{field}.address"), &spec.address)?;
+    Some(Target { address, key: key(findings, &format!("{field}.key"), spec.key.as_deref())? })
+}
+
+fn primary(
+    findings: &mut Findings,
+    spec: &FederationSpec,
+    own: &TransferFromSpec,
+) -> Option<Primary> {
+    if spec.master_file.is_some() {
+        findings.error(
+            "spec.transferFrom: not together with spec.masterFile: the zone's static part comes \
+             from one place; choose one"
+                .to_owned(),
+        );
+    }
+    let address = address(findings, "spec.transferFrom.primary", &own.primary)?;
+    let key = key(findings, "spec.transferFrom.key", own.key.as_deref())?;
+    Some(Primary { address, key })
+}
+
+/// `None` with an error for what is no name; a key that is not said is none.
+fn key(findings: &mut Findings, field: &str, text: Option<&str>) -> Option<Option<Name>> {
+    match text {
+        None => Some(None),
+        Some(text) => findings.name(field, text).map(Some),
+    }
+}
+
+fn address(findings: &mut Findings, field: &str, text: &str) -> Option<SocketAddr> {
+    let expected = "an address such as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53";
+    findings.take(field, text, expected, server_address(text))
+}
+
+/// An address with its port, which is 53 when not said.
+fn server_address(text: &str) -> Option<SocketAddr> {
+    let plain = || text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 53));
+    text.parse().ok().or_else(plain).filter(|own: &SocketAddr| own.port() != 0)
+}

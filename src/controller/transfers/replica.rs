@@ -1,0 +1,328 @@
+//! One zone that lives elsewhere: followed by a task, its last good copy kept through failures and
+//! restarts until the primary's SOA says that it expires.
+
+use super::{copy, merged, seconds};
+use crate::{
+    controller::now,
+    model::{FederationName, Name, Serial},
+    records::{Completeness, Zone},
+    replica::{Fetched, fetch},
+    transfer::{Event, Key, Primary, Record, Refresh, Replicated, Stats},
+};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::sleep,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What all replicas share.
+#[derive(Clone)]
+pub(super) struct Place {
+    /// Where copies are kept; nowhere when `None`.
+    pub(super) directory: Option<PathBuf>,
+    pub(super) reports: mpsc::Sender<Report>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) tasks: TaskTracker,
+    pub(super) shutdown: CancellationToken,
+}
+
+/// What may be served of a zone.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    /// Nothing: it was never had, or it expired.
+    Missing,
+    /// The last good copy.
+    Usable(Arc<Zone>),
+}
+
+/// What a task found.
+#[derive(Clone, Debug)]
+pub(super) struct Report {
+    pub(super) federation: FederationName,
+    content: Content,
+    error: Option<String>,
+    confirmed: Option<u64>,
+}
+
+/// A replica as the controller has it.
+pub(super) struct Replica {
+    pub(super) zone: Name,
+    primary: Primary,
+    federation: FederationName,
+    content: Content,
+    error: Option<String>,
+    confirmed: Option<u64>,
+    keys: watch::Sender<Option<Arc<Key>>>,
+    notices: mpsc::Sender<Option<Serial>>,
+    stop: CancellationToken,
+    /// What came of merging: of which copy, over what, and the whole.
+    whole: Option<(Arc<Zone>, Arc<Zone>, Arc<Zone>)>,
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+impl Replica {
+    pub(super) fn start(
+        place: &Place,
+        federation: FederationName,
+        zone: Name,
+        primary: Primary,
+        key: Option<Arc<Key>>,
+    ) -> Self {
+        let (keys, key) = watch::channel(key);
+        let (notices, heard) = mpsc::channel(1);
+        let stop = place.shutdown.child_token();
+        let path = place.directory.as_deref().map(|own| copy::path(own, &federation));
+        let mut task = Task {
+            place: place.clone(),
+            federation: federation.clone(),
+            zone: zone.clone(),
+            primary: primary.clone(),
+            path,
+            refresh: Refresh::new(now().mono),
+            have: None,
+            error: None,
+            confirmed: None,
+            usable: false,
+        };
+        task.restore();
+        let content = task.content();
+        let (error, confirmed) = (task.error.clone(), task.confirmed);
+        let stopped = stop.clone();
+        place.tasks.spawn(async move {
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = task.run(key, heard) => {}
+            }
+        });
+        let whole = None;
+        Self { zone, primary, federation, content, error, confirmed, keys, notices, stop, whole }
+    }
+
+    pub(super) fn is_of(&self, zone: &Name, primary: &Primary) -> bool {
+        self.zone == *zone && self.primary == *primary
+    }
+
+    pub(super) fn rekey(&self, key: Option<Arc<Key>>) {
+        self.keys.send_replace(key);
+    }
+
+    /// A notice came. One that says no newer serial than ours is no news (RFC 1996 §3.11).
+    pub(super) fn hear(&self, serial: Option<Serial>) {
+        let own = self.content.zone().map(|zone| zone.serial());
+        let old = serial.zip(own).is_some_and(|(serial, own)| !serial.is_after(own));
+        if !old {
+            let _ = self.notices.try_send(serial);
+        }
+    }
+
+    /// Takes up what the task found; whether what may be served changed.
+    pub(super) fn take(&mut self, report: Report) -> bool {
+        let changed = match (self.content.zone(), report.content.zone()) {
+            (Some(old), Some(new)) => !Arc::ptr_eq(old, new),
+            (None, None) => false,
+            _ => true,
+        };
+        let said = self.error != report.error;
+        self.content = report.content;
+        self.error = report.error;
+        self.confirmed = report.confirmed;
+        changed || said
+    }
+
+    pub(super) fn view(&self) -> Replicated {
+        let serial = self.content.zone().map(|zone| zone.serial());
+        Replicated { zone: self.zone.clone(), serial, confirmed: self.confirmed }
+    }
+
+    /// What is wrong now, for people.
+    pub(super) fn problem(&self) -> Option<String> {
+        let error = self.error.as_ref()?;
+        let stands = match &self.content {
+            Content::Usable(zone) => format!("its serial {} stays in force", zone.serial()),
+            Content::Missing => {
+                "names that no cluster has are answered SERVFAIL until it can be had".to_owned()
+            }
+        };
+        Some(format!("Federation {}: spec.transferFrom: {error}; {stands}", self.federation))
+    }
+
+    /// The zone's static part over what the settings make; incomplete without a copy, so that
+    /// nothing is denied that the primary may have (invariant I13).
+    ///
+    /// Where the two do not go together, the last that did stays in force, and why is told.
+    pub(super) fn over(&mut self, generated: &Arc<Zone>) -> (Arc<Zone>, Option<String>) {
+        let Content::Usable(copy) = &self.content else { return (alone(generated), None) };
+        if let Some((of, over, whole)) = &self.whole
+            && Arc::ptr_eq(of, copy)
+            && over.nodes().eq(generated.nodes())
+        {
+            return (whole.clone(), None);
+        }
+        match merged(generated, copy) {
+            Ok(whole) => {
+                let whole = Arc::new(whole);
+                self.whole = Some((copy.clone(), generated.clone(), whole.clone()));
+                (whole, None)
+            }
+            Err(error) => {
+                let last = self.whole.as_ref().map(|(.., whole)| whole.clone());
+                let problem = format!(
+                    "Federation {}: spec.transferFrom: serial {} cannot be taken up, what was \
+                     before it stays in force: {error}",
+                    self.federation,
+                    copy.serial()
+                );
+                (last.unwrap_or_else(|| alone(generated)), Some(problem))
+            }
+        }
+    }
+}
+
+fn alone(generated: &Zone) -> Arc<Zone> {
+    let mut alone = generated.clone();
+    alone.completeness = Completeness::Partial;
+    Arc::new(alone)
+}
+
+/// A replica's own task.
+struct Task {
+    place: Place,
+    federation: FederationName,
+    zone: Name,
+    primary: Primary,
+    path: Option<PathBuf>,
+    refresh: Refresh,
+    have: Option<Arc<Zone>>,
+    error: Option<String>,
+    confirmed: Option<u64>,
+    /// What was last reported.
+    usable: bool,
+}
+
+impl Task {
+    /// Begins with the copy on disk, as old as it is.
+    fn restore(&mut self) {
+        let Some(path) = &self.path else { return };
+        match copy::read(path, &self.zone) {
+            Ok(Some((zone, confirmed))) => {
+                let at = now();
+                let numbers = Record::soa(&zone).and_then(|soa| soa.soa_numbers());
+                let since = copy::instant(at, confirmed);
+                self.refresh = Refresh::restored(at.mono, since, numbers.unwrap_or_default());
+                (self.have, self.confirmed) = (Some(Arc::new(zone)), Some(confirmed));
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!("{}: {error}; the zone is read anew", path.display()),
+        }
+        self.usable = self.is_usable();
+    }
+
+    fn is_usable(&self) -> bool {
+        self.have.is_some() && !self.refresh.is_expired(now().mono)
+    }
+
+    fn content(&self) -> Content {
+        match self.have.clone().filter(|_| self.is_usable()) {
+            Some(zone) => Content::Usable(zone),
+            None => Content::Missing,
+        }
+    }
+
+    async fn run(
+        mut self,
+        key: watch::Receiver<Option<Arc<Key>>>,
+        mut heard: mpsc::Receiver<Option<Serial>>,
+    ) {
+        loop {
+            let at = now().mono;
+            let ends = self.refresh.expires().filter(|end| self.usable && *end > at);
+            let next = ends.map_or(self.refresh.due(), |end| end.min(self.refresh.due()));
+            tokio::select! {
+                () = sleep(next.saturating_duration_since(at)) => {}
+                notice = heard.recv() => {
+                    if notice.is_none() {
+                        return;
+                    }
+                    self.refresh.notified(now().mono);
+                }
+            }
+            if self.refresh.due() <= now().mono {
+                let key = key.borrow().clone();
+                self.look(key.as_ref()).await;
+            }
+            self.usable = self.is_usable();
+            self.report().await;
+        }
+    }
+
+    async fn look(&mut self, key: Option<&Arc<Key>>) {
+        let fetched = fetch(&self.primary, key, &self.zone, self.have.as_ref(), seconds).await;
+        let count = |what| self.place.stats.count(Event::Taken(what));
+        match fetched {
+            Ok(Fetched::Current(numbers)) => {
+                count("current");
+                let own = self.have.as_ref().map(|zone| zone.serial());
+                if own.is_some_and(|own| own != Serial(numbers[0])) {
+                    tracing::warn!(
+                        "{} has serial {} of {}, which is before ours; ours stays in force",
+                        self.primary.address,
+                        numbers[0],
+                        self.zone
+                    );
+                }
+                self.confirm(numbers);
+            }
+            Ok(Fetched::Newer(zone)) => {
+                count("newer");
+                let numbers = Record::soa(&zone).and_then(|soa| soa.soa_numbers());
+                tracing::info!("{} is serial {} at its primary", self.zone, zone.serial());
+                self.have = Some(Arc::new(zone));
+                self.confirm(numbers.unwrap_or_default());
+            }
+            Err(error) => {
+                count("failed");
+                self.refresh.failed(now().mono);
+                self.error = Some(error);
+            }
+        }
+    }
+
+    fn confirm(&mut self, numbers: [u32; 5]) {
+        self.refresh.confirmed(now().mono, numbers);
+        self.error = None;
+        let confirmed = seconds();
+        self.confirmed = Some(confirmed);
+        let (Some(path), Some(zone)) = (&self.path, &self.have) else { return };
+        if let Err(error) = save(path, zone, confirmed) {
+            tracing::warn!(
+                "the copy of {} in {} cannot be written ({error}); after a restart it would be \
+                 missing until its primary can be reached",
+                self.zone,
+                path.display()
+            );
+        }
+    }
+
+    async fn report(&self) {
+        let report = Report {
+            federation: self.federation.clone(),
+            content: self.content(),
+            error: self.error.clone(),
+            confirmed: self.confirmed,
+        };
+        let _ = self.place.reports.send(report).await;
+    }
+}
+
+fn save(path: &Path, zone: &Zone, confirmed: u64) -> std::io::Result<()> {
+    tokio::task::block_in_place(|| copy::write(path, zone, confirmed))
+}

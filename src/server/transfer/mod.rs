@@ -1,0 +1,409 @@
+//! Answers what is no lookup: transfers, notices, and whatever is signed.
+//!
+//! Who asks is known before anything is done for him: first the signature, then the rules, then the
+//! quota, so that nobody without a right to a zone can use up the places of those who have it.
+
+mod given;
+
+use super::{
+    clock::Stamp,
+    guard::Notes,
+    messages::Messages,
+    respond::{self, Answers, Arrival, MAX_UDP, Reply, Transport},
+};
+use crate::{
+    model::{Key, Name, Serial},
+    records::{Completeness, ZoneSet},
+    transfer::{
+        Event, Head, History, Journal, Journaled, Outgoing, Packer, Refused, Request, Rules,
+        Signer, Stats, Wanted, concerns, read_request, verify_request,
+    },
+};
+use arc_swap::ArcSwap;
+use given::{Given, Places};
+use imbl::OrdMap;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// A notice that came from where notices are heeded.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Notice {
+    /// The zone that may have changed.
+    pub zone: Name,
+    /// Its serial, where the notice says it (RFC 1996 §3.7).
+    pub serial: Option<Serial>,
+}
+
+/// Zones with their past, and who may have them.
+#[derive(Debug)]
+pub struct Transfers {
+    zones: ArcSwap<Zones>,
+    rules: ArcSwap<Rules>,
+    journal: Journal,
+    places: Places,
+    notices: Option<mpsc::Sender<Notice>>,
+    stats: Arc<Stats>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Zones {
+    served: ZoneSet,
+    /// Of those that somebody may have, and that are complete.
+    histories: OrdMap<Key, History>,
+}
+
+/// Nobody may have anything.
+impl Default for Transfers {
+    fn default() -> Self {
+        Self::new(0, None, Arc::default())
+    }
+}
+
+const NOERROR: u8 = 0;
+const FORMERR: u8 = 1;
+const SERVFAIL: u8 = 2;
+const REFUSED: u8 = 5;
+const NOTAUTH: u8 = 9;
+const SOA: u16 = 6;
+const IXFR: u16 = 251;
+const AXFR: u16 = 252;
+const CLASS_IN: u16 = 1;
+/// An OPT without options (RFC 6891 §6.1.2).
+const OPT: [u8; 11] = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
+const MOST: usize = 65_535;
+
+impl Transfers {
+    /// At most so many transfers at a time; notices that are heeded go there.
+    #[must_use]
+    pub fn new(places: usize, notices: Option<mpsc::Sender<Notice>>, stats: Arc<Stats>) -> Self {
+        Self {
+            zones: ArcSwap::default(),
+            rules: ArcSwap::default(),
+            journal: Journal::default(),
+            places: Places::new(places),
+            notices,
+            stats,
+        }
+    }
+
+    /// Puts rules in force.
+    pub fn rule(&self, rules: Arc<Rules>) {
+        self.rules.store(rules);
+        let served = self.zones.load().served.clone();
+        self.publish(&served);
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Puts zones in force. Called by one writer; costs what changed.
+    pub fn publish(&self, served: &ZoneSet) {
+        let (old, rules) = (self.zones.load(), self.rules.load());
+        let mut histories = OrdMap::new();
+        for zone in served.iter() {
+            let given = rules.is_given(zone.key()) && zone.completeness == Completeness::Complete;
+            if !given || zone.soa().is_none() {
+                continue;
+            }
+            let history = match old.histories.get(zone.key()) {
+                Some(own) if Arc::ptr_eq(own.zone(), zone) => own.clone(),
+                Some(own) => own.with(zone.clone(), self.journal),
+                None => History::new(zone.clone()),
+            };
+            histories.insert(zone.key().clone(), history);
+        }
+        self.zones.store(Arc::new(Zones { served: served.clone(), histories }));
+    }
+
+    /// The zones that are given to somebody.
+    #[must_use]
+    pub fn journals(&self) -> Vec<Journaled> {
+        let zones = self.zones.load();
+        let journaled = |own: &History| Journaled {
+            zone: own.zone().apex().clone(),
+            versions: own.versions(),
+            octets: own.octets(),
+        };
+        zones.histories.values().map(journaled).collect()
+    }
+
+    /// How many transfers are under way.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.places.taken()
+    }
+
+    /// The messages of the transfer that a packet asks for over a stream; `None` where one message
+    /// answers it.
+    #[must_use]
+    pub fn open(&self, packet: &[u8], arrival: &Arrival<'_>) -> Option<Box<dyn Messages>> {
+        // One stream of HTTP holds one answer (RFC 8484 §4.2).
+        if !arrival.transport.is_stream() || arrival.transport == Transport::Https {
+            return None;
+        }
+        let (request, signer) = self.identify(packet, arrival.at).ok()?;
+        let history = self.permitted(&request, signer.as_ref(), arrival).ok()?;
+        let (wanted, head) = (wanted(&request).ok()?, head(&request, NOERROR));
+        let outgoing = Outgoing::new(&history, wanted, head)?;
+        let place = self.places.take()?;
+        let edns = request.udp_size.is_some();
+        Some(Box::new(Given::new(outgoing, signer, edns, place, self.stats.clone())))
+    }
+
+    /// Answers a packet that [`concerns`] transfers, with one message.
+    pub(super) fn respond<A: Answers>(
+        &self,
+        answers: &A,
+        packet: &[u8],
+        arrival: &Arrival<'_>,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        let (request, mut signer) = match self.identify(packet, arrival.at) {
+            Ok(known) => known,
+            Err(refusal) => return refusal.write(arrival, out),
+        };
+        let transfer = request.opcode == 0 && matches!(request.rtype.0, IXFR | AXFR);
+        let reply = if request.is_notice() {
+            let rcode = self.notice(&request, signer.as_ref(), arrival);
+            plain(&request, rcode, out)
+        } else if transfer {
+            self.one_message(&request, signer.as_ref(), arrival, out)
+        } else {
+            // Signed, and a lookup otherwise: the same answer as without a signature.
+            let Some(at) = request.tsig else { return Reply::Drop(super::Dropped::Short) };
+            return self.signed_lookup(answers, packet, at, signer, arrival, out);
+        };
+        seal(&mut signer, arrival, limit(&request, arrival.transport), out);
+        reply
+    }
+
+    fn signed_lookup<A: Answers>(
+        &self,
+        answers: &A,
+        packet: &[u8],
+        at: usize,
+        mut signer: Option<Signer>,
+        arrival: &Arrival<'_>,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        let mut message = packet[..at].to_vec();
+        let count = u16::from_be_bytes([message[10], message[11]]).saturating_sub(1);
+        message[10..12].copy_from_slice(&count.to_be_bytes());
+        let most = read_request(&message).map_or(MAX_UDP, |own| limit(&own, arrival.transport));
+        let reply = respond::respond(answers, &message, arrival, out);
+        match reply {
+            Reply::Send { rcode, notes, .. } => {
+                let truncated = seal(&mut signer, arrival, most, out) || out[2] & 2 != 0;
+                Reply::Send { rcode, truncated, notes }
+            }
+            Reply::Drop(_) => reply,
+        }
+    }
+
+    /// Reads the request, and whose it is.
+    fn identify(
+        &self,
+        packet: &[u8],
+        at: Stamp,
+    ) -> Result<(Request, Option<Signer>), Box<Refusal>> {
+        let refusal = |request, rcode, signer| Box::new(Refusal { request, rcode, signer });
+        let request =
+            read_request(packet).map_err(|(request, _)| refusal(request, FORMERR, None))?;
+        let Some(begin) = request.tsig else { return Ok((request, None)) };
+        match verify_request(&self.rules.load().keys, packet, begin, at.seconds.into()) {
+            Ok(verified) => Ok((request, Some(verified.signer))),
+            Err(Refused::Malformed) => Err(refusal(request, FORMERR, None)),
+            Err(Refused::NotAuth { error, signer }) => {
+                self.stats.count(Event::Tsig(error.name()));
+                Err(refusal(request, NOTAUTH, Some(signer)))
+            }
+        }
+    }
+
+    /// The zone that is asked for, if who asks may have it; else the response code.
+    fn permitted(
+        &self,
+        request: &Request,
+        signer: Option<&Signer>,
+        arrival: &Arrival<'_>,
+    ) -> Result<History, (u8, &'static str)> {
+        if request.class != CLASS_IN {
+            return Err((REFUSED, "class"));
+        }
+        let zones = self.zones.load();
+        // RFC 5936 §2.2.1: not for a zone that is not ours.
+        if zones.served.get(&request.name).is_none() {
+            return Err((NOTAUTH, "zone"));
+        }
+        let key = signer.and_then(Signer::key);
+        if !self.rules.load().may_have(&request.name, key, arrival.from) {
+            return Err((REFUSED, "rules"));
+        }
+        // It is not complete yet (invariant I13).
+        let history = zones.histories.get(&request.name.key());
+        history.cloned().ok_or((SERVFAIL, "incomplete"))
+    }
+
+    /// The one message that answers a request for a transfer: a datagram, or a refusal.
+    fn one_message(
+        &self,
+        request: &Request,
+        signer: Option<&Signer>,
+        arrival: &Arrival<'_>,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        let stream = arrival.transport.is_stream();
+        let denied = |(rcode, why), out: &mut Vec<u8>| {
+            self.stats.count(Event::Denied(why));
+            plain(request, rcode, out)
+        };
+        let history = match self.permitted(request, signer, arrival) {
+            Ok(history) => history,
+            Err(why) => return denied(why, out),
+        };
+        let wanted = match wanted(request) {
+            Ok(wanted) => wanted,
+            Err(why) => return denied(why, out),
+        };
+        if stream {
+            // Whatever could be given was, by `open`.
+            return denied((SERVFAIL, "quota"), out);
+        }
+        if wanted == Wanted::Whole {
+            // RFC 5936 §4.2: there is no AXFR over UDP.
+            return denied((REFUSED, "udp"), out);
+        }
+        let room = signer.map_or(0, Signer::room) + opt_room(request);
+        let limit = limit(request, arrival.transport).saturating_sub(room);
+        let outgoing = Outgoing::new(&history, wanted, head(request, NOERROR));
+        let Some(datagram) = outgoing.and_then(|own| own.datagram(&history, limit)) else {
+            return denied((SERVFAIL, "size"), out);
+        };
+        self.stats.count(Event::Given("datagram"));
+        *out = datagram;
+        add_opt(request, out);
+        Reply::Send { rcode: NOERROR.into(), truncated: false, notes: Notes::default() }
+    }
+
+    /// RFC 1996 §3.10, §3.11: who is not known is refused, everyone else gets an answer at once.
+    fn notice(&self, request: &Request, signer: Option<&Signer>, arrival: &Arrival<'_>) -> u8 {
+        let rules = self.rules.load();
+        let primary = rules.zones.get(&request.name.key()).and_then(|own| own.primary.as_ref());
+        let key = signer.and_then(Signer::key);
+        let (rcode, said) = if request.class != CLASS_IN || request.rtype.0 != SOA {
+            (FORMERR, "malformed")
+        } else if primary.is_none() {
+            (NOTAUTH, "zone")
+        } else if !rules.may_notify(&request.name, key, arrival.from) {
+            (REFUSED, "source")
+        } else {
+            (NOERROR, "heeded")
+        };
+        self.stats.count(Event::NoticeIn(said));
+        if let (NOERROR, Some(notices)) = (rcode, &self.notices) {
+            let notice = Notice { zone: request.name.clone(), serial: request.serial };
+            // A full channel holds notices enough.
+            let _ = notices.try_send(notice);
+        }
+        rcode
+    }
+}
+
+/// Why a request is not heeded at all.
+struct Refusal {
+    request: Request,
+    rcode: u8,
+    signer: Option<Signer>,
+}
+
+impl Refusal {
+    fn write(mut self, arrival: &Arrival<'_>, out: &mut Vec<u8>) -> Reply {
+        let reply = plain(&self.request, self.rcode, out);
+        let limit = limit(&self.request, arrival.transport);
+        seal(&mut self.signer, arrival, limit, out);
+        reply
+    }
+}
+
+fn wanted(request: &Request) -> Result<Wanted, (u8, &'static str)> {
+    match (request.rtype.0, request.serial) {
+        (AXFR, _) => Ok(Wanted::Whole),
+        (IXFR, Some(serial)) => Ok(Wanted::Since(serial)),
+        // RFC 1995 §3: the version that the client has stands in the authority section.
+        _ => Err((FORMERR, "malformed")),
+    }
+}
+
+fn head(request: &Request, rcode: u8) -> Head {
+    Head {
+        id: request.id,
+        opcode: request.opcode,
+        recursion_desired: request.flags[0] & 1 != 0,
+        authoritative: rcode == NOERROR,
+        rcode,
+        question: request.question.clone(),
+    }
+}
+
+/// An answer without records.
+fn plain(request: &Request, rcode: u8, out: &mut Vec<u8>) -> Reply {
+    *out = Packer::begin(&head(request, rcode), MOST).finish();
+    add_opt(request, out);
+    Reply::Send { rcode: rcode.into(), truncated: false, notes: Notes::default() }
+}
+
+fn opt_room(request: &Request) -> usize {
+    if request.udp_size.is_some() { OPT.len() } else { 0 }
+}
+
+/// RFC 6891 §7: an OPT where there was one.
+fn add_opt(request: &Request, out: &mut Vec<u8>) {
+    if request.udp_size.is_some() {
+        given::append_opt(out);
+    }
+}
+
+fn limit(request: &Request, transport: Transport) -> usize {
+    match (transport.is_stream(), request.udp_size) {
+        (true, _) => MOST,
+        (false, None) => 512,
+        (false, Some(size)) => usize::from(size).clamp(512, MAX_UDP),
+    }
+}
+
+/// Signs the answer; whether it had to be cut to the question for that (RFC 8945 §5.3).
+fn seal(
+    signer: &mut Option<Signer>,
+    arrival: &Arrival<'_>,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> bool {
+    let Some(signer) = signer else { return false };
+    let cut = out.len() + signer.room() > limit;
+    if cut {
+        cut_to_question(out);
+    }
+    signer.sign(out, arrival.at.seconds.into());
+    cut
+}
+
+fn cut_to_question(out: &mut Vec<u8>) {
+    let name = out.get(super::message::HEADER..).and_then(super::message::plain_name);
+    let end = match (out[5], name) {
+        (1, Some(length)) => super::message::HEADER + length + 4,
+        _ => super::message::HEADER,
+    };
+    out.truncate(end);
+    out[6..12].fill(0);
+    out[2] |= 0x02;
+    // RFC 8945 §5.3: the code is NOERROR, so that the client asks again over TCP.
+    out[3] &= 0xf0;
+}
+
+/// Whether a packet goes here rather than to a lookup.
+pub(super) fn is_for(packet: &[u8]) -> bool {
+    concerns(packet)
+}

@@ -1,0 +1,193 @@
+//! What changed between a zone's versions, kept for as long as it is worth keeping (RFC 1995 §5).
+
+use super::Record;
+use crate::{
+    model::{Key, Serial, Ttl},
+    records::{Node, RecordType, Rrset, Zone},
+};
+use imbl::Vector;
+use std::{collections::BTreeSet, sync::Arc};
+
+/// The way from one version of a zone to a later one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Delta {
+    /// The older version's SOA.
+    pub from: Record,
+    /// The newer version's SOA.
+    pub to: Record,
+    /// What the newer version has no more, without the SOA.
+    pub removed: Vec<Record>,
+    /// What it has instead, without the SOA.
+    pub added: Vec<Record>,
+}
+
+impl Delta {
+    /// What makes `newer` of `older`; `None` where one has no SOA. Costs what changed, as long as
+    /// the two share what did not.
+    #[must_use]
+    pub fn between(older: &Zone, newer: &Zone) -> Option<Self> {
+        let (from, to) = (Record::soa(older)?, Record::soa(newer)?);
+        let mut delta = Self { from, to, removed: Vec::new(), added: Vec::new() };
+        for (key, before, after) in newer.changes_since(older) {
+            delta.node(key, before, after);
+        }
+        Some(delta)
+    }
+
+    fn node(&mut self, key: &Key, before: Option<&Node>, after: Option<&Node>) {
+        let owner = key.to_name();
+        let sets = |node: Option<&Node>| -> Vec<Rrset> {
+            let all = node.into_iter().flat_map(Node::iter);
+            all.filter(|own| own.rtype != RecordType::SOA).cloned().collect()
+        };
+        let (before, after) = (sets(before), sets(after));
+        let gone = |own: &Rrset, others: &[Rrset]| {
+            let other = others.iter().find(|other| other.rtype == own.rtype);
+            // A set has one TTL (RFC 2181 §5.2), so another TTL changes every record.
+            let other = other.filter(|other| other.ttl == own.ttl);
+            let stays = |record: &Record| {
+                other.is_some_and(|other| other.rdata().any(|data| data == record.data))
+            };
+            Record::of(&owner, own).filter(|record| !stays(record)).collect::<Vec<_>>()
+        };
+        self.removed.extend(before.iter().flat_map(|own| gone(own, &after)));
+        self.added.extend(after.iter().flat_map(|own| gone(own, &before)));
+    }
+
+    /// Of several versions the way from the first to the last: what came and went again on the way
+    /// is left out (RFC 1995 §5). `None` for none.
+    pub fn condensed<'d>(deltas: impl IntoIterator<Item = &'d Self>) -> Option<Self> {
+        let mut deltas = deltas.into_iter();
+        let mut whole = deltas.next()?.clone();
+        let Some(second) = deltas.next() else { return Some(whole) };
+        let mut removed: BTreeSet<Row> = whole.removed.iter().map(row).collect();
+        let mut added: BTreeSet<Row> = whole.added.iter().map(row).collect();
+        for delta in std::iter::once(second).chain(deltas) {
+            for gone in delta.removed.iter().map(row) {
+                if !added.remove(&gone) {
+                    removed.insert(gone);
+                }
+            }
+            for new in delta.added.iter().map(row) {
+                if !removed.remove(&new) {
+                    added.insert(new);
+                }
+            }
+            whole.to = delta.to.clone();
+        }
+        whole.removed = removed.into_iter().map(record).collect();
+        whole.added = added.into_iter().map(record).collect();
+        Some(whole)
+    }
+
+    /// How many records it names, both SOAs counted.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.removed.len() + self.added.len() + 2
+    }
+
+    /// Whether nothing but the SOA changed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.removed.is_empty() && self.added.is_empty()
+    }
+
+    fn octets(&self) -> usize {
+        let own = |record: &Record| record.owner.as_wire().len() + record.data.len() + 64;
+        self.removed.iter().chain(&self.added).map(own).sum::<usize>() + 256
+    }
+
+    fn begins(&self) -> Option<Serial> {
+        self.from.soa_numbers().map(|numbers| Serial(numbers[0]))
+    }
+}
+
+type Row = (Key, RecordType, Ttl, Vec<u8>);
+
+fn row(record: &Record) -> Row {
+    (record.owner.key(), record.rtype, record.ttl, record.data.clone())
+}
+
+fn record((key, rtype, ttl, data): Row) -> Record {
+    Record { owner: key.to_name(), rtype, ttl, data }
+}
+
+/// How much of a zone's past is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Journal {
+    /// Versions at most.
+    pub versions: usize,
+    /// Octets at most, about.
+    pub octets: usize,
+}
+
+impl Default for Journal {
+    /// An hour of a change every few seconds, or a large change once.
+    fn default() -> Self {
+        Self { versions: 1_000, octets: 4 << 20 }
+    }
+}
+
+/// A zone and the way there; cloning shares all of it.
+#[derive(Clone, Debug)]
+pub struct History {
+    zone: Arc<Zone>,
+    /// Oldest first; each begins where the one before it ends.
+    deltas: Vector<(Arc<Delta>, usize)>,
+    octets: usize,
+}
+
+impl History {
+    /// A zone without a past.
+    #[must_use]
+    pub fn new(zone: Arc<Zone>) -> Self {
+        Self { zone, deltas: Vector::new(), octets: 0 }
+    }
+
+    /// The version in force.
+    #[must_use]
+    pub fn zone(&self) -> &Arc<Zone> {
+        &self.zone
+    }
+
+    /// How many older versions it can lead on from.
+    #[must_use]
+    pub fn versions(&self) -> usize {
+        self.deltas.len()
+    }
+
+    /// How many octets its past takes, about.
+    #[must_use]
+    pub fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// With a newer version in force. Where its serial is not after the one before (RFC 1982), the
+    /// past leads nowhere and is forgotten: secondaries take such a zone whole.
+    #[must_use]
+    pub fn with(&self, zone: Arc<Zone>, journal: Journal) -> Self {
+        if !zone.serial().is_after(self.zone.serial()) {
+            return Self::new(zone);
+        }
+        let Some(delta) = Delta::between(&self.zone, &zone) else { return Self::new(zone) };
+        let octets = delta.octets();
+        let mut next = Self { zone, ..self.clone() };
+        next.deltas.push_back((Arc::new(delta), octets));
+        next.octets += octets;
+        while next.deltas.len() > journal.versions || next.octets > journal.octets {
+            let Some((_, octets)) = next.deltas.pop_front() else { break };
+            next.octets -= octets;
+        }
+        next
+    }
+
+    /// The ways on from that version, in order; `None` where it is not known (any more).
+    #[must_use]
+    pub fn since(&self, serial: Serial) -> Option<Vec<Arc<Delta>>> {
+        let known = |(delta, _): &(Arc<Delta>, usize)| delta.begins() == Some(serial);
+        // A serial comes round again after 2³² versions: the youngest is the one that is meant.
+        let back = self.deltas.iter().rev().position(known)?;
+        let first = self.deltas.len() - 1 - back;
+        Some(self.deltas.iter().skip(first).map(|(delta, _)| delta.clone()).collect())
+    }
+}
