@@ -16,6 +16,7 @@ pub mod geography;
 mod history;
 mod installation;
 mod orders;
+mod origin;
 mod publish;
 mod resolve;
 mod secrets;
@@ -34,7 +35,7 @@ pub use state::{Read, Store};
 pub use transfers::TransferOptions;
 
 use crate::{
-    config::{Config, Flags, Loaded, Loader, Problem, Watch},
+    config::{Config, Flags, Loaded, Problem},
     fleet::{Event, Fleet, FleetConfig, Snapshot},
     health::Outcome,
     model::{ClusterEvent, ClusterName},
@@ -45,6 +46,7 @@ use crate::{
 use anyhow::Context;
 use controls::Reloads;
 use ipnet::IpNet;
+use origin::Origin;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -225,13 +227,6 @@ struct Controller {
     shutdown: CancellationToken,
 }
 
-enum Origin {
-    /// With a tick for each edit, from a task of its own: a notice must not be lost because
-    /// something else was more urgent.
-    Directory(Loader, mpsc::Receiver<()>),
-    Flags(Flags),
-}
-
 impl Controller {
     fn new(
         ready: &Ready,
@@ -246,18 +241,12 @@ impl Controller {
         let (send_resolved, resolved) = mpsc::channel(EVENTS);
         let (send_checked, checked) = mpsc::channel(EVENTS);
         let (order, orders) = mpsc::channel(ORDERS);
-        let origin = match &options.configured {
-            Configured::Directory(path) => {
-                let edits = watch_edits(path.clone(), tasks, shutdown);
-                Origin::Directory(Loader::new(path.clone()), edits)
-            }
-            Configured::Flags(flags) => Origin::Flags(flags.clone()),
-        };
+        let origin = Origin::of(&options.configured, tasks, shutdown);
         let lookups =
             resolve::Lookups::new(&options.resolvers, send_resolved, tasks.clone(), shutdown)?;
         let probing = &options.probing;
         let checks = checks::Checks::start(probing, listeners, send_checked, tasks, shutdown);
-        let fleet = restore(store.as_ref());
+        let fleet = state::restore(store.as_ref());
         Ok(Self {
             signing: signing::Signing::new(options.state.clone()),
             writers: writers::Writers::new(options.state.clone(), tasks, shutdown),
@@ -319,7 +308,7 @@ impl Controller {
                     self.publish();
                 }
                 Some(config) = transferred(self.replication.as_mut()) => self.configured(config),
-                () = edited(&mut self.origin) => self.reload(),
+                () = self.origin.edited() => self.reload(),
                 () = self.reloads.next() => self.reload(),
                 _ = ticks.tick() => self.tick(),
                 _ = saves.tick() => self.save(),
@@ -364,7 +353,7 @@ impl Controller {
         self.lookups.want(&snapshot.unresolved);
         self.checks.want(&snapshot.targets);
         self.writers.want(&snapshot);
-        self.published.store(snapshot.clone());
+        tokio::task::block_in_place(|| self.published.store(snapshot.clone()));
         if let Some(own) = &self.replication {
             own.published(&snapshot.served);
         }
@@ -374,22 +363,13 @@ impl Controller {
 
     /// The first configuration; flags that are wrong end the process, objects do not.
     fn configure(&mut self) -> anyhow::Result<()> {
-        match &mut self.origin {
-            Origin::Directory(..) => self.reload(),
-            Origin::Flags(flags) => {
-                let (config, warnings) = flags.config().map_err(|problems| {
-                    let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
-                    anyhow::anyhow!("{}", texts.join("\n"))
-                })?;
-                self.take(&config, &[], &warnings);
-            }
-        }
+        let Loaded { config, errors, warnings } = self.origin.first()?;
+        self.take(&config, &errors, &warnings);
         Ok(())
     }
 
     fn reload(&mut self) {
-        let Origin::Directory(loader, _) = &mut self.origin else { return };
-        let Loaded { config, errors, warnings } = loader.load();
+        let Some(Loaded { config, errors, warnings }) = self.origin.again() else { return };
         self.take(&config, &errors, &warnings);
     }
 
@@ -467,58 +447,6 @@ impl Controller {
                 store.path().display()
             ),
         }
-    }
-}
-
-fn restore(store: Option<&Store>) -> Fleet {
-    let Some(store) = store else { return Fleet::new(now()) };
-    let read = store.read();
-    for problem in &read.problems {
-        tracing::warn!("{problem}");
-    }
-    match read.saved {
-        Some(saved) => {
-            tracing::info!(
-                "restored generation {} with {} clusters from {}",
-                saved.generation,
-                saved.clusters.len(),
-                store.path().display()
-            );
-            Fleet::restore(saved, now())
-        }
-        None => Fleet::new(now()),
-    }
-}
-
-fn watch_edits(
-    path: PathBuf,
-    tasks: &TaskTracker,
-    shutdown: &CancellationToken,
-) -> mpsc::Receiver<()> {
-    let (edits, edited) = mpsc::channel(1);
-    let (mut watch, shutdown) = (Watch::new(path), shutdown.clone());
-    tasks.spawn(async move {
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = watch.changed() => {}
-            }
-            if edits.send(()).await.is_err() {
-                return;
-            }
-        }
-    });
-    edited
-}
-
-/// Ends when the configuration may have been edited; nothing is lost when it is dropped.
-async fn edited(origin: &mut Origin) {
-    let edit = match origin {
-        Origin::Directory(_, edits) => edits.recv().await,
-        Origin::Flags(_) => None,
-    };
-    if edit.is_none() {
-        std::future::pending::<()>().await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The last good state on disk: written beside and renamed, checksummed, the one before it kept.
 
-use crate::fleet::Saved;
+use super::now;
+use crate::fleet::{Fleet, Saved};
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
@@ -118,6 +119,27 @@ pub(super) fn create_private(path: &Path) -> io::Result<File> {
 
 fn hex(body: &[u8]) -> String {
     Sha256::digest(body).iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+/// The fleet as it was saved, or a new one.
+pub(super) fn restore(store: Option<&Store>) -> Fleet {
+    let Some(store) = store else { return Fleet::new(now()) };
+    let read = store.read();
+    for problem in &read.problems {
+        tracing::warn!("{problem}");
+    }
+    match read.saved {
+        Some(saved) => {
+            tracing::info!(
+                "restored generation {} with {} clusters from {}",
+                saved.generation,
+                saved.clusters.len(),
+                store.path().display()
+            );
+            Fleet::restore(saved, now())
+        }
+        None => Fleet::new(now()),
+    }
 }
 
 #[cfg(test)]
