@@ -12,6 +12,7 @@ mod certificate;
 mod checks;
 mod clock;
 mod controls;
+mod edits;
 pub mod geography;
 mod history;
 mod installation;
@@ -33,7 +34,7 @@ pub use state::{Read, Store};
 pub use transfers::TransferOptions;
 
 use crate::{
-    config::{Config, Flags, Loaded, Loader, Problem, Watch},
+    config::{Config, Flags, Loaded, Loader, Problem},
     fleet::{Event, Fleet, FleetConfig, Snapshot},
     health::Outcome,
     model::{ClusterEvent, ClusterName},
@@ -246,7 +247,7 @@ impl Controller {
         let (order, orders) = mpsc::channel(ORDERS);
         let origin = match &options.configured {
             Configured::Directory(path) => {
-                let edits = watch_edits(path.clone(), tasks, shutdown);
+                let edits = edits::watch(path.clone(), tasks, shutdown);
                 Origin::Directory(Loader::new(path.clone()), edits)
             }
             Configured::Flags(flags) => Origin::Flags(flags.clone()),
@@ -255,7 +256,7 @@ impl Controller {
             resolve::Lookups::new(&options.resolvers, send_resolved, tasks.clone(), shutdown)?;
         let probing = &options.probing;
         let checks = checks::Checks::start(probing, listeners, send_checked, tasks, shutdown);
-        let fleet = restore(store.as_ref());
+        let fleet = state::restore(store.as_ref());
         Ok(Self {
             writers: writers::Writers::new(options.state.clone(), tasks, shutdown),
             replication: None,
@@ -315,7 +316,7 @@ impl Controller {
                     self.fleet.apply(now(), Event::Geography(found.database));
                     self.publish();
                 }
-                Some(config) = transferred(self.replication.as_mut()) => self.configured(config),
+                Some(config) = transfers::changed(self.replication.as_mut()) => self.configured(config),
                 () = edited(&mut self.origin) => self.reload(),
                 () = self.reloads.next() => self.reload(),
                 _ = ticks.tick() => self.tick(),
@@ -461,47 +462,6 @@ impl Controller {
     }
 }
 
-fn restore(store: Option<&Store>) -> Fleet {
-    let Some(store) = store else { return Fleet::new(now()) };
-    let read = store.read();
-    for problem in &read.problems {
-        tracing::warn!("{problem}");
-    }
-    match read.saved {
-        Some(saved) => {
-            tracing::info!(
-                "restored generation {} with {} clusters from {}",
-                saved.generation,
-                saved.clusters.len(),
-                store.path().display()
-            );
-            Fleet::restore(saved, now())
-        }
-        None => Fleet::new(now()),
-    }
-}
-
-fn watch_edits(
-    path: PathBuf,
-    tasks: &TaskTracker,
-    shutdown: &CancellationToken,
-) -> mpsc::Receiver<()> {
-    let (edits, edited) = mpsc::channel(1);
-    let (mut watch, shutdown) = (Watch::new(path), shutdown.clone());
-    tasks.spawn(async move {
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => return,
-                () = watch.changed() => {}
-            }
-            if edits.send(()).await.is_err() {
-                return;
-            }
-        }
-    });
-    edited
-}
-
 /// Ends when the configuration may have been edited; nothing is lost when it is dropped.
 async fn edited(origin: &mut Origin) {
     let edit = match origin {
@@ -510,14 +470,6 @@ async fn edited(origin: &mut Origin) {
     };
     if edit.is_none() {
         std::future::pending::<()>().await;
-    }
-}
-
-/// Ends when something was transferred; nothing is lost when it is dropped.
-async fn transferred(replication: Option<&mut Replication>) -> Option<FleetConfig> {
-    match replication {
-        Some(own) => own.changed().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The last good state on disk: written beside and renamed, checksummed, the one before it kept.
 
-use crate::fleet::Saved;
+use super::now;
+use crate::fleet::{Fleet, Saved};
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
@@ -104,6 +105,27 @@ fn read_file(path: &Path) -> Result<Option<Saved>, String> {
     serde_json::from_slice(body).map(Some).map_err(|error| format!("it cannot be read: {error}"))
 }
 
+/// The fleet as it was when it was last saved; a new one where there is nothing.
+pub(super) fn restore(store: Option<&Store>) -> Fleet {
+    let Some(store) = store else { return Fleet::new(now()) };
+    let read = store.read();
+    for problem in &read.problems {
+        tracing::warn!("{problem}");
+    }
+    match read.saved {
+        Some(saved) => {
+            tracing::info!(
+                "restored generation {} with {} clusters from {}",
+                saved.generation,
+                saved.clusters.len(),
+                store.path().display()
+            );
+            Fleet::restore(saved, now())
+        }
+        None => Fleet::new(now()),
+    }
+}
+
 #[cfg(unix)]
 pub(super) fn create_private(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -123,7 +145,7 @@ fn hex(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{fleet::Fleet, model::Generation};
+    use crate::model::Generation;
 
     fn saved(generation: u64) -> Saved {
         Saved {

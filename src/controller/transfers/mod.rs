@@ -356,3 +356,11 @@ impl Content {
         }
     }
 }
+
+/// Ends when something was transferred; nothing is lost when it is dropped.
+pub(super) async fn changed(replication: Option<&mut Replication>) -> Option<FleetConfig> {
+    match replication {
+        Some(own) => own.changed().await,
+        None => std::future::pending().await,
+    }
+}
