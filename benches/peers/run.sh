@@ -22,7 +22,7 @@ python3 -m venv "$work/venv"
 "$work/venv/bin/pip" -q install dnspython==2.8.0 mmdb_writer==0.2.5
 "$work/venv/bin/python" "$here/fleet.py" "$work" "${SERVICES:-1000}" ${STEERED:+steered}
 taskset -c 0 "$target/release/meridian" run --no-state --config "$work/config" \
-  --dns-listen 127.0.0.1:5499 --web-listen 127.0.0.1:5498 2>"$work/log" &
+  --dns-listen 127.0.0.1:5499 --web-listen 127.0.0.1:5498 --no-dns-rrl 2>"$work/log" &
 pid=$!
 BENCH_MMDB="$work/country.mmdb" "$work/venv/bin/python" "$peers" --services "${SERVICES:-1000}" \
   --rounds 3 --seconds 3 "$@" --extra "meridian=5499=$pid"

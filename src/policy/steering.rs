@@ -37,6 +37,8 @@ pub struct Steering {
     /// The clusters, in order of sites.
     pub subjects: Vec<Subject>,
     ttls: Ttls,
+    /// Whole seconds until the soonest of them could turn.
+    flips_in: u32,
     seed: u64,
     /// IPv4, IPv6; `None` where the family is left out for all clients.
     families: [Option<Published>; 2],
@@ -105,8 +107,9 @@ impl Steering {
             Fenced::Target(Address::Ip(ip)) => Some(Variant::Addresses(vec![*ip])),
             Fenced::Target(Address::Host(name)) => Some(Variant::Alias(name.clone())),
         };
+        let (families, flips_in) = ([None, None], u32::MAX);
         let mut new =
-            Self { policy, steer, shape, subjects, ttls, seed, families: [None, None], outside };
+            Self { policy, steer, shape, subjects, ttls, flips_in, seed, families, outside };
         new.publish(tables);
         new
     }
@@ -210,14 +213,15 @@ impl Steering {
     fn ttl_of(&self, plan: &Plan) -> Ttl {
         let Ttls { configured, least } = self.ttls;
         let healthy = matches!(plan.standing, Some(Standing::Serving));
-        let soonest = self.subjects.iter().filter_map(|subject| subject.flips_in).min();
-        let cap = soonest.map_or(u32::MAX, |cap| u32::try_from(cap.as_secs()).unwrap_or(u32::MAX));
-        let seconds = if healthy { cap } else { least.as_secs() };
+        let seconds = if healthy { self.flips_in } else { least.as_secs() };
         let least = least.as_secs().min(configured.as_secs());
         Ttl::from_secs(seconds.clamp(least, configured.as_secs().max(least)))
     }
 
     fn publish(&mut self, mut tables: impl FnMut(&Arc<Shape>, &[Candidate], &Steer) -> Arc<Table>) {
+        let soonest = self.subjects.iter().filter_map(|subject| subject.flips_in).min();
+        let whole = |cap: Duration| u32::try_from(cap.as_secs()).unwrap_or(u32::MAX);
+        self.flips_in = soonest.map_or(u32::MAX, whole);
         let families = [false, true].map(|v6| {
             self.is_published(v6).then(|| {
                 let own = self.subjects.iter().filter(|one| has(one, v6)).map(|one| one.candidate);
