@@ -3,7 +3,9 @@
 
 use super::{Findings, networks};
 use crate::{
-    config::spec::{FederationSpec, TransferAllowSpec, TransferFromSpec, TransferPeerSpec},
+    config::spec::{
+        DnssecDenialSpec, FederationSpec, TransferAllowSpec, TransferFromSpec, TransferPeerSpec,
+    },
     model::Name,
     transfer::{Allow, Primary, Target, ZoneRules},
 };
@@ -23,6 +25,15 @@ pub(super) fn transfer(findings: &mut Findings, spec: &FederationSpec) -> ZoneRu
         findings.error(
             "spec.transfer: the zone is not served here (spec.serve: false), so nobody can have \
              it from here; leave it out, or serve the zone"
+                .to_owned(),
+        );
+    }
+    let denial = spec.dnssec.as_ref().and_then(|own| own.denial);
+    let given = !transfer.allow.is_empty() || !transfer.notify.is_empty();
+    if denial == Some(DnssecDenialSpec::Compact) && given {
+        findings.error(
+            "spec.dnssec.denial: \"compact\" signs denials when they are asked for, which the \
+             secondaries of spec.transfer cannot do; write denial: nsec, or leave spec.transfer out"
                 .to_owned(),
         );
     }

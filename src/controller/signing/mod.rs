@@ -2,6 +2,7 @@
 //! and how far they have come, signs what changed, and again what is due.
 
 mod files;
+mod left;
 mod people;
 mod zone;
 
@@ -13,6 +14,7 @@ use crate::{
     model::{Moment, Name},
     web::DnssecOrder,
 };
+use left::Left;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -24,6 +26,8 @@ use zone::SignedZone;
 pub(super) struct Signing {
     state: Option<PathBuf>,
     zones: BTreeMap<Name, SignedZone>,
+    /// Those that were signed, and are no more.
+    left: BTreeMap<Name, Left>,
     /// The last snapshot as it came, and as it went.
     last: Option<(Arc<Snapshot>, Arc<Snapshot>)>,
     board: Board,
@@ -53,7 +57,13 @@ impl Board {
 impl Signing {
     /// With keys below that state directory.
     pub(super) fn new(state: Option<PathBuf>) -> Self {
-        Self { state, zones: BTreeMap::new(), last: None, board: Board::default() }
+        Self {
+            state,
+            zones: BTreeMap::new(),
+            left: BTreeMap::new(),
+            last: None,
+            board: Board::default(),
+        }
     }
 
     /// How the zones stand.
@@ -69,11 +79,14 @@ impl Signing {
             .values()
             .filter_map(|own| Some((&own.federation.zone, own.dnssec.as_ref()?)))
             .collect();
-        self.zones.retain(|zone, _| wanted.contains_key(zone));
+        let left = self.zones.extract_if(.., |zone, _| !wanted.contains_key(zone));
+        let left = left.filter_map(|(zone, own)| Some((zone, Left::new(own.serial()?))));
+        self.left.extend(left);
         self.board.retain(|zone| wanted.contains_key(zone));
         for (zone, settings) in wanted {
             let own = self.zones.entry(zone.clone());
-            let own = own.or_insert_with(|| SignedZone::new(zone.clone(), settings.clone()));
+            let last = self.left.remove(zone).map(|own| own.last());
+            let own = own.or_insert_with(|| SignedZone::new(zone.clone(), settings.clone(), last));
             own.configure(settings, self.state.as_deref(), now());
             self.board.put(own.view(now()));
         }
@@ -82,7 +95,7 @@ impl Signing {
 
     /// The snapshot with its zones signed.
     pub(super) fn sign(&mut self, snapshot: Arc<Snapshot>, at: Moment) -> Arc<Snapshot> {
-        if self.zones.is_empty() {
+        if self.zones.is_empty() && self.left.is_empty() {
             return snapshot;
         }
         let due: Vec<bool> = self.zones.values_mut().map(|zone| zone.tick(at)).collect();
@@ -99,6 +112,11 @@ impl Signing {
                 next.served.put(signed);
             }
             self.board.put(zone.view(at));
+        }
+        let seconds = u64::try_from(at.wall.as_second()).unwrap_or_default();
+        for (name, left) in &mut self.left {
+            let Some(source) = snapshot.served.get(name) else { continue };
+            left.raise(source, seconds).into_iter().for_each(|zone| next.served.put(zone));
         }
         let own = self.zones.values().filter_map(|zone| zone.problem().map(str::to_owned));
         next.problems = next.problems.iter().cloned().chain(own).collect();
