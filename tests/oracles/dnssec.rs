@@ -295,6 +295,30 @@ fn ldns_verifies_the_exported_zone() {
     }
 }
 
+/// What a secondary gets, with names that are steered and one that nobody in particular may have.
+#[test]
+fn ldns_verifies_the_transferred_zone() {
+    for dnssec in DENIALS {
+        let given = format!("{dnssec}, transfer: {{allow: [{{networks: [127.0.0.0/8]}}]}}");
+        let meridian = Meridian::start(&given);
+        let text = meridian.dig(&["+noall", "+answer", "+onesoa", "fed.test", "AXFR"]);
+        let lines = |name: &str, rtype: &str| {
+            let own = |line: &&str| line.starts_with(name) && line.contains(rtype);
+            text.lines().filter(own).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(SHOP, "\tRRSIG\tA ").len(), 1, "the default view's alone: {text}");
+        let denies = lines(BANK, "\tNSEC\t").concat();
+        assert_eq!(denies.contains(" A "), !lines(BANK, "\tA\t").is_empty(), "{denies}");
+        for rtype in ["\tDNSKEY\t", "\tRRSIG\tDNSKEY ", "\tRRSIG\tSOA ", "\tNSEC\t"] {
+            assert!(!lines("fed.test.", rtype).is_empty(), "{rtype}: {text}");
+        }
+        let file = meridian.state.path().join("transferred");
+        fs::write(&file, &text).unwrap();
+        let Some(said) = run("ldns-verify-zone", &[file.to_str().unwrap()]) else { return };
+        assert!(said.contains("Zone is verified and complete"), "{said}\n{text}");
+    }
+}
+
 /// A resolver that asks for clients in three parts of the world, and believes nothing unproven.
 #[test]
 fn unbound_validates_what_each_client_is_given() {

@@ -93,3 +93,26 @@ fn server_address(text: &str) -> Option<SocketAddr> {
     let plain = || text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 53));
     text.parse().ok().or_else(plain).filter(|own: &SocketAddr| own.port() != 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{federation, one_error, place};
+
+    fn load(spec: &str) -> crate::config::Loaded {
+        let text = federation("fed", &format!("{{zone: z.test, {spec}}}"));
+        place(&[("fed.yaml", &text)]).loader.load()
+    }
+
+    #[test]
+    fn a_zone_that_denies_compactly_is_given_to_nobody() {
+        let given = "transfer: {allow: [{networks: [192.0.2.0/24]}]}";
+        let told = "transfer: {notify: [{address: 192.0.2.1}]}";
+        for transfer in [given, told] {
+            let loaded = load(&format!("dnssec: {{denial: compact}}, {transfer}"));
+            let parts = ["spec.dnssec.denial", "\"compact\"", "spec.transfer", "denial: nsec"];
+            one_error(&loaded, &parts);
+            assert_eq!(load(&format!("dnssec: {{denial: nsec}}, {transfer}")).errors, []);
+        }
+        assert_eq!(load("dnssec: {denial: compact}, transfer: {}").errors, []);
+    }
+}

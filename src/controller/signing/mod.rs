@@ -156,6 +156,7 @@ mod tests {
         config::Loader,
         model::{Serial, Ttl},
         records::{Node, RecordType, Rrset, Zone},
+        transfer::{Delta, Record},
     };
     use std::{fs, path::Path, time::Duration};
 
@@ -173,6 +174,12 @@ mod tests {
             fs::create_dir(directory.path().join("config")).unwrap();
             fs::write(directory.path().join("config/fed.yaml"), FEDERATION).unwrap();
             Self { directory, at: now() }
+        }
+
+        /// With that as the object's `dnssec`, or none.
+        fn write(&self, dnssec: &str) {
+            let text = FEDERATION.replace(", dnssec: {}", dnssec);
+            fs::write(self.directory.path().join("config/fed.yaml"), text).unwrap();
         }
 
         fn config(&self) -> Config {
@@ -229,6 +236,56 @@ mod tests {
         let restarted = place.begin().sign(snapshot, later);
         assert_eq!(keys(&zone(&restarted)), keys(&zone(&first)));
         assert!(zone(&restarted).serial().is_after(zone(&changed).serial()));
+    }
+
+    /// Else secondaries would keep signatures that end.
+    #[test]
+    fn the_serial_rises_also_where_nothing_but_signatures_changes() {
+        let place = Place::new();
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        signing.sign(snapshot.clone(), place.at);
+        let after = |days: u64| place.at.after(Duration::from_secs(days * 86_400));
+        // By then the key is known everywhere, and the zone has CDS.
+        let mut last = zone(&signing.sign(snapshot.clone(), after(2)));
+        let ends = |zone: &Zone| {
+            let names = zone.signed().unwrap().names().values();
+            names.map(|own| own.until).min().unwrap()
+        };
+        for days in [13, 24, 35] {
+            let next = zone(&signing.sign(snapshot.clone(), after(days)));
+            assert!(next.serial().is_after(last.serial()), "after {days} days");
+            assert!(ends(&next) > ends(&last));
+            let delta = Delta::between(&last, &next).unwrap();
+            let renewed = |own: &Record| own.rtype == RecordType::RRSIG;
+            assert!(!delta.is_empty() && delta.added.iter().all(renewed));
+            assert_eq!(delta.removed.len(), delta.added.len());
+            last = next;
+        }
+    }
+
+    #[test]
+    fn the_serial_never_falls_back_when_the_zone_is_denied_otherwise_or_signed_no_more() {
+        let place = Place::new();
+        let mut signing = place.begin();
+        // Ahead of the clock, as after many changes in a second.
+        let ahead = u32::try_from(place.at.wall.as_second()).unwrap() + 50;
+        let snapshot = place.snapshot("a.z.test", ahead);
+        let mut last = zone(&signing.sign(snapshot.clone(), place.at)).serial();
+        let steps = [", dnssec: {denial: compact}", ", dnssec: {}", "", ", dnssec: {}", ""];
+        for dnssec in steps {
+            place.write(dnssec);
+            signing.configure(&place.config());
+            let next = signing.sign(snapshot.clone(), place.at);
+            assert_eq!(zone(&next).signed().is_some(), !dnssec.is_empty());
+            assert!(zone(&next).serial().is_after(last), "{dnssec:?}");
+            last = zone(&next).serial();
+            let again = signing.sign(snapshot.clone(), place.at);
+            assert!(Arc::ptr_eq(&zone(&next), &zone(&again)), "and rises once");
+        }
+        let newer = place.snapshot("b.z.test", ahead + 100);
+        let next = signing.sign(newer.clone(), place.at);
+        assert!(Arc::ptr_eq(&zone(&next), &zone(&newer)), "its own serial is ahead");
     }
 
     #[test]
