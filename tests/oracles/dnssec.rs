@@ -207,15 +207,22 @@ impl Meridian {
 
     /// What BIND's validator makes of a question.
     fn delv(&self, name: &str, rtype: &str, place: &Path) -> Option<End> {
-        let (algorithm, key) = self.anchor();
-        let anchors = place.join("anchors");
-        let text =
-            format!("trust-anchors {{ \"fed.test\" static-key 257 3 {algorithm} \"{key}\"; }};");
-        fs::write(&anchors, text).unwrap();
         let port = self.port.to_string();
-        let anchors = anchors.to_str().unwrap();
+        let file = place.join("anchors");
+        let anchors = file.to_str().unwrap();
         let args = ["-a", anchors, "+root=fed.test", "@127.0.0.1", "-p", &port, name, rtype];
-        let text = run("delv", &args)?;
+        let mut text;
+        loop {
+            let (algorithm, key) = self.anchor();
+            let own = format!("257 3 {algorithm} \"{key}\"");
+            fs::write(&file, format!("trust-anchors {{ \"fed.test\" static-key {own}; }};"))
+                .unwrap();
+            text = run("delv", &args)?;
+            // A key that went while it was asked proves nothing any more; the one after it must.
+            if text.contains("fully validated") || self.anchor() == (algorithm, key) {
+                break;
+            }
+        }
         let end = match () {
             () if text.contains("resolution failed: ncache nxdomain") => End::NxDomain,
             () if text.contains("resolution failed: ncache nxrrset") => End::NoData,
