@@ -252,6 +252,7 @@ impl<'w> Work<'w> {
         }
         let types = self.types();
         let nsec = self.proof(&types)?;
+        let neutral = self.neutral(&types)?;
         let steered = match node.steering() {
             Some(steered) => Some(Box::new([
                 self.family(steered, false, &types)?,
@@ -259,7 +260,7 @@ impl<'w> Work<'w> {
             ])),
             None => None,
         };
-        Some(SignedName { owner: self.owner, rrsigs, nsec, steered, until: self.until })
+        Some(SignedName { owner: self.owner, rrsigs, nsec, neutral, steered, until: self.until })
     }
 
     /// What is signed at the name: of a delegation the DS alone (RFC 4035 §2.2).
@@ -277,15 +278,29 @@ impl<'w> Work<'w> {
 
     /// RFC 4034 §4.1.2; a steered family is there for all clients, whatever one of them is given.
     fn types(&self) -> BTreeSet<RecordType> {
-        let mut types: BTreeSet<RecordType> = self.own_rrsets().map(|rrset| rrset.rtype).collect();
-        types.extend([RecordType::RRSIG, RecordType::NSEC]);
-        if self.is_delegated() {
-            types.insert(RecordType::NS);
-        } else if let Some(steered) = self.task.node.steering() {
+        let mut types = self.neutral_types();
+        if let Some(steered) = self.task.node.steering().filter(|_| !self.is_delegated()) {
             types.extend(steered.has(false).then_some(RecordType::A));
             types.extend(steered.has(true).then_some(RecordType::AAAA));
         }
         types
+    }
+
+    /// The types that nobody in particular gets.
+    fn neutral_types(&self) -> BTreeSet<RecordType> {
+        let mut types: BTreeSet<RecordType> = self.own_rrsets().map(|rrset| rrset.rtype).collect();
+        types.extend([RecordType::RRSIG, RecordType::NSEC]);
+        types.extend(self.is_delegated().then_some(RecordType::NS));
+        types
+    }
+
+    /// See [`SignedName::neutral`]; the outer `None` when a key cannot sign.
+    fn neutral(&mut self, types: &BTreeSet<RecordType>) -> Option<Option<Proof>> {
+        let own = self.neutral_types();
+        if own == *types || matches!(self.with.denial, Denial::Compact(_)) {
+            return Some(None); // Compact denial is never copied.
+        }
+        self.proof(&own).map(Some)
     }
 
     fn proof(&mut self, types: &BTreeSet<RecordType>) -> Option<Proof> {
@@ -351,7 +366,7 @@ fn pairs(node: &Node, name: &SignedName) -> Vec<(Rrset, Rrset)> {
     let mut all: Vec<(Rrset, Rrset)> =
         plain.map(|(rrset, own)| (rrset.clone(), own.clone())).collect();
     let proof = |proof: &Proof| (proof.nsec.clone(), proof.rrsig.clone());
-    all.push(proof(&name.nsec));
+    all.extend(std::iter::once(&name.nsec).chain(&name.neutral).map(proof));
     for (steered, v6) in [false, true].iter().filter_map(|v6| Some((node.steering()?, *v6))) {
         let Some(family) = name.steered.as_ref().map(|all| &all[usize::from(v6)]) else { continue };
         let variants = steered.variants(v6).iter().zip(&family.variants);
@@ -396,6 +411,7 @@ fn unsigned(key: &NameKey) -> SignedName {
         owner: key.to_name(),
         rrsigs: smallvec::SmallVec::new(),
         nsec: Proof { nsec: empty.clone(), rrsig: empty },
+        neutral: None,
         steered: None,
         until: 0,
     }

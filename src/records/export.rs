@@ -1,7 +1,11 @@
 //! Prints a zone: as a master file that every name server and importer reads, and as the rows of
 //! a listing.
 
-use super::{Node, RecordType, Rrset, Zone, rdata_to_text};
+use super::{
+    RecordType, Rrset, Zone,
+    full::{in_full, in_order},
+    rdata_to_text,
+};
 use crate::model::{Key, Name, Ttl};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -22,20 +26,6 @@ impl fmt::Display for MasterFile<'_> {
         }
         Ok(())
     }
-}
-
-/// All rrsets of a zone as transfers have them: SOA first, names in canonical order, and of a
-/// signed zone each rrset's signatures behind it, and the name's NSEC behind all.
-pub fn in_full(zone: &Zone) -> impl Iterator<Item = (&Key, &Rrset)> {
-    zone.nodes().flat_map(move |(key, node)| {
-        let signed = zone.signed().and_then(|signed| signed.name(key.as_bytes()));
-        let rrsets = in_order(node).flat_map(move |rrset| {
-            let rrsig = signed.and_then(|signed| signed.rrsig(rrset.rtype));
-            [Some(rrset), rrsig].into_iter().flatten()
-        });
-        let proof = signed.into_iter().flat_map(|own| [&own.nsec.nsec, &own.nsec.rrsig]);
-        rrsets.chain(proof).map(move |rrset| (key, rrset))
-    })
 }
 
 fn write_rrset(
@@ -84,12 +74,6 @@ fn row(name: Name, rrset: &Rrset) -> Row {
     Row { name, ttl: rrset.ttl, rtype: rrset.rtype, data: data.join(",") }
 }
 
-/// By type number, but the SOA first, as RFC 1035 §5.2 wants it.
-fn in_order(node: &Node) -> impl Iterator<Item = &Rrset> {
-    let others = node.iter().filter(|rrset| rrset.rtype != RecordType::SOA);
-    node.get(RecordType::SOA).into_iter().chain(others)
-}
-
 /// The owner without the apex's labels; `@` for the apex itself.
 fn relative(zone: &Zone, key: &Key) -> String {
     let name = key.to_name();
@@ -115,7 +99,7 @@ const MAX_WIDTH: usize = 48;
 
 #[cfg(test)]
 mod tests {
-    use super::super::{no_includes, parse_master};
+    use super::super::{Node, no_includes, parse_master};
     use super::*;
     use proptest::{collection::vec, prelude::*};
 

@@ -8,6 +8,7 @@
 mod answer;
 mod denial;
 mod export;
+mod full;
 mod generated;
 mod lookup;
 mod master;
@@ -21,7 +22,8 @@ mod zone;
 pub use crate::model::Client;
 pub use answer::{Answer, DnssecOk, Entry, Outcome, Owner, Question, Section};
 pub use denial::{compact_nsec, denial_ttl};
-pub use export::{MasterFile, Row, in_full, rows};
+pub use export::{MasterFile, Row, rows};
+pub use full::{can_be_copied, changed_in_full, in_full, node_in_full};
 pub use generated::generated;
 pub use lookup::{Foreseen, foresee, lookup};
 pub use master::{

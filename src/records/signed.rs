@@ -34,7 +34,7 @@ pub trait Online: fmt::Debug + Send + Sync {
 }
 
 /// The signatures of one name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SignedName {
     /// The name, in lower case.
     pub owner: Name,
@@ -42,6 +42,9 @@ pub struct SignedName {
     pub rrsigs: SmallVec<[(RecordType, Rrset); 2]>,
     /// Its NSEC: which types there are, and which name comes next.
     pub nsec: Proof,
+    /// The NSEC of the view of nobody in particular, where that has not all types that there are:
+    /// a copy that cannot steer would else deny a type that its NSEC says is there.
+    pub neutral: Option<Proof>,
     /// Where A and AAAA depend on the client: IPv4, IPv6.
     pub steered: Option<Box<[SignedFamily; 2]>>,
     /// When the first of its signatures ends, in seconds since 1970.
@@ -58,7 +61,7 @@ pub struct Proof {
 }
 
 /// The signatures of a family that depends on the client.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct SignedFamily {
     /// As [`Steered::variants`](super::Steered::variants).
     pub variants: Vec<Option<Rrset>>,

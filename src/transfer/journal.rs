@@ -3,7 +3,7 @@
 use super::Record;
 use crate::{
     model::{Key, Serial, Ttl},
-    records::{Node, RecordType, Rrset, Zone},
+    records::{RecordType, Zone, changed_in_full, node_in_full},
 };
 use imbl::Vector;
 use std::{collections::BTreeSet, sync::Arc};
@@ -22,36 +22,35 @@ pub struct Delta {
 }
 
 impl Delta {
-    /// What makes `newer` of `older`; `None` where one has no SOA. Costs what changed, as long as
-    /// the two share what did not.
+    /// What makes `newer` of `older`, signatures and NSEC records included; `None` where one has no
+    /// SOA. Costs what changed, as long as the two share what did not.
     #[must_use]
     pub fn between(older: &Zone, newer: &Zone) -> Option<Self> {
         let (from, to) = (Record::soa(older)?, Record::soa(newer)?);
         let mut delta = Self { from, to, removed: Vec::new(), added: Vec::new() };
-        for (key, before, after) in newer.changes_since(older) {
-            delta.node(key, before, after);
+        for key in changed_in_full(newer, older) {
+            delta.name(key, &rows(older, key), &rows(newer, key));
         }
         Some(delta)
     }
 
-    fn node(&mut self, key: &Key, before: Option<&Node>, after: Option<&Node>) {
+    /// Records, not sets: of the signatures of one name, each has a TTL of its own, that of what it
+    /// covers (RFC 4034 §3). In other sets another TTL changes every record (RFC 2181 §5.2).
+    fn name(&mut self, key: &Key, before: &[Part<'_>], after: &[Part<'_>]) {
         let owner = key.to_name();
-        let sets = |node: Option<&Node>| -> Vec<Rrset> {
-            let all = node.into_iter().flat_map(Node::iter);
-            all.filter(|own| own.rtype != RecordType::SOA).cloned().collect()
+        let only = |own: &[Part<'_>], others: &[Part<'_>]| {
+            let others: BTreeSet<&Part<'_>> = others.iter().collect();
+            let gone = own.iter().filter(|part| !others.contains(part));
+            gone.map(|(rtype, ttl, data)| Record {
+                owner: owner.clone(),
+                rtype: *rtype,
+                ttl: *ttl,
+                data: data.to_vec(),
+            })
+            .collect::<Vec<_>>()
         };
-        let (before, after) = (sets(before), sets(after));
-        let gone = |own: &Rrset, others: &[Rrset]| {
-            let other = others.iter().find(|other| other.rtype == own.rtype);
-            // A set has one TTL (RFC 2181 §5.2), so another TTL changes every record.
-            let other = other.filter(|other| other.ttl == own.ttl);
-            let stays = |record: &Record| {
-                other.is_some_and(|other| other.rdata().any(|data| data == record.data))
-            };
-            Record::of(&owner, own).filter(|record| !stays(record)).collect::<Vec<_>>()
-        };
-        self.removed.extend(before.iter().flat_map(|own| gone(own, &after)));
-        self.added.extend(after.iter().flat_map(|own| gone(own, &before)));
+        self.removed.extend(only(before, after));
+        self.added.extend(only(after, before));
     }
 
     /// Of several versions the way from the first to the last: what came and went again on the way
@@ -100,6 +99,18 @@ impl Delta {
     fn begins(&self) -> Option<Serial> {
         self.from.soa_numbers().map(|numbers| Serial(numbers[0]))
     }
+}
+
+/// A record of a name that is known.
+type Part<'z> = (RecordType, Ttl, &'z [u8]);
+
+/// All records of a name but the SOA.
+fn rows<'z>(zone: &'z Zone, key: &'z Key) -> Vec<Part<'z>> {
+    let node = zone.node(key.as_bytes());
+    let sets = node.into_iter().flat_map(|node| node_in_full(zone, key, node));
+    sets.filter(|own| own.rtype != RecordType::SOA)
+        .flat_map(|own| own.rdata().map(|data| (own.rtype, own.ttl, data)))
+        .collect()
 }
 
 type Row = (Key, RecordType, Ttl, Vec<u8>);

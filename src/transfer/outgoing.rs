@@ -4,7 +4,7 @@
 use super::{Delta, Head, History, Packer, Record};
 use crate::{
     model::{Key, Serial},
-    records::{RecordType, Zone},
+    records::{RecordType, Zone, node_in_full},
 };
 use std::{collections::VecDeque, sync::Arc};
 
@@ -123,7 +123,9 @@ impl Outgoing {
 fn changes(history: &History, serial: Serial) -> Option<Delta> {
     let deltas = history.since(serial)?;
     let delta = Delta::condensed(deltas.iter().map(|own| &**own))?;
-    (delta.len() <= 16 + 2 * history.zone().len()).then_some(delta)
+    // A name has about two records, and in a signed zone two signatures and an NSEC.
+    let usual = if history.zone().signed().is_some() { 5 } else { 2 };
+    (delta.len() <= 16 + usual * history.zone().len()).then_some(delta)
 }
 
 /// RFC 1995 §4: between two copies of the newest SOA.
@@ -160,12 +162,14 @@ impl Cursor {
         self.rows.pop_front()
     }
 
-    /// All that the zone holds, glue and what lies behind cuts too (RFC 5936 §3.2, §3.5).
+    /// All that the zone holds, glue and what lies behind cuts too (RFC 5936 §3.2, §3.5), and its
+    /// signatures and NSEC records (RFC 4035 §2), without which a secondary's answers are bogus.
     fn refill(&mut self) {
         let mut last = None;
         for (key, node) in self.zone.after(self.after.as_ref()).take(CHUNK) {
             let owner = key.to_name();
-            let sets = node.iter().filter(|own| own.rtype != RecordType::SOA);
+            let sets = node_in_full(&self.zone, key, node);
+            let sets = sets.filter(|own| own.rtype != RecordType::SOA);
             self.rows.extend(sets.flat_map(|own| Record::of(&owner, own)));
             last = Some(key.clone());
         }

@@ -7,13 +7,17 @@ use crate::{
 };
 use hickory_proto::rr::{Name as Theirs, RecordType as Type};
 use meridian::{
-    dnssec::{Algorithm, Before, Key, Keys, Role},
+    dnssec::{Algorithm, Before, Key, Keys, Role, Signing},
     model::{Key as NameKey, Name, Ttl},
-    records::{Node, RecordType, Rrset, Zone},
+    records::{Node, RecordType, Rrset, Zone, in_full},
+    transfer::{Delta, Record},
 };
 use proptest::prelude::*;
 use ring::rand::SystemRandom;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 const LINES: &str = "\
     a      60 A 192.0.2.1\n\
@@ -201,6 +205,71 @@ fn what_did_not_change_keeps_its_signatures() {
     check(&serve(resigned), "a.z.test. A", Verdict::Data);
 }
 
+// === Copies ===
+
+type Row = (NameKey, RecordType, Ttl, Vec<u8>);
+
+/// All that a secondary has but the SOA.
+fn view(zone: &Zone) -> BTreeSet<Row> {
+    let sets = in_full(zone).filter(|(_, own)| own.rtype != RecordType::SOA);
+    sets.flat_map(|(key, own)| {
+        own.rdata().map(move |data| (key.clone(), own.rtype, own.ttl, data.to_vec()))
+    })
+    .collect()
+}
+
+/// What a secondary makes of the older version; every difference must fit.
+fn applied(mut view: BTreeSet<Row>, delta: &Delta) -> BTreeSet<Row> {
+    let row = |own: &Record| (own.owner.key(), own.rtype, own.ttl, own.data.clone());
+    for own in &delta.removed {
+        assert!(view.remove(&row(own)), "was never there: {own:?}");
+    }
+    for own in &delta.added {
+        assert!(view.insert(row(own)), "is there already: {own:?}");
+    }
+    view
+}
+
+/// As a process does it: what changed, and what is due, under the next serial.
+fn step(with: &Signing, before: &Before, changes: Vec<(NameKey, Option<Node>)>) -> Before {
+    let serial = before.signed.serial().next(0);
+    let source = before.source.with(changes, serial);
+    let due: Vec<NameKey> = with.due(&before.signed).collect();
+    let (random, progress) = (SystemRandom::new(), AtomicUsize::new(0));
+    let signed = with.sign(&source, serial, Some(before), due, &random, &progress).unwrap();
+    Before { source: Arc::new(source), signed: Arc::new(signed) }
+}
+
+#[test]
+fn s2_a_change_costs_a_copy_its_own_records_and_their_signatures() {
+    let lines: String = (0..500).map(|at| format!("n{at} 60 A 192.0.2.1\n")).collect();
+    let zone = parse("z.test", &format!("{SOA}{lines}")).zone;
+    let with = signing(false, Algorithm::Ed25519, &zone);
+    let signed = Arc::new(sign(&with, &zone, None));
+    let first = Before { source: Arc::new(zone), signed };
+    let key = "n7.z.test".parse::<Name>().unwrap().key();
+    let node = Node::new(Rrset::a(Ttl::SERVED, ["192.0.2.77".parse().unwrap()]));
+    let second = step(&with, &first, vec![(key.clone(), Some(node))]);
+    let delta = Delta::between(&first.signed, &second.signed).unwrap();
+    let types = |all: &[Record]| all.iter().map(|own| own.rtype.to_string()).collect::<Vec<_>>();
+    let expected = ["RRSIG", "A", "RRSIG"];
+    assert_eq!(
+        (types(&delta.removed), types(&delta.added)),
+        (expected.map(String::from).into(), expected.map(String::from).into())
+    );
+    // A name goes: the one before it has another NSEC.
+    let third = step(&with, &second, vec![(key, None)]);
+    let delta = Delta::between(&second.signed, &third.signed).unwrap();
+    assert_eq!((delta.removed.len(), delta.added.len()), (1 + 4 + 2, 1 + 2));
+    // Nothing but signatures.
+    let later = Signing { now: with.now + 11 * 86_400, ..with };
+    let fourth = step(&later, &third, Vec::new());
+    let delta = Delta::between(&third.signed, &fourth.signed).unwrap();
+    assert!(delta.removed.len() >= 2 * 499 && delta.removed.len() == delta.added.len());
+    assert!(delta.added.iter().all(|own| own.rtype == RecordType::RRSIG));
+    assert!(fourth.signed.serial().is_after(third.signed.serial()));
+}
+
 // === Any zone, any question ===
 
 fn label() -> impl Strategy<Value = &'static str> {
@@ -263,6 +332,41 @@ fn random_zone(rows: &[(Name, &'static str, Name)]) -> Zone {
 fn questions() -> impl Strategy<Value = Vec<(Name, Type)>> {
     let types = vec![Type::A, Type::A, Type::TXT, Type::MX, Type::DS, Type::CNAME, Type::NS];
     prop::collection::vec((name(), prop::sample::select(types)), 1..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// RFC 1995 §4 for RFC 4035 §2: through changes, renewals, another key, and the zone's first
+    /// signing, differences lead from the older view to the newer, one by one and condensed.
+    #[test]
+    fn s2_differences_of_a_signed_zone_lead_from_any_version_to_the_next(
+        first in rows(),
+        then in prop::collection::vec((rows(), 0..15_i64, any::<bool>()), 1..5),
+    ) {
+        let source = Arc::new(random_zone(&first));
+        let mut with = signing(false, Algorithm::Ed25519, &source);
+        let serial = source.serial().next(0);
+        let signed = with.sign(&source, serial, None, [], &SystemRandom::new(), &AtomicUsize::new(0));
+        let mut last = Before { source: source.clone(), signed: Arc::new(signed.unwrap()) };
+        let mut deltas = vec![Delta::between(&source, &last.signed).unwrap()];
+        prop_assert_eq!(applied(view(&source), &deltas[0]), view(&last.signed));
+        for (rows, days, other) in then {
+            with.now += days * 86_400;
+            if other {
+                with.keys = signing(false, Algorithm::Ed25519, &source).keys;
+            }
+            let to = random_zone(&rows);
+            let changes = to.changes(&last.source).map(|(key, node)| (key.clone(), node.cloned()));
+            let next = step(&with, &last, changes.collect());
+            let delta = Delta::between(&last.signed, &next.signed).unwrap();
+            prop_assert_eq!(applied(view(&last.signed), &delta), view(&next.signed));
+            deltas.push(delta);
+            last = next;
+        }
+        let all = Delta::condensed(&deltas).unwrap();
+        prop_assert_eq!(applied(view(&source), &all), view(&last.signed));
+    }
 }
 
 proptest! {

@@ -1,10 +1,14 @@
 //! RFC 5936: DNS Zone Transfer Protocol (AXFR).
 
-use crate::transfers::{AXFR, FRIEND, SOA, STRANGER, Server, query, version};
+use crate::{
+    transfers::{AXFR, FRIEND, IXFR, SOA, STRANGER, Server, ixfr, line, query, version},
+    validator::{sign, signing},
+};
 use meridian::{
-    records::{Completeness, Zone},
+    dnssec::Algorithm,
+    records::{Completeness, Zone, in_full},
     server::{Stamp, Transport},
-    transfer::read_response,
+    transfer::{Record, read_response},
 };
 use std::sync::Arc;
 
@@ -90,6 +94,39 @@ fn s6_the_quota_counts_only_those_who_may_have_the_zone() {
     drop(first);
     let mut again = server.transfers.open(&query("z.test", AXFR), &arrival(FRIEND)).unwrap();
     assert_eq!(again.next(at, &mut Vec::new()), meridian::server::Next::Message);
+}
+
+#[test]
+fn s3_a_signed_zone_goes_with_all_that_proves_its_answers() {
+    let plain = version(5, "www A 192.0.2.80\n");
+    let signed = sign(&signing(false, Algorithm::EcdsaP256, &plain), &plain, None);
+    let rows: Vec<String> = in_full(&signed)
+        .flat_map(|(key, own)| Record::of(&key.to_name(), own).collect::<Vec<_>>())
+        .map(|own| line(&own))
+        .collect();
+    let server = Server::new(&[Arc::new(signed)]);
+    let given = server.rows(&query("z.test", AXFR), FRIEND, Transport::Tcp);
+    let (last, all) = given.split_last().unwrap();
+    assert_eq!((last, all), (&rows[0], &rows[..]));
+    let starts = |own: &String, with: &str| own.split_once(' ').unwrap().1.starts_with(with);
+    let count = |with: &str| all.iter().filter(|own| starts(own, with)).count();
+    // The names: apex, ns, sub, www; glue has neither.
+    assert_eq!((count("NSEC "), count("RRSIG NSEC "), count("RRSIG A ")), (4, 4, 2));
+    assert_eq!((count("DNSKEY 257 "), count("CDS "), count("RRSIG CDS ")), (1, 1, 1));
+}
+
+/// What denies a name is only made when it is asked for: no copy could answer (RFC 9824 §3).
+#[test]
+fn s3_a_zone_that_denies_compactly_is_given_to_nobody() {
+    let plain = version(5, "");
+    let signed = sign(&signing(true, Algorithm::EcdsaP256, &plain), &plain, None);
+    let server = Server::new(&[plain, Arc::new(signed)]);
+    for transport in [Transport::Tcp, Transport::Udp] {
+        for packet in [query("z.test", AXFR), ixfr(4)] {
+            assert_eq!(server.one(&packet, FRIEND, transport).rcode, 5);
+        }
+    }
+    assert_eq!(server.one(&query("z.test", IXFR), STRANGER, Transport::Tcp).rcode, 5);
 }
 
 #[test]

@@ -9,4 +9,5 @@ mod dig;
 mod incoming;
 mod others;
 mod process;
+mod signed;
 mod steps;

@@ -218,6 +218,13 @@ impl Meridian {
         own.trim().parse().ok()
     }
 
+    /// Whether the command line's order is carried out.
+    pub(crate) fn cli(&self, args: &[&str]) -> bool {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_meridian"));
+        command.args(args).args(["--server", &format!("http://{}", self.server)]);
+        command.output().unwrap().status.success()
+    }
+
     pub(crate) fn says(&self, words: &str) -> bool {
         self.said.lock().unwrap().iter().any(|line| line.contains(words))
     }

@@ -3,7 +3,9 @@
 
 use super::{Findings, networks};
 use crate::{
-    config::spec::{FederationSpec, TransferAllowSpec, TransferFromSpec, TransferPeerSpec},
+    config::spec::{
+        DnssecDenialSpec, FederationSpec, TransferAllowSpec, TransferFromSpec, TransferPeerSpec,
+    },
     model::Name,
     transfer::{Allow, Primary, Target, ZoneRules},
 };
@@ -23,6 +25,15 @@ pub(super) fn transfer(findings: &mut Findings, spec: &FederationSpec) -> ZoneRu
         findings.error(
             "spec.transfer: the zone is not served here (spec.serve: false), so nobody can have \
              it from here; leave it out, or serve the zone"
+                .to_owned(),
+        );
+    }
+    let denial = spec.dnssec.as_ref().and_then(|own| own.denial);
+    let given = !transfer.allow.is_empty() || !transfer.notify.is_empty();
+    if denial == Some(DnssecDenialSpec::Compact) && given {
+        findings.error(
+            "spec.dnssec.denial: \"compact\" signs denials when they are asked for, which the \
+             secondaries of spec.transfer cannot do; write denial: nsec, or leave spec.transfer out"
                 .to_owned(),
         );
     }
@@ -81,4 +92,27 @@ fn address(findings: &mut Findings, field: &str, text: &str) -> Option<SocketAdd
 fn server_address(text: &str) -> Option<SocketAddr> {
     let plain = || text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 53));
     text.parse().ok().or_else(plain).filter(|own: &SocketAddr| own.port() != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::tests::{federation, one_error, place};
+
+    fn load(spec: &str) -> crate::config::Loaded {
+        let text = federation("fed", &format!("{{zone: z.test, {spec}}}"));
+        place(&[("fed.yaml", &text)]).loader.load()
+    }
+
+    #[test]
+    fn a_zone_that_denies_compactly_is_given_to_nobody() {
+        let given = "transfer: {allow: [{networks: [192.0.2.0/24]}]}";
+        let told = "transfer: {notify: [{address: 192.0.2.1}]}";
+        for transfer in [given, told] {
+            let loaded = load(&format!("dnssec: {{denial: compact}}, {transfer}"));
+            let parts = ["spec.dnssec.denial", "\"compact\"", "spec.transfer", "denial: nsec"];
+            one_error(&loaded, &parts);
+            assert_eq!(load(&format!("dnssec: {{denial: nsec}}, {transfer}")).errors, []);
+        }
+        assert_eq!(load("dnssec: {denial: compact}, transfer: {}").errors, []);
+    }
 }

@@ -2,6 +2,7 @@
 //! and how far they have come, signs what changed, and again what is due.
 
 mod files;
+mod left;
 mod people;
 mod zone;
 
@@ -13,6 +14,7 @@ use crate::{
     model::{Moment, Name},
     web::DnssecOrder,
 };
+use left::Left;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
@@ -24,6 +26,8 @@ use zone::SignedZone;
 pub(super) struct Signing {
     state: Option<PathBuf>,
     zones: BTreeMap<Name, SignedZone>,
+    /// Those that were signed, and are no more.
+    left: BTreeMap<Name, Left>,
     /// The last snapshot as it came, and as it went.
     last: Option<(Arc<Snapshot>, Arc<Snapshot>)>,
     board: Board,
@@ -53,7 +57,13 @@ impl Board {
 impl Signing {
     /// With keys below that state directory.
     pub(super) fn new(state: Option<PathBuf>) -> Self {
-        Self { state, zones: BTreeMap::new(), last: None, board: Board::default() }
+        Self {
+            state,
+            zones: BTreeMap::new(),
+            left: BTreeMap::new(),
+            last: None,
+            board: Board::default(),
+        }
     }
 
     /// How the zones stand.
@@ -69,11 +79,14 @@ impl Signing {
             .values()
             .filter_map(|own| Some((&own.federation.zone, own.dnssec.as_ref()?)))
             .collect();
-        self.zones.retain(|zone, _| wanted.contains_key(zone));
+        let left = self.zones.extract_if(.., |zone, _| !wanted.contains_key(zone));
+        let left = left.filter_map(|(zone, own)| Some((zone, Left::new(own.serial()?))));
+        self.left.extend(left);
         self.board.retain(|zone| wanted.contains_key(zone));
         for (zone, settings) in wanted {
             let own = self.zones.entry(zone.clone());
-            let own = own.or_insert_with(|| SignedZone::new(zone.clone(), settings.clone()));
+            let last = self.left.remove(zone).map(|own| own.last());
+            let own = own.or_insert_with(|| SignedZone::new(zone.clone(), settings.clone(), last));
             own.configure(settings, self.state.as_deref(), now());
             self.board.put(own.view(now()));
         }
@@ -82,7 +95,7 @@ impl Signing {
 
     /// The snapshot with its zones signed.
     pub(super) fn sign(&mut self, snapshot: Arc<Snapshot>, at: Moment) -> Arc<Snapshot> {
-        if self.zones.is_empty() {
+        if self.zones.is_empty() && self.left.is_empty() {
             return snapshot;
         }
         let due: Vec<bool> = self.zones.values_mut().map(|zone| zone.tick(at)).collect();
@@ -99,6 +112,11 @@ impl Signing {
                 next.served.put(signed);
             }
             self.board.put(zone.view(at));
+        }
+        let seconds = u64::try_from(at.wall.as_second()).unwrap_or_default();
+        for (name, left) in &mut self.left {
+            let Some(source) = snapshot.served.get(name) else { continue };
+            left.raise(source, seconds).into_iter().for_each(|zone| next.served.put(zone));
         }
         let own = self.zones.values().filter_map(|zone| zone.problem().map(str::to_owned));
         next.problems = next.problems.iter().cloned().chain(own).collect();
@@ -138,6 +156,7 @@ mod tests {
         config::Loader,
         model::{Serial, Ttl},
         records::{Node, RecordType, Rrset, Zone},
+        transfer::{Delta, Record},
     };
     use std::{fs, path::Path, time::Duration};
 
@@ -155,6 +174,12 @@ mod tests {
             fs::create_dir(directory.path().join("config")).unwrap();
             fs::write(directory.path().join("config/fed.yaml"), FEDERATION).unwrap();
             Self { directory, at: now() }
+        }
+
+        /// With that as the object's `dnssec`, or none.
+        fn write(&self, dnssec: &str) {
+            let text = FEDERATION.replace(", dnssec: {}", dnssec);
+            fs::write(self.directory.path().join("config/fed.yaml"), text).unwrap();
         }
 
         fn config(&self) -> Config {
@@ -211,6 +236,56 @@ mod tests {
         let restarted = place.begin().sign(snapshot, later);
         assert_eq!(keys(&zone(&restarted)), keys(&zone(&first)));
         assert!(zone(&restarted).serial().is_after(zone(&changed).serial()));
+    }
+
+    /// Else secondaries would keep signatures that end.
+    #[test]
+    fn the_serial_rises_also_where_nothing_but_signatures_changes() {
+        let place = Place::new();
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        signing.sign(snapshot.clone(), place.at);
+        let after = |days: u64| place.at.after(Duration::from_secs(days * 86_400));
+        // By then the key is known everywhere, and the zone has CDS.
+        let mut last = zone(&signing.sign(snapshot.clone(), after(2)));
+        let ends = |zone: &Zone| {
+            let names = zone.signed().unwrap().names().values();
+            names.map(|own| own.until).min().unwrap()
+        };
+        for days in [13, 24, 35] {
+            let next = zone(&signing.sign(snapshot.clone(), after(days)));
+            assert!(next.serial().is_after(last.serial()), "after {days} days");
+            assert!(ends(&next) > ends(&last));
+            let delta = Delta::between(&last, &next).unwrap();
+            let renewed = |own: &Record| own.rtype == RecordType::RRSIG;
+            assert!(!delta.is_empty() && delta.added.iter().all(renewed));
+            assert_eq!(delta.removed.len(), delta.added.len());
+            last = next;
+        }
+    }
+
+    #[test]
+    fn the_serial_never_falls_back_when_the_zone_is_denied_otherwise_or_signed_no_more() {
+        let place = Place::new();
+        let mut signing = place.begin();
+        // Ahead of the clock, as after many changes in a second.
+        let ahead = u32::try_from(place.at.wall.as_second()).unwrap() + 50;
+        let snapshot = place.snapshot("a.z.test", ahead);
+        let mut last = zone(&signing.sign(snapshot.clone(), place.at)).serial();
+        let steps = [", dnssec: {denial: compact}", ", dnssec: {}", "", ", dnssec: {}", ""];
+        for dnssec in steps {
+            place.write(dnssec);
+            signing.configure(&place.config());
+            let next = signing.sign(snapshot.clone(), place.at);
+            assert_eq!(zone(&next).signed().is_some(), !dnssec.is_empty());
+            assert!(zone(&next).serial().is_after(last), "{dnssec:?}");
+            last = zone(&next).serial();
+            let again = signing.sign(snapshot.clone(), place.at);
+            assert!(Arc::ptr_eq(&zone(&next), &zone(&again)), "and rises once");
+        }
+        let newer = place.snapshot("b.z.test", ahead + 100);
+        let next = signing.sign(newer.clone(), place.at);
+        assert!(Arc::ptr_eq(&zone(&next), &zone(&newer)), "its own serial is ahead");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::{
         self, Before, Key, KeyView, Keys, OnlineSigner, Role, Rollover, Settings, Stage, Timing,
         Track, Turn, Validity, View, ds_text,
     },
-    model::{Key as NameKey, Moment, Name, Ttl},
+    model::{Key as NameKey, Moment, Name, Serial, Ttl},
     records::{Completeness, Denial, Zone},
 };
 use jiff::Timestamp;
@@ -33,6 +33,8 @@ pub(super) struct SignedZone {
     /// `None` while there never were keys that could be read.
     keys: Option<(Place, KeyRing)>,
     before: Option<Before>,
+    /// Of the zone as it was served last; outlives `before`.
+    last: Option<Serial>,
     online: Option<Arc<OnlineSigner>>,
     /// The longest TTL there has been.
     zone_ttl: Ttl,
@@ -59,12 +61,14 @@ const WORTH_SAYING: usize = 5_000;
 const CLOCKS: i64 = 3_600;
 
 impl SignedZone {
-    pub(super) fn new(zone: Name, settings: Settings) -> Self {
+    /// `last` is the serial that the zone was served with before, if it was.
+    pub(super) fn new(zone: Name, settings: Settings, last: Option<Serial>) -> Self {
         Self {
             zone,
             settings,
             keys: None,
             before: None,
+            last,
             online: None,
             zone_ttl: Ttl::from_secs(0),
             looked: 0,
@@ -230,7 +234,7 @@ impl SignedZone {
         }
         let with = self.signing(now)?;
         self.note_ttls(source);
-        let serial = self.serial(source, now);
+        let serial = self.next_serial(source, now);
         let progress = Arc::new(AtomicUsize::new(0));
         let watched = self.watch(source, &progress, at, board);
         let due = std::mem::take(&mut self.due);
@@ -248,6 +252,7 @@ impl SignedZone {
         };
         self.changed = false;
         let signed = Arc::new(signed);
+        self.last = Some(serial);
         if self.before.is_none() {
             self.ends = first_end(&signed);
         }
@@ -297,14 +302,18 @@ impl SignedZone {
     }
 
     /// Rises also where only signatures change, and after a restart.
-    fn serial(&self, source: &Zone, now: i64) -> crate::model::Serial {
+    fn next_serial(&self, source: &Zone, now: i64) -> Serial {
         let seconds = u64::try_from(now).unwrap_or_default();
-        let Some(before) = &self.before else { return source.serial().next(seconds) };
-        let last = before.signed.serial();
-        match source.serial().is_after(last) {
-            true => source.serial(),
-            false => last.next(seconds),
+        match self.last {
+            None => source.serial().next(seconds),
+            Some(last) if source.serial().is_after(last) => source.serial(),
+            Some(last) => last.next(seconds),
         }
+    }
+
+    /// Of the zone as it was served last; `None` where it never was.
+    pub(super) fn serial(&self) -> Option<Serial> {
+        self.last
     }
 
     fn note_ttls(&mut self, source: &Zone) {

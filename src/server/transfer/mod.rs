@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     model::{Key, Name, Serial},
-    records::{Completeness, ZoneSet},
+    records::{Completeness, Zone, ZoneSet, can_be_copied},
     transfer::{
         Event, Head, History, Journal, Journaled, Outgoing, Packer, Refused, Request, Rules,
         Signer, Stats, Wanted, concerns, read_request, verify_request,
@@ -48,7 +48,7 @@ pub struct Transfers {
 #[derive(Clone, Debug, Default)]
 struct Zones {
     served: ZoneSet,
-    /// Of those that somebody may have, and that are complete.
+    /// Of those that somebody may have, and that can be given.
     histories: OrdMap<Key, History>,
 }
 
@@ -104,8 +104,7 @@ impl Transfers {
         let (old, rules) = (self.zones.load(), self.rules.load());
         let mut histories = OrdMap::new();
         for zone in served.iter() {
-            let given = rules.is_given(zone.key()) && zone.completeness == Completeness::Complete;
-            if !given || zone.soa().is_none() {
+            if !rules.is_given(zone.key()) || !is_ready(zone) {
                 continue;
             }
             let history = match old.histories.get(zone.key()) {
@@ -235,12 +234,13 @@ impl Transfers {
         }
         let zones = self.zones.load();
         // RFC 5936 §2.2.1: not for a zone that is not ours.
-        if zones.served.get(&request.name).is_none() {
-            return Err((NOTAUTH, "zone"));
-        }
+        let zone = zones.served.get(&request.name).ok_or((NOTAUTH, "zone"))?;
         let key = signer.and_then(Signer::key);
         if !self.rules.load().may_have(&request.name, key, arrival.from) {
             return Err((REFUSED, "rules"));
+        }
+        if !can_be_copied(zone) {
+            return Err((REFUSED, "compact"));
         }
         // It is not complete yet (invariant I13).
         let history = zones.histories.get(&request.name.key());
@@ -310,6 +310,11 @@ impl Transfers {
         }
         rcode
     }
+}
+
+/// Whether a zone can be given to others.
+fn is_ready(zone: &Zone) -> bool {
+    zone.completeness == Completeness::Complete && zone.soa().is_some() && can_be_copied(zone)
 }
 
 /// Why a request is not heeded at all.
