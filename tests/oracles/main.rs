@@ -8,6 +8,7 @@
 #![allow(clippy::disallowed_methods)] // a test may read the clock
 
 mod cookies;
+mod differential;
 mod dnssec;
 mod ecs;
 mod geoip;
