@@ -29,6 +29,8 @@ pub struct Compiler {
     indices: BTreeMap<Key, usize>,
     /// Names by those that their aliases lead to.
     dependents: HashMap<Key, BTreeSet<Key>>,
+    /// The same the other way round, so that what a name no longer leads to is forgotten.
+    leads: HashMap<Key, BTreeSet<Key>>,
 }
 
 impl Compiler {
@@ -131,6 +133,7 @@ impl Compiler {
         let index = zone.and_then(|zone| self.indices.get(zone.key()).copied());
         let Some((zone, index)) = zone.zip(index) else {
             self.compiled.entries.remove(&lowered);
+            self.lead(key, BTreeSet::new());
             return;
         };
         let one = One { zones: &zones, soas: &self.compiled.zones, name: &name, index };
@@ -142,10 +145,30 @@ impl Compiler {
             others: one.others(zone.node(key.as_bytes())),
             below: one.below(),
         };
-        for target in passed {
-            self.dependents.entry(target).or_default().insert(key.clone());
-        }
+        self.lead(key, passed);
         self.compiled.entries.insert(lowered, Arc::new(entry));
+    }
+
+    /// Notes which names a name's aliases lead to, in place of those they led to before.
+    fn lead(&mut self, key: &Key, targets: BTreeSet<Key>) {
+        for target in self.leads.remove(key).into_iter().flatten() {
+            let dependents = self.dependents.get_mut(&target);
+            if dependents.is_some_and(|own| own.remove(key) && own.is_empty()) {
+                self.dependents.remove(&target);
+            }
+        }
+        for target in &targets {
+            self.dependents.entry(target.clone()).or_default().insert(key.clone());
+        }
+        if !targets.is_empty() {
+            self.leads.insert(key.clone(), targets);
+        }
+    }
+
+    /// How many notes about aliases it keeps.
+    #[cfg(test)]
+    pub(super) fn notes(&self) -> usize {
+        self.dependents.len() + self.leads.len()
     }
 }
 

@@ -212,8 +212,10 @@ proptest! {
         let mut compiler = Compiler::default();
         compiler.update(&before.into());
         let followed = compiler.update(&ZoneSet::from(after.clone()));
-        let fresh = Compiler::default().update(&after.into());
+        let mut anew = Compiler::default();
+        let fresh = anew.update(&after.into());
         prop_assert_eq!(followed.entries, fresh.entries);
+        prop_assert_eq!(compiler.notes(), anew.notes(), "what is no more is forgotten");
     }
 }
 
