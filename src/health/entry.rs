@@ -60,7 +60,13 @@ impl Entry {
         entry
     }
 
-    /// Counts the votes; whether that turned the verdict.
+    /// Takes in another vantage's vote; whether it says something else than before.
+    pub(super) fn hear(&mut self, vantage: &Arc<str>, heard: Heard) -> bool {
+        let before = self.others.insert(vantage.clone(), heard);
+        before.is_none_or(|before| (before.up, before.flips_in) != (heard.up, heard.flips_in))
+    }
+
+    /// Counts the votes; whether that turned the verdict, or a vote that was counted is too old.
     pub(super) fn settle(
         &mut self,
         at: Moment,
@@ -69,16 +75,18 @@ impl Entry {
         vantages: &BTreeMap<Arc<str>, Vantage>,
         isolated: bool,
     ) -> bool {
+        let heard = self.others.len();
         self.others.retain(|name, heard| {
             vantages.contains_key(name) && heard.is_fresh(at.mono, target.check.interval)
         });
+        let silenced = self.others.len() != heard;
         let next = match self.decide(at, target, settings, vantages, isolated) {
             State::Up if self.is_held(at) => self.state,
             next => next,
         };
         if next == self.state {
             self.forgive(at, settings);
-            return false;
+            return silenced;
         }
         match (self.state, next) {
             (_, State::Down) => self.fall(at, settings),

@@ -73,7 +73,7 @@ impl World {
         self.tracker.verdict(self.now, &target(last))
     }
 
-    fn hear(&mut self, vantage: &str, votes: &[(u8, bool)]) {
+    fn hear(&mut self, vantage: &str, votes: &[(u8, bool)]) -> Vec<Target> {
         let vote = |(last, up): &(u8, bool)| ReportedVote {
             target: target(*last).id().into(),
             up: *up,
@@ -81,7 +81,7 @@ impl World {
             flips_in: 20_000,
         };
         let report = Report { isolated: false, votes: votes.iter().map(vote).collect() };
-        self.tracker.hear(self.now, vantage, &report).unwrap();
+        self.tracker.hear(self.now, vantage, &report).unwrap()
     }
 }
 
@@ -242,6 +242,19 @@ fn two_vantage_points_must_both_find_it_down() {
     assert!(world.verdict(1).reason.contains("1 of 2 vantage points"), "{:?}", world.verdict(1));
     world.hear("b", &[(1, false)]);
     assert_eq!(world.state(1), State::Down);
+}
+
+#[test]
+fn what_another_vantage_says_is_news_even_if_the_verdict_stays() {
+    let mut world = World::new(2);
+    world.checks(1, "oxxx");
+    assert_eq!(world.state(1), State::Down, "nobody else was heard yet");
+    assert_eq!(world.hear("b", &[(1, false)]), [target(1)]);
+    assert!(world.verdict(1).reason.contains("2 of 2 vantage points"), "{:?}", world.verdict(1));
+    assert_eq!(world.hear("b", &[(1, false)]), [], "the same again is none");
+    let silenced = world.pass(INTERVAL * 3 + Duration::from_secs(5));
+    assert_eq!(silenced, [target(1)], "its silence is");
+    assert!(!world.verdict(1).reason.contains("vantage points"), "{:?}", world.verdict(1));
 }
 
 #[test]

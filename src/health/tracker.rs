@@ -206,10 +206,10 @@ impl Tracker {
         for vote in votes {
             let Some(target) = self.by_id.get(&*vote.target) else { continue };
             let Some(entry) = self.entries.get_mut(target) else { continue };
-            if let Some(heard) = Heard::new(vote, at.mono) {
-                entry.others.insert(name.clone(), heard);
-            }
-            if entry.settle(at, target, &self.settings, &self.vantages, self.isolated) {
+            // What is shown of a verdict, its votes and how soon it could turn, is another then
+            // even if the verdict stays.
+            let news = Heard::new(vote, at.mono).is_some_and(|heard| entry.hear(&name, heard));
+            if entry.settle(at, target, &self.settings, &self.vantages, self.isolated) | news {
                 touched.push(target.clone());
             }
         }
