@@ -67,7 +67,7 @@ impl<A: Answers> Server<A> {
     fn run<S: Peer>(&self, mut batch: Batch<S>) {
         while !self.shutdown.is_cancelled() {
             match batch.receive(&self.socket) {
-                Ok(received) => self.answer(&mut batch, &received),
+                Ok(()) => self.answer(&mut batch),
                 // Nothing came, or a signal did, or an ICMP message about an earlier answer.
                 Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => {}
                 // No memory for the moment: no reason to end, and none to try at full speed.
@@ -76,14 +76,15 @@ impl<A: Answers> Server<A> {
         }
     }
 
-    fn answer<S: Peer>(&self, batch: &mut Batch<S>, received: &[Received<S>]) {
+    fn answer<S: Peer>(&self, batch: &mut Batch<S>) {
         let state = (self.answers.compiled(), self.clock.read());
         let mut tally = Tally::default();
         let mut outgoing: SmallVec<[Outgoing<S>; BATCH]> = SmallVec::new();
-        for (slot, one) in received.iter().enumerate() {
+        for slot in 0..batch.received.len() {
+            let one = batch.received[slot];
             let mut out = std::mem::take(&mut batch.answers[slot]);
             let packet = batch.packet(slot, one.octets);
-            if self.one(packet, one, &state, &mut out, &mut tally) {
+            if self.one(packet, &one, &state, &mut out, &mut tally) {
                 outgoing.push(Outgoing { slot, to: one.from, from: one.local });
             }
             batch.answers[slot] = out;
