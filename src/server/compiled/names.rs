@@ -61,6 +61,22 @@ impl Names {
         }
     }
 
+    /// The entry that a name's hash leads to, which is the name's if there is one; its own octets
+    /// are not looked at.
+    pub(super) fn lead(&self, lowered: &[u8]) -> Option<&Entry> {
+        let hash = self.hash(lowered);
+        let shard = self.shards.get(self.shard_of(hash))?;
+        let mask = shard.len().checked_sub(1)?;
+        let mut at = middle(hash) & mask;
+        while let Slot { tag: own, entry: Some(entry) } = &shard[at] {
+            if *own == tag(hash) {
+                return Some(entry);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+
     /// Puts an entry in its name's place.
     pub(super) fn insert(&mut self, entry: Entry) {
         self.resize();
@@ -177,11 +193,7 @@ fn places(many: usize) -> usize {
 }
 
 /// A shard of so many places, a power of two.
-fn shard_of(
-    slots: impl Iterator<Item = Slot>,
-    places: usize,
-    hasher: &SipHasher13,
-) -> Arc<[Slot]> {
+fn shard_of(slots: impl Iterator<Item = Slot>, places: usize, hasher: &SipHasher13) -> Arc<[Slot]> {
     let mut shard = vec![Slot::default(); places];
     for slot in slots {
         let Some(entry) = &slot.entry else { continue };

@@ -6,7 +6,7 @@ mod batch;
 use super::{
     Stats,
     clock::{Clock, Stamp},
-    compiled::Compiled,
+    compiled::{Compiled, Lead, warm},
     guard::Guard,
     respond::{Answers, Arrival, Reply, Transport, respond_from},
     stats::{Dropped, Tally},
@@ -77,14 +77,19 @@ impl<A: Answers> Server<A> {
     }
 
     fn answer<S: Peer>(&self, batch: &mut Batch<S>) {
-        let state = (self.answers.compiled(), self.clock.read());
+        let (compiled, at) = (self.answers.compiled(), self.clock.read());
+        let packets = batch.received.iter().enumerate();
+        let lead =
+            |(slot, one): (usize, &Received<S>)| compiled.lead(batch.packet(slot, one.octets));
+        let leads: SmallVec<[Lead<'_>; BATCH]> = packets.map(lead).collect();
+        warm(&leads);
         let mut tally = Tally::default();
         let mut outgoing: SmallVec<[Outgoing<S>; BATCH]> = SmallVec::new();
         for slot in 0..batch.received.len() {
             let one = batch.received[slot];
             let mut out = std::mem::take(&mut batch.answers[slot]);
             let packet = batch.packet(slot, one.octets);
-            if self.one(packet, &one, &state, &mut out, &mut tally) {
+            if self.one(packet, &one, (&compiled, leads[slot], at), &mut out, &mut tally) {
                 outgoing.push(Outgoing { slot, to: one.from, from: one.local });
             }
             batch.answers[slot] = out;
@@ -99,7 +104,7 @@ impl<A: Answers> Server<A> {
         &self,
         packet: &[u8],
         received: &Received<S>,
-        (compiled, at): &(Arc<Compiled>, Stamp),
+        (compiled, lead, at): (&Compiled, Lead<'_>, Stamp),
         out: &mut Vec<u8>,
         tally: &mut Tally,
     ) -> bool {
@@ -110,11 +115,11 @@ impl<A: Answers> Server<A> {
         }
         let arrival = Arrival {
             client_subnet: self.client_subnet,
-            at: *at,
+            at,
             guard: Some(&self.guard),
             ..Arrival::new(from.ip(), Transport::Udp)
         };
-        match respond_from(self.answers.as_ref(), compiled, packet, &arrival, out) {
+        match respond_from(self.answers.as_ref(), (compiled, lead), packet, &arrival, out) {
             Reply::Drop(why) => tally.dropped(why, 1),
             Reply::Send { rcode, truncated, notes } => {
                 tally.answered(rcode, truncated);
