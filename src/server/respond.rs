@@ -133,7 +133,7 @@ pub fn respond<A: Answers>(
     out: &mut Vec<u8>,
 ) -> Reply {
     let compiled = answers.compiled();
-    respond_from(answers, (&compiled, compiled.lead(packet)), packet, arrival, out)
+    respond_from(answers, (&compiled, Lead::default()), packet, arrival, out)
 }
 
 /// The same, with what was put together ahead at hand, and where in it to look: both are fetched

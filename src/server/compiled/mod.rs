@@ -30,6 +30,7 @@ use crate::{
 use choices::{Choice, Choices, Part, set_ttl};
 use names::Names;
 use smallvec::SmallVec;
+use std::hint::black_box;
 use wire::Soa;
 
 /// All answers of one state, frozen; cloning shares them.
@@ -89,6 +90,11 @@ pub(super) struct Lead<'c> {
     /// The type that is asked for.
     rtype: u16,
 }
+
+/// Those of a batch, in its order.
+pub(super) type Leads<'c> = SmallVec<[Lead<'c>; BATCH]>;
+/// Packets of a batch, mostly.
+const BATCH: usize = 64;
 
 /// What comes behind the question.
 #[derive(Debug, Eq, PartialEq)]
@@ -156,16 +162,31 @@ impl Compiled {
         self.names.len() == 0
     }
 
-    /// What a packet asks for, as far as a glance shows.
-    pub(super) fn lead(&self, packet: &[u8]) -> Lead<'_> {
+    /// Where the answers to these packets probably are.
+    ///
+    /// Each step reads for all packets what it reads, so that the processor waits for their memory
+    /// at once.
+    pub(super) fn leads<'p>(&self, packets: impl Iterator<Item = &'p [u8]>) -> Leads<'_> {
+        let asked: SmallVec<[Option<(u64, u16)>; BATCH]> =
+            packets.map(|packet| self.glance(packet)).collect();
+        let hashes = asked.iter().flatten();
+        black_box(hashes.fold(0, |sum, (hash, _)| sum ^ self.names.touch(*hash)));
+        let lead = |asked: &Option<(u64, u16)>| {
+            let (hash, rtype) = (*asked)?;
+            Some(Lead { entry: self.names.lead(hash), rtype })
+        };
+        let leads: Leads<'_> = asked.iter().map(|own| lead(own).unwrap_or_default()).collect();
+        black_box(leads.iter().fold(0, |sum, lead| sum ^ lead.touch()));
+        leads
+    }
+
+    /// The hash of the name and the type that a packet asks for, as far as a glance shows.
+    fn glance(&self, packet: &[u8]) -> Option<(u64, u16)> {
         let mut lowered = [0; Name::MAX_OCTETS];
-        let found = packet.get(HEADER..).and_then(|question| {
-            let end = plain_name(question)?;
-            let rtype = u16::from_be_bytes(*question.get(end..)?.first_chunk()?);
-            let entry = self.names.lead(lower(question.get(..end)?, &mut lowered)?);
-            Some(Lead { entry, rtype })
-        });
-        found.unwrap_or_default()
+        let question = packet.get(HEADER..)?;
+        let end = plain_name(question)?;
+        let rtype = u16::from_be_bytes(*question.get(end..)?.first_chunk()?);
+        Some((self.names.hash(lower(question.get(..end)?, &mut lowered)?), rtype))
     }
 
     /// Writes the answer into `out`, where it is put together and fits; else `out` is of no use.
@@ -217,12 +238,6 @@ impl Compiled {
         }
         entry(*parents.get(parents.partition_point(|at| entry(*at).is_none()))?)
     }
-}
-
-/// Has the memory that these leads lead to come nearer: the processor waits for all of it at once.
-pub(super) fn warm(leads: &[Lead<'_>]) {
-    let touched = leads.iter().fold(0, |sum, lead| sum ^ lead.touch());
-    std::hint::black_box(touched);
 }
 
 impl Lead<'_> {

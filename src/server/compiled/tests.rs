@@ -128,7 +128,7 @@ fn both(
     let client = Client { draw: 5, ..Client::at([198, 51, 100, 1].into()) };
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
     let extras = Extras { nsid: b"ns1", cookie: Some([7; 24]), ..Extras::default() };
-    let lead = compiled.lead(packet);
+    let lead = compiled.leads(std::iter::once(packet))[0];
     let composed = compiled.answer(&query, lead, &client, (&extras, limit), &mut fast);
     let dnssec = match query.edns.is_some_and(|edns| edns.dnssec_ok) {
         true => DnssecOk::Yes,

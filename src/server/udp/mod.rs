@@ -6,7 +6,7 @@ mod batch;
 use super::{
     Stats,
     clock::{Clock, Stamp},
-    compiled::{Compiled, Lead, warm},
+    compiled::{Compiled, Lead},
     guard::Guard,
     respond::{Answers, Arrival, Reply, Transport, respond_from},
     stats::{Dropped, Tally},
@@ -79,10 +79,7 @@ impl<A: Answers> Server<A> {
     fn answer<S: Peer>(&self, batch: &mut Batch<S>) {
         let (compiled, at) = (self.answers.compiled(), self.clock.read());
         let packets = batch.received.iter().enumerate();
-        let lead =
-            |(slot, one): (usize, &Received<S>)| compiled.lead(batch.packet(slot, one.octets));
-        let leads: SmallVec<[Lead<'_>; BATCH]> = packets.map(lead).collect();
-        warm(&leads);
+        let leads = compiled.leads(packets.map(|(slot, one)| batch.packet(slot, one.octets)));
         let mut tally = Tally::default();
         let mut outgoing: SmallVec<[Outgoing<S>; BATCH]> = SmallVec::new();
         for slot in 0..batch.received.len() {
