@@ -139,6 +139,15 @@ def large():
     stop(small, big)
 
 
+def must_be_signed(port):
+    """A figure for signatures that are not there would be none."""
+    import dns.message, dns.query, dns.rdatatype
+    query = dns.message.make_query(f"{peers.name(0)}.{peers.ZONE}", "A", want_dnssec=True)
+    answer = dns.query.udp(query, "127.0.0.1", port=port, timeout=2)
+    if not any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in answer.answer):
+        raise SystemExit(f"the server at port {port} does not sign: {answer}")
+
+
 def dnssec():
     place = fleet("signed", 1000, "steered", "signed")
     command = peers.SERVERS["knot-geo"](1000, 5431)
@@ -151,6 +160,8 @@ def dnssec():
     mix = f"{work}/mix-1000"
     peers.queries(1000, mix)
     servers = [("Knot geoip, signing", 5431, knot.pid), ("Meridian", 5432, own.pid)]
+    for _, port, _ in servers:
+        must_be_signed(port)
     compare("DO, one client subnet, signed zone", servers, "-D", "-d", mix, "-E", "8:00011800c10006")
     stop(knot, own)
 
