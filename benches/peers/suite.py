@@ -58,8 +58,12 @@ def meridian(name, place, port, *flags, state=False, ready=True):
 
 
 def settle(port):
-    """Until all answers are put together: that many names take a moment."""
-    peers.wait(port, f"{peers.name(0)}.{peers.ZONE}")
+    """Until it knows the fleet, and all answers are put together: many names take a moment."""
+    while True:
+        answer = peers.wait(port, f"{peers.name(0)}.{peers.ZONE}")
+        if answer.rcode() == 0 and answer.answer:
+            break
+        time.sleep(0.5)
     time.sleep(float(os.environ.get("SETTLE", 8)))
 
 
