@@ -5,9 +5,11 @@ mod clients;
 mod connection;
 mod limits;
 mod noted;
+mod rehearsal;
 
 pub(super) use clients::{Clients, Ending, Phase, Seat};
 pub use limits::Limits;
+pub use rehearsal::rehearse;
 
 use super::{
     Clock, Guard, Stats, proxy,
