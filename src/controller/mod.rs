@@ -29,7 +29,7 @@ mod vantages;
 mod writers;
 mod writing;
 
-pub use clock::now;
+pub use clock::{now, worked};
 pub use controls::Controls;
 pub use kept::{Kept, check_kept, read_state};
 pub use publish::Published;

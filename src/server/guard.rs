@@ -7,6 +7,7 @@
 //! ```
 
 use super::{
+    budget::Budget,
     cookies::{Cookies, Worth},
     edns::Keepalive,
     message::{Query, Rcode},
@@ -24,6 +25,8 @@ pub struct Guard {
     pub cookies: Option<Cookies>,
     /// Limits answers over UDP.
     pub limiter: Option<Limiter>,
+    /// Limits the time that is spent on one source's connections.
+    pub budget: Option<Budget>,
     /// The server's name for those who ask which of many it is (RFC 5001); empty for none, at most
     /// [`Guard::MOST_NSID`] octets.
     pub nsid: Box<[u8]>,
