@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Fuzzes every target (or those named) for so many seconds each, two at a time, and keeps what found
-# something new in tests/fuzz/inputs/.
+# Fuzzes every target (or those named) for so many seconds each, two (JOBS) at a time, and keeps what
+# found something new in tests/fuzz/inputs/.
 #
-#   tests/fuzz/run.sh [SECONDS] [TARGET...]
+#   [JOBS=N] tests/fuzz/run.sh [SECONDS] [TARGET...]
 #
 # Needs a nightly toolchain (rustup toolchain install nightly) and cargo-fuzz (cargo install
 # cargo-fuzz --locked). No sanitizer: the crate has no unsafe code, and without one it is twice as
@@ -31,7 +31,7 @@ pack() {
     for file in "$work/$1.least"/*; do
         base64 -w0 "$file"
         echo
-    done | awk 'length < 8000' | LC_ALL=C sort -u | awk '{ print length, $0 }' | sort -n -s -k1,1 | cut -d' ' -f2- > "$work/$1.packed"
+    done | awk 'length < 12000' | LC_ALL=C sort -u | awk '{ print length, $0 }' | sort -n -s -k1,1 | cut -d' ' -f2- > "$work/$1.packed"
     # Short ones say most; the rest would only make the repository large.
     head -c 140000 "$work/$1.packed" | sed '$d' > "$work/$1.short"
     if [ "$(wc -c < "$work/$1.packed")" -le 140000 ]; then cp "$work/$1.packed" "$work/$1.short"; fi
@@ -41,7 +41,7 @@ pack() {
 one() {
     unpack "$1"
     local status=0
-    fuzz run "$1" "$work/$1" -- -max_total_time="$seconds" -max_len=4096 -timeout=10 \
+    fuzz run "$1" "$work/$1" -- -max_total_time="$seconds" -max_len=8192 -timeout=10 \
         -rss_limit_mb=4096 -print_final_stats=1 > "$work/$1.log" 2>&1 || status=$?
     fuzz cmin "$1" "$work/$1" > "$work/$1.cmin" 2>&1 && cp "$work/$1"/* "$work/$1.least" && pack "$1"
     echo "$1: $(grep -E 'cov: ' "$work/$1.log" | tail -1 | tr -s '\t ' ' '); $(grep -E 'number_of_executed_units' "$work/$1.log" | tr -s ' '); kept $(wc -l < "inputs/$1")"
@@ -53,7 +53,7 @@ fuzz build
 failed=0
 pids=()
 for target in "${targets[@]}"; do
-    if [ "${#pids[@]}" -ge 2 ]; then
+    if [ "${#pids[@]}" -ge "${JOBS:-2}" ]; then
         wait -n || failed=1
         pids=("${pids[@]:1}")
     fi
