@@ -41,7 +41,7 @@ pack() {
 one() {
     unpack "$1"
     local status=0
-    fuzz run "$1" "$work/$1" -- -max_total_time="$seconds" -max_len=8192 -timeout=10 \
+    fuzz run "$1" "$work/$1" -- -max_total_time="$seconds" -max_len=8192 -timeout=60 \
         -rss_limit_mb=4096 -print_final_stats=1 > "$work/$1.log" 2>&1 || status=$?
     fuzz cmin "$1" "$work/$1" > "$work/$1.cmin" 2>&1 && cp "$work/$1"/* "$work/$1.least" && pack "$1"
     echo "$1: $(grep -E 'cov: ' "$work/$1.log" | tail -1 | tr -s '\t ' ' '); $(grep -E 'number_of_executed_units' "$work/$1.log" | tr -s ' '); kept $(wc -l < "inputs/$1")"
