@@ -15,6 +15,7 @@ mod controls;
 pub mod geography;
 mod history;
 mod installation;
+mod kept;
 mod orders;
 mod origin;
 mod publish;
@@ -28,8 +29,9 @@ mod vantages;
 mod writers;
 mod writing;
 
-pub use clock::now;
+pub use clock::{now, worked};
 pub use controls::Controls;
+pub use kept::{Kept, check_kept, read_state};
 pub use publish::Published;
 pub use state::{Read, Store};
 pub use transfers::TransferOptions;

@@ -34,7 +34,7 @@ pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
 pub use rrl::{Limiter, Rates, Verdict};
 pub use secure::{BadCertificate, Certificate, Refreshed, Secure};
 pub use stats::{CookieCounts, Dropped, Stats, StatsView};
-pub use stream::Limits;
+pub use stream::{Limits, rehearse};
 pub use transfer::{Notice, Transfers};
 
 use ipnet::IpNet;

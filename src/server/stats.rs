@@ -47,6 +47,7 @@ pub struct Stats {
     noted: Noted,
     refused: AtomicU64,
     overdue: AtomicU64,
+    slowed: AtomicU64,
     unproxied: AtomicU64,
     unshaken: AtomicU64,
     open: AtomicU64,
@@ -93,6 +94,8 @@ pub struct StatsView {
     pub refused: u64,
     /// Connections that were closed because their time was up.
     pub overdue: u64,
+    /// Times that a connection had to wait, since its client had used up its time.
+    pub slowed: u64,
     /// Connections of proxies that did not begin with a header (PROXY protocol).
     pub unproxied: u64,
     /// Connections whose handshake (TLS, QUIC) failed.
@@ -166,6 +169,7 @@ impl Stats {
             protocol: self.protocol.load(Relaxed),
             refused: self.refused.load(Relaxed),
             overdue: self.overdue.load(Relaxed),
+            slowed: self.slowed.load(Relaxed),
             unproxied: self.unproxied.load(Relaxed),
             unshaken: self.unshaken.load(Relaxed),
             open: self.open.load(Relaxed),
@@ -232,6 +236,10 @@ impl Stats {
 
     pub(super) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn slowed(&self) {
+        self.slowed.fetch_add(1, Relaxed);
     }
 
     pub(super) fn unproxied(&self) {

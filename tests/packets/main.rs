@@ -18,6 +18,8 @@ use std::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+mod attacks;
+mod budget;
 mod encoding;
 mod flags;
 mod guarded;

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test of limits in time reads the clock")]
 
 mod battery;
+mod limited;
 mod rfc1034;
 mod rfc1035;
 mod rfc1995;

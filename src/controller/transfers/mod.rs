@@ -5,6 +5,8 @@ mod copy;
 mod replica;
 mod telling;
 
+pub(super) use copy::parse as parse_copy;
+
 use super::now;
 use crate::{
     config::Config,

@@ -79,7 +79,8 @@ fn accept<A: Answers>(shared: &Arc<Shared<A>>, incoming: Incoming) {
     let shared = shared.clone();
     shared.tasks.clone().spawn(async move {
         let _open = shared.stats.open();
-        if let Some(ending) = attend(&shared, incoming, client, seat).await {
+        let serving = attend(&shared, incoming, client, &seat);
+        if let Some(ending) = shared.metered(client, &seat, serving).await {
             shared.stats.ended(ending);
         }
     });
@@ -89,7 +90,7 @@ async fn attend<A: Answers>(
     shared: &Shared<A>,
     incoming: Incoming,
     client: IpAddr,
-    seat: Seat,
+    seat: &Seat,
 ) -> Option<Ending> {
     let handshake = async { incoming.accept()?.await };
     let made = tokio::select! {

@@ -4,10 +4,13 @@ mod buffers;
 mod clients;
 mod connection;
 mod limits;
+mod metered;
 mod noted;
+mod rehearsal;
 
 pub(super) use clients::{Clients, Ending, Phase, Seat};
 pub use limits::Limits;
+pub use rehearsal::rehearse;
 
 use super::{
     Clock, Guard, Stats, proxy,
@@ -104,7 +107,8 @@ impl<A: Answers> Visit<A> {
         let _open = shared.stats.open();
         let Some(client) = self.client().await else { return };
         let wire = Noted::new(self.stream, &self.seat);
-        speak(&shared, wire, client, Transport::Tcp, &self.seat).await;
+        let serving = speak(&shared, wire, client, Transport::Tcp, &self.seat);
+        shared.metered(client, &self.seat, serving).await;
     }
 
     async fn over_tls(mut self, acceptor: TlsAcceptor) {
@@ -112,9 +116,12 @@ impl<A: Answers> Visit<A> {
         let _open = shared.stats.open();
         let Some(client) = self.client().await else { return };
         let wire = Noted::new(self.stream, &self.seat);
-        if let Some(wire) = shake(&shared, acceptor, wire, &self.seat).await {
-            speak(&shared, wire, client, Transport::Tls, &self.seat).await;
-        }
+        let serving = async {
+            if let Some(wire) = shake(&shared, acceptor, wire, &self.seat).await {
+                speak(&shared, wire, client, Transport::Tls, &self.seat).await;
+            }
+        };
+        shared.metered(client, &self.seat, serving).await;
     }
 
     async fn over_https(mut self, acceptor: TlsAcceptor) {
@@ -122,8 +129,11 @@ impl<A: Answers> Visit<A> {
         let _open = shared.stats.open();
         let Some(client) = self.client().await else { return };
         let wire = Noted::new(self.stream, &self.seat);
-        let Some(wire) = shake(&shared, acceptor, wire, &self.seat).await else { return };
-        if let Some(ending) = secure::serve_https(&shared, wire, client, &self.seat).await {
+        let serving = async {
+            let wire = shake(&shared, acceptor, wire, &self.seat).await?;
+            secure::serve_https(&shared, wire, client, &self.seat).await
+        };
+        if let Some(ending) = shared.metered(client, &self.seat, serving).await {
             shared.stats.ended(ending);
         }
     }

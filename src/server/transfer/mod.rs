@@ -7,9 +7,10 @@ mod given;
 
 use super::{
     clock::Stamp,
-    guard::Notes,
+    guard::{self, Notes},
     messages::Messages,
     respond::{self, Answers, Arrival, MAX_UDP, Reply, Transport},
+    rrl::{Kind, Verdict},
 };
 use crate::{
     model::{Key, Name, Serial},
@@ -167,7 +168,7 @@ impl Transfers {
         let transfer = request.opcode == 0 && matches!(request.rtype.0, IXFR | AXFR);
         let reply = if request.is_notice() {
             let rcode = self.notice(&request, signer.as_ref(), arrival);
-            plain(&request, rcode, out)
+            admitted(&request, rcode, arrival, out, |out| plain(&request, rcode, out))
         } else if transfer {
             self.one_message(&request, signer.as_ref(), arrival, out)
         } else {
@@ -175,8 +176,7 @@ impl Transfers {
             let Some(at) = request.tsig else { return Reply::Drop(super::Dropped::Short) };
             return self.signed_lookup(answers, packet, at, signer, arrival, out);
         };
-        seal(&mut signer, arrival, limit(&request, arrival.transport), out);
-        reply
+        sealed(reply, &mut signer, arrival, limit(&request, arrival.transport), out)
     }
 
     fn signed_lookup<A: Answers>(
@@ -193,13 +193,7 @@ impl Transfers {
         message[10..12].copy_from_slice(&count.to_be_bytes());
         let most = read_request(&message).map_or(MAX_UDP, |own| limit(&own, arrival.transport));
         let reply = respond::respond(answers, &message, arrival, out);
-        match reply {
-            Reply::Send { rcode, notes, .. } => {
-                let truncated = seal(&mut signer, arrival, most, out) || out[2] & 2 != 0;
-                Reply::Send { rcode, truncated, notes }
-            }
-            Reply::Drop(_) => reply,
-        }
+        sealed(reply, &mut signer, arrival, most, out)
     }
 
     /// Reads the request, and whose it is.
@@ -258,7 +252,7 @@ impl Transfers {
         let stream = arrival.transport.is_stream();
         let denied = |(rcode, why), out: &mut Vec<u8>| {
             self.stats.count(Event::Denied(why));
-            plain(request, rcode, out)
+            admitted(request, rcode, arrival, out, |out| plain(request, rcode, out))
         };
         let history = match self.permitted(request, signer, arrival) {
             Ok(history) => history,
@@ -278,14 +272,17 @@ impl Transfers {
         }
         let room = signer.map_or(0, Signer::room) + opt_room(request);
         let limit = limit(request, arrival.transport).saturating_sub(room);
-        let outgoing = Outgoing::new(&history, wanted, head(request, NOERROR));
-        let Some(datagram) = outgoing.and_then(|own| own.datagram(&history, limit)) else {
-            return denied((SERVFAIL, "size"), out);
-        };
-        self.stats.count(Event::Given("datagram"));
-        *out = datagram;
-        add_opt(request, out);
-        Reply::Send { rcode: NOERROR.into(), truncated: false, notes: Notes::default() }
+        admitted(request, NOERROR, arrival, out, |out| {
+            let outgoing = Outgoing::new(&history, wanted, head(request, NOERROR));
+            let Some(datagram) = outgoing.and_then(|own| own.datagram(&history, limit)) else {
+                self.stats.count(Event::Denied("size"));
+                return plain(request, SERVFAIL, out);
+            };
+            self.stats.count(Event::Given("datagram"));
+            *out = datagram;
+            add_opt(request, out);
+            Reply::Send { rcode: NOERROR.into(), truncated: false, notes: Notes::default() }
+        })
     }
 
     /// RFC 1996 §3.10, §3.11: who is not known is refused, everyone else gets an answer at once.
@@ -326,10 +323,10 @@ struct Refusal {
 
 impl Refusal {
     fn write(mut self, arrival: &Arrival<'_>, out: &mut Vec<u8>) -> Reply {
-        let reply = plain(&self.request, self.rcode, out);
+        let (request, rcode) = (&self.request, self.rcode);
+        let reply = admitted(request, rcode, arrival, out, |out| plain(request, rcode, out));
         let limit = limit(&self.request, arrival.transport);
-        seal(&mut self.signer, arrival, limit, out);
-        reply
+        sealed(reply, &mut self.signer, arrival, limit, out)
     }
 }
 
@@ -351,6 +348,31 @@ fn head(request: &Request, rcode: u8) -> Head {
         rcode,
         question: request.question.clone(),
     }
+}
+
+/// Writes the answer as far as the limiter lets it: anybody can write a secondary's address on a
+/// datagram, and send again what one has signed.
+fn admitted(
+    request: &Request,
+    rcode: u8,
+    arrival: &Arrival<'_>,
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Reply,
+) -> Reply {
+    let kind = if rcode == NOERROR { Kind::Positive } else { Kind::Error };
+    let (verdict, noted) = guard::admit(kind, arrival);
+    let written = match verdict {
+        Verdict::Pass => write(out),
+        // Nobody comes over TCP with a notice for a TC.
+        Verdict::Slip if !request.is_notice() => plain(request, NOERROR, out),
+        Verdict::Slip | Verdict::Drop => return Reply::Drop(super::Dropped::Limited),
+    };
+    let Reply::Send { rcode, truncated, .. } = written else { return written };
+    let slipped = verdict == Verdict::Slip;
+    if slipped {
+        out[2] = out[2] & !0x04 | 0x02;
+    }
+    Reply::Send { rcode, truncated: truncated || slipped, notes: noted }
 }
 
 /// An answer without records.
@@ -379,19 +401,40 @@ fn limit(request: &Request, transport: Transport) -> usize {
     }
 }
 
-/// Signs the answer; whether it had to be cut to the question for that (RFC 8945 §5.3).
-fn seal(
+/// The answer that is sent, signed.
+fn sealed(
+    reply: Reply,
     signer: &mut Option<Signer>,
     arrival: &Arrival<'_>,
     limit: usize,
     out: &mut Vec<u8>,
-) -> bool {
-    let Some(signer) = signer else { return false };
+) -> Reply {
+    let (Reply::Send { rcode, truncated, notes }, Some(signer)) = (reply, signer) else {
+        return reply;
+    };
+    let cut = seal(signer, arrival, limit, out);
+    Reply::Send {
+        rcode: if cut { NOERROR.into() } else { rcode },
+        truncated: truncated || cut,
+        notes,
+    }
+}
+
+/// Signs the answer; whether it had to be cut to the question for that (RFC 8945 §5.3).
+fn seal(signer: &mut Signer, arrival: &Arrival<'_>, limit: usize, out: &mut Vec<u8>) -> bool {
     let cut = out.len() + signer.room() > limit;
     if cut {
         cut_to_question(out);
     }
-    signer.sign(out, arrival.at.seconds.into());
+    // With names as long as names can be, the question itself is too much.
+    if out.len() + signer.room() > limit {
+        out.truncate(super::message::HEADER);
+        out[4..6].fill(0);
+    }
+    // Then so may be a record that proves nothing, since the key is not known.
+    if out.len() + signer.room() <= limit {
+        signer.sign(out, arrival.at.seconds.into());
+    }
     cut
 }
 
