@@ -177,6 +177,11 @@ impl History {
     /// past leads nowhere and is forgotten: secondaries take such a zone whole.
     #[must_use]
     pub fn with(&self, zone: Arc<Zone>, journal: Journal) -> Self {
+        // The same version, of which something else is known.
+        let same = zone.serial() == self.zone.serial();
+        if same && changed_in_full(&zone, &self.zone).is_empty() {
+            return Self { zone, ..self.clone() };
+        }
         if !zone.serial().is_after(self.zone.serial()) {
             return Self::new(zone);
         }

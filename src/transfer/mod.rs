@@ -8,6 +8,7 @@
 //! Time is an argument everywhere; `server` and `replica` bring the sockets.
 
 mod catalog;
+mod expire;
 mod incoming;
 mod journal;
 mod message;
@@ -21,6 +22,7 @@ mod stats;
 mod tsig;
 
 pub use catalog::catalog;
+pub use expire::{EXPIRE, Expire, append_opt};
 pub use incoming::{Incoming, Progress, Unusable};
 pub use journal::{Delta, History, Journal};
 pub use message::{Malformed, Request, Rows, concerns, read_request, read_response};
@@ -29,7 +31,7 @@ pub use outgoing::{Outgoing, Wanted};
 pub use packer::{Head, Packer};
 pub use record::Record;
 pub use refresh::Refresh;
-pub use rules::{Allow, NotifyRule, Primary, Rules, ZoneRules};
+pub use rules::{Allow, NotifyRule, Primary, PrimaryTls, Rules, ZoneRules};
 pub use stats::{Event, Journaled, Reading, Replicated, Stats, StatsView};
 pub use tsig::{
     Algorithm, Checker, FUDGE, Key, KeyFileError, Keys, Refused, Signer, TsigError, Verified,

@@ -11,3 +11,4 @@ mod others;
 mod process;
 mod signed;
 mod steps;
+mod tls;

@@ -270,7 +270,7 @@ impl SignedZone {
             return None;
         }
         let mut signed = Zone::clone(&before.signed);
-        signed.completeness = source.completeness;
+        (signed.completeness, signed.stale) = (source.completeness, source.stale);
         *before = Before { source: source.clone(), signed: Arc::new(signed) };
         Some(before.signed.clone())
     }

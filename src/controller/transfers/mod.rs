@@ -291,6 +291,8 @@ impl Replication {
     }
 
     fn show(&self) {
+        let ends = self.replicas.values().filter_map(|own| Some((own.zone.key(), own.ends()?)));
+        self.transfers.expire(ends.collect());
         let views = self.replicas.values().map(Replica::view).collect();
         *self.views.lock().unwrap_or_else(PoisonError::into_inner) = views;
     }

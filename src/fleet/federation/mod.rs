@@ -129,16 +129,26 @@ impl FederationState {
         units: &mut Units,
     ) -> bool {
         let completeness = self.completeness(inventory);
-        let mut changed = self.zone.completeness != completeness;
+        let stale = self.is_stale(inventory);
+        let as_it_was = (self.zone.completeness, self.zone.stale) == (completeness, stale);
+        let mut changed = !as_it_was;
         if completeness != Completeness::Pending {
             changed |= self.compile_names(inventory, units);
         }
-        if self.zone.completeness != completeness {
+        if !as_it_was {
             let mut zone = Zone::clone(&self.zone);
-            zone.completeness = completeness;
+            (zone.completeness, zone.stale) = (completeness, stale);
             self.zone = Arc::new(zone);
         }
         changed
+    }
+
+    /// Whether what the zone holds is as old as the last word of its clusters: none of them is
+    /// fresh, be it that they are out of reach, or that none was heard since a restart.
+    fn is_stale(&self, inventory: &Inventory<'_>) -> bool {
+        let members = inventory.clusters.values().filter(|own| self.federation.has(&own.name));
+        let mut fresh = members.map(|own| own.is_fresh(inventory.at)).peekable();
+        fresh.peek().is_some() && !fresh.any(|own| own)
     }
 
     fn compile_names(&mut self, inventory: &Inventory<'_>, units: &mut Units) -> bool {

@@ -303,8 +303,9 @@ impl One<'_> {
         let question = question(self.name, rtype);
         let query = Query::plain(&question, self.name.as_wire(), rtype);
         let (limit, extras) = (usize::from(u16::MAX), Extras::default());
+        let (zones, out_of) = (self.soas, &mut out);
         let composer =
-            Composer { zones: self.soas, query: &query, extras: &extras, limit, out: &mut out };
+            Composer { zones, query: &query, extras: &extras, limit, out: out_of, stale: false };
         composer.body(body, &Client::NEUTRAL)?;
         Some(out)
     }
@@ -331,7 +332,9 @@ fn soa(zones: &ZoneSet, zone: &Zone) -> Option<Soa> {
     }
     let one = One { zones, soas: &[], name: zone.apex(), index: 0 };
     let message = one.message(&answer, UNUSED);
-    Soa::read(&message, zone.apex().to_lowercase().as_wire(), &soa_names(zone)?)
+    let mut soa = Soa::read(&message, zone.apex().to_lowercase().as_wire(), &soa_names(zone)?)?;
+    soa.stale = zone.stale;
+    Some(soa)
 }
 
 /// The primary's and the mailbox's name in the SOA.

@@ -126,7 +126,7 @@ impl Compiled {
         let lowered = lowered.get_mut(..query.name.len())?;
         lowered.copy_from_slice(query.name);
         lowered.make_ascii_lowercase();
-        let composer = Composer { zones: &self.zones, query, extras, limit, out };
+        let composer = Composer { zones: &self.zones, query, extras, limit, out, stale: false };
         match self.entries.get(&*lowered) {
             Some(entry) => composer.known(entry, client),
             None => composer.unknown(self.encloser(lowered)?, lowered),
@@ -172,10 +172,13 @@ struct Composer<'c, 'q> {
     extras: &'q Extras<'q>,
     limit: usize,
     out: &'q mut Vec<u8>,
+    /// The zone of the name is.
+    stale: bool,
 }
 
 impl<'c> Composer<'c, '_> {
-    fn known(self, entry: &Entry, client: &Client) -> Option<(Written, Kind<'c>)> {
+    fn known(mut self, entry: &Entry, client: &Client) -> Option<(Written, Kind<'c>)> {
+        self.stale = self.zones.get(entry.zone)?.stale;
         match self.query.rtype {
             RecordType::A => self.body(&entry.a, client),
             RecordType::AAAA => self.body(&entry.aaaa, client),
@@ -188,8 +191,9 @@ impl<'c> Composer<'c, '_> {
         }
     }
 
-    fn unknown(self, encloser: &Entry, lowered: &[u8]) -> Option<(Written, Kind<'c>)> {
+    fn unknown(mut self, encloser: &Entry, lowered: &[u8]) -> Option<(Written, Kind<'c>)> {
         let soa = self.zones.get(encloser.zone)?;
+        self.stale = soa.stale;
         match encloser.below {
             Below::Nothing if !soa.is_near(lowered) => {
                 self.negative(&Records::default(), Rcode::NXDOMAIN, encloser.zone)
@@ -269,8 +273,10 @@ impl<'c> Composer<'c, '_> {
         if self.out.len() + opt::room(edns, self.extras) > self.limit {
             return None;
         }
-        opt::write(edns, rcode, scope, self.extras, self.limit, self.out);
-        Some((Written { rcode, truncated: false }, kind))
+        let error = self.stale.then(|| opt::stale(rcode));
+        let extras = &Extras { error, ..*self.extras };
+        opt::write(edns, rcode, scope, extras, self.limit, self.out);
+        Some((Written { rcode, truncated: false, error }, kind))
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) struct Soa {
     /// The last labels of the primary's and the mailbox's name, one more than the apex has.
     ends: SmallVec<[Lowered; 2]>,
     apex: Lowered,
+    /// Answers from the zone say that it is stale.
+    pub(super) stale: bool,
 }
 
 /// Where a pointer stands, and where it leads.
@@ -53,7 +55,8 @@ impl Soa {
         let octets = message.get(start..)?;
         let ends = names.iter().filter_map(|name| end(name, apex)).collect();
         let apex = Lowered::from_slice(apex);
-        let mut soa = Self { octets: octets.into(), pointers: SmallVec::new(), ends, apex };
+        let mut soa =
+            Self { octets: octets.into(), pointers: SmallVec::new(), ends, apex, stale: false };
         let owner = soa.pass_name(0, start, apex_octets)?;
         let primary = soa.pass_name(owner + FIXED, start, apex_octets)?;
         let mailbox = soa.pass_name(primary, start, apex_octets)?;

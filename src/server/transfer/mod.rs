@@ -15,14 +15,14 @@ use crate::{
     model::{Key, Name, Serial},
     records::{Completeness, Zone, ZoneSet, can_be_copied},
     transfer::{
-        Event, Head, History, Journal, Journaled, Outgoing, Packer, Refused, Request, Rules,
-        Signer, Stats, Wanted, concerns, read_request, verify_request,
+        Event, Expire, Head, History, Journal, Journaled, Outgoing, Packer, Record, Refused,
+        Request, Rules, Signer, Stats, Wanted, append_opt, concerns, read_request, verify_request,
     },
 };
 use arc_swap::ArcSwap;
 use given::{Given, Places};
 use imbl::OrdMap;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::mpsc;
 
 /// A notice that came from where notices are heeded.
@@ -42,6 +42,8 @@ pub struct Transfers {
     journal: Journal,
     places: Places,
     notices: Option<mpsc::Sender<Notice>>,
+    /// Until when zones may be used whose static part came from elsewhere, in seconds since 1970.
+    ends: ArcSwap<BTreeMap<Key, u64>>,
     stats: Arc<Stats>,
 }
 
@@ -68,8 +70,6 @@ const SOA: u16 = 6;
 const IXFR: u16 = 251;
 const AXFR: u16 = 252;
 const CLASS_IN: u16 = 1;
-/// An OPT without options (RFC 6891 §6.1.2).
-const OPT: [u8; 11] = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
 const MOST: usize = 65_535;
 
 impl Transfers {
@@ -82,6 +82,7 @@ impl Transfers {
             journal: Journal::default(),
             places: Places::new(places),
             notices,
+            ends: ArcSwap::default(),
             stats,
         }
     }
@@ -117,6 +118,31 @@ impl Transfers {
         self.zones.store(Arc::new(Zones { served: served.clone(), histories }));
     }
 
+    /// Takes over until when zones may be used whose static part came from elsewhere, in seconds
+    /// since 1970.
+    pub fn expire(&self, ends: BTreeMap<Key, u64>) {
+        self.ends.store(Arc::new(ends));
+    }
+
+    /// How many seconds the zone of that wire name may be used yet; `None` where it does not end.
+    pub(super) fn left(&self, apex: &[u8], at: Stamp) -> Option<u32> {
+        let ends = self.ends.load();
+        if ends.is_empty() {
+            return None;
+        }
+        let end = ends.get(&Name::from_wire(apex).ok()?.key())?;
+        Some(u32::try_from(end.saturating_sub(at.seconds.into())).unwrap_or(u32::MAX))
+    }
+
+    /// What the answer's OPT says of EXPIRE; `None` where the request had none (RFC 6891 §7).
+    fn opt(&self, request: &Request, zone: Option<&Zone>, at: Stamp) -> Option<Expire> {
+        request.udp_size?;
+        let asked = request.expire != Expire::Silent;
+        let soa = zone.filter(|_| asked).and_then(Record::soa).and_then(|own| own.soa_numbers());
+        let left = self.left(request.name.as_wire(), at).unwrap_or(u32::MAX);
+        Some(soa.map_or(Expire::Silent, |numbers| Expire::Left(numbers[3].min(left))))
+    }
+
     /// The zones that are given to somebody.
     #[must_use]
     pub fn journals(&self) -> Vec<Journaled> {
@@ -148,8 +174,8 @@ impl Transfers {
         let (wanted, head) = (wanted(&request).ok()?, head(&request, NOERROR));
         let outgoing = Outgoing::new(&history, wanted, head)?;
         let place = self.places.take()?;
-        let edns = request.udp_size.is_some();
-        Some(Box::new(Given::new(outgoing, signer, edns, place, self.stats.clone())))
+        let opt = self.opt(&request, Some(history.zone()), arrival.at);
+        Some(Box::new(Given::new(outgoing, signer, opt, place, self.stats.clone())))
     }
 
     /// Answers a packet that [`concerns`] transfers, with one message.
@@ -236,8 +262,10 @@ impl Transfers {
         // RFC 5936 §2.2.1: not for a zone that is not ours.
         let zone = zones.served.get(&request.name).ok_or((NOTAUTH, "zone"))?;
         let key = signer.and_then(Signer::key);
-        if !self.rules.load().may_have(&request.name, key, arrival.from) {
-            return Err((REFUSED, "rules"));
+        let rules = self.rules.load();
+        let may_have = |private| rules.may_have(&request.name, key, arrival.from, private);
+        if !may_have(arrival.private) {
+            return Err((REFUSED, if may_have(true) { "tls" } else { "rules" }));
         }
         if !can_be_copied(zone) {
             return Err((REFUSED, "compact"));
@@ -276,7 +304,8 @@ impl Transfers {
             // RFC 5936 §4.2: there is no AXFR over UDP.
             return denied((REFUSED, "udp"), out);
         }
-        let room = signer.map_or(0, Signer::room) + opt_room(request);
+        let opt = self.opt(request, Some(history.zone()), arrival.at);
+        let room = signer.map_or(0, Signer::room) + opt.map_or(0, Expire::room);
         let limit = limit(request, arrival.transport).saturating_sub(room);
         let outgoing = Outgoing::new(&history, wanted, head(request, NOERROR));
         let Some(datagram) = outgoing.and_then(|own| own.datagram(&history, limit)) else {
@@ -284,7 +313,7 @@ impl Transfers {
         };
         self.stats.count(Event::Given("datagram"));
         *out = datagram;
-        add_opt(request, out);
+        opt.into_iter().for_each(|expire| append_opt(out, expire));
         Reply::Send { rcode: NOERROR.into(), truncated: false, notes: Notes::default() }
     }
 
@@ -360,14 +389,10 @@ fn plain(request: &Request, rcode: u8, out: &mut Vec<u8>) -> Reply {
     Reply::Send { rcode: rcode.into(), truncated: false, notes: Notes::default() }
 }
 
-fn opt_room(request: &Request) -> usize {
-    if request.udp_size.is_some() { OPT.len() } else { 0 }
-}
-
 /// RFC 6891 §7: an OPT where there was one.
 fn add_opt(request: &Request, out: &mut Vec<u8>) {
     if request.udp_size.is_some() {
-        given::append_opt(out);
+        append_opt(out, Expire::Silent);
     }
 }
 

@@ -114,17 +114,6 @@ pub(crate) const KINDS: &[Kind] = &[
         },
     },
     Kind {
-        name: "a wildcard's addresses are added",
-        who: &[Nsd, Knot, Bind],
-        source: "RFC 1034 §4.3.2, step 6; RFC 9471 §2",
-        why: "what else may be useful is added at will; it is no glue, since it is not below a cut",
-        fold: |seen, ours, theirs| {
-            theirs
-                .additional
-                .retain(|record| ours.additional.contains(record) || seen.has_node(&record.owner));
-        },
-    },
-    Kind {
         name: "nothing is added for who offers 512 octets",
         who: &[Bind],
         source: "RFC 1034 §4.3.2, step 6",
