@@ -39,7 +39,7 @@ fn bind_and_nsd_have_the_zone_over_tls_alone_and_stay_in_step() {
         port,
         &["--no-state", "--dot-listen", &listen, "--dns-tls-cert", &chain, "--dns-tls-key", &key],
     );
-    until("its service is there", || ours.exported(ZONE).len() == 7);
+    until("its service is there", || ours.exported(ZONE).len() == 5);
     let tls = Some((HOST, chain.clone()));
     let plan = Plan { primary: over_tls, signed: true, zones: vec![ZONE], tls, ..Plan::default() };
     let all: Vec<Server> = kinds

@@ -322,13 +322,6 @@ impl Seen<'_> {
         earlier.contains(last)
     }
 
-    /// Whether the name's zone has records at that name itself.
-    fn has_node(&self, wire: &[u8]) -> bool {
-        let name = Name::from_wire(wire).unwrap();
-        let key = name.key();
-        zone_of(&name, self.made).is_some_and(|own| own.zone.node(key.as_bytes()).is_some())
-    }
-
     /// Whether a name lies below a cut.
     fn is_hidden(&self, wire: &[u8]) -> bool {
         let name = Name::from_wire(wire).unwrap();
