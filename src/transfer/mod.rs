@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! out  Zone ─▶ Journal ─▶ Outgoing ─▶ messages        (RFC 5936, RFC 1995)      Notices (RFC 1996)
+//!               Past, on disk
 //! in   messages ─▶ Incoming ─▶ Zone                   when: Refresh (RFC 1034 §4.3.5)
 //! both Keys, Verified, Signer, Checker                (TSIG, RFC 8945)
 //! ```
@@ -15,6 +16,7 @@ mod message;
 mod notices;
 mod outgoing;
 mod packer;
+mod past;
 mod record;
 mod refresh;
 mod rules;
@@ -29,6 +31,7 @@ pub use message::{Malformed, Request, Rows, concerns, read_request, read_respons
 pub use notices::{Due, Notices, Target};
 pub use outgoing::{Outgoing, Wanted};
 pub use packer::{Head, Packer};
+pub use past::Past;
 pub use record::Record;
 pub use refresh::Refresh;
 pub use rules::{Allow, NotifyRule, Primary, PrimaryTls, Rules, ZoneRules};

@@ -15,14 +15,17 @@ use crate::{
     model::{Key, Name, Serial},
     records::{Completeness, Zone, ZoneSet, can_be_copied},
     transfer::{
-        Event, Expire, Head, History, Journal, Journaled, Outgoing, Packer, Record, Refused,
+        Event, Expire, Head, History, Journal, Journaled, Outgoing, Packer, Past, Record, Refused,
         Request, Rules, Signer, Stats, Wanted, append_opt, concerns, read_request, verify_request,
     },
 };
 use arc_swap::ArcSwap;
 use given::{Given, Places};
 use imbl::OrdMap;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::sync::mpsc;
 
 /// A notice that came from where notices are heeded.
@@ -44,6 +47,8 @@ pub struct Transfers {
     notices: Option<mpsc::Sender<Notice>>,
     /// Until when zones may be used whose static part came from elsewhere, in seconds since 1970.
     ends: ArcSwap<BTreeMap<Key, u64>>,
+    /// Of zones that were not served yet since the start. Taken by the one writer alone.
+    past: Mutex<BTreeMap<Key, Past>>,
     stats: Arc<Stats>,
 }
 
@@ -83,6 +88,7 @@ impl Transfers {
             places: Places::new(places),
             notices,
             ends: ArcSwap::default(),
+            past: Mutex::default(),
             stats,
         }
     }
@@ -111,7 +117,7 @@ impl Transfers {
             let history = match old.histories.get(zone.key()) {
                 Some(own) if Arc::ptr_eq(own.zone(), zone) => own.clone(),
                 Some(own) => own.with(zone.clone(), self.journal),
-                None => History::new(zone.clone()),
+                None => self.begin(zone),
             };
             histories.insert(zone.key().clone(), history);
         }
@@ -141,6 +147,26 @@ impl Transfers {
         let soa = zone.filter(|_| asked).and_then(Record::soa).and_then(|own| own.soa_numbers());
         let left = self.left(request.name.as_wire(), at).unwrap_or(u32::MAX);
         Some(soa.map_or(Expire::Silent, |numbers| Expire::Left(numbers[3].min(left))))
+    }
+
+    /// With what was known of it before this process.
+    fn begin(&self, zone: &Arc<Zone>) -> History {
+        let past = self.past.lock().unwrap_or_else(PoisonError::into_inner).remove(zone.key());
+        match past {
+            Some(past) => History::resumed(past, zone.clone(), self.journal),
+            None => History::new(zone.clone()),
+        }
+    }
+
+    /// Hands over what a process before this one knew of a zone's past, for when it is served.
+    pub fn remember(&self, zone: Key, past: Past) {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).insert(zone, past);
+    }
+
+    /// The zones that are given to somebody, with their past.
+    #[must_use]
+    pub fn histories(&self) -> Vec<History> {
+        self.zones.load().histories.values().cloned().collect()
     }
 
     /// The zones that are given to somebody.
