@@ -511,7 +511,7 @@ mod tests {
 
     /// Which of two algorithms a key is of, in these tests.
     fn algorithm(tag: u16) -> u8 {
-        if tag / 1_000 % 2 == 0 { 13 } else { 15 }
+        if (tag / 1_000).is_multiple_of(2) { 13 } else { 15 }
     }
 
     /// Whatever a resolver has cached, it can validate: it holds some DS the parent had within the

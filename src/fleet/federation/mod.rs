@@ -1,5 +1,6 @@
 //! One federation's zone, kept in step with the clusters: which names changed, and to what.
 
+mod freshness;
 mod names;
 mod steer;
 
@@ -141,14 +142,6 @@ impl FederationState {
             self.zone = Arc::new(zone);
         }
         changed
-    }
-
-    /// Whether what the zone holds is as old as the last word of its clusters: none of them is
-    /// fresh, be it that they are out of reach, or that none was heard since a restart.
-    fn is_stale(&self, inventory: &Inventory<'_>) -> bool {
-        let members = inventory.clusters.values().filter(|own| self.federation.has(&own.name));
-        let mut fresh = members.map(|own| own.is_fresh(inventory.at)).peekable();
-        fresh.peek().is_some() && !fresh.any(|own| own)
     }
 
     fn compile_names(&mut self, inventory: &Inventory<'_>, units: &mut Units) -> bool {
