@@ -8,53 +8,95 @@
 //!
 //! What is not here (types that a name has beside addresses, delegations, names below wildcards,
 //! answers that must be cut, zones that are not complete) is answered by the slow way; so nothing is
-//! wrong that is left out. Hashes are keyed by numbers drawn at start, so nobody can choose names
-//! that collide.
+//! wrong that is left out.
 
+mod choices;
 mod compile;
+mod names;
 mod wire;
 
 pub use compile::Compiler;
 
 use super::{
     encode::{self, Written},
-    message::{Query, Rcode},
+    message::{HEADER, Query, Rcode, plain_name},
     opt::{self, Extras},
     rrl::Kind,
 };
 use crate::{
     model::{Client, Name},
-    records::{RecordType, Steered},
+    records::RecordType,
 };
-use imbl::HashMap;
+use choices::{Choice, Choices, Part, set_ttl};
+use names::Names;
 use smallvec::SmallVec;
-use std::sync::Arc;
+use std::hint::black_box;
 use wire::Soa;
 
 /// All answers of one state, frozen; cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
-    entries: HashMap<Lowered, Arc<Entry>>,
+    names: Names,
+    /// How many labels the zones' own names have, the most first: where a name's zone is looked for.
+    depths: SmallVec<[usize; DEPTHS]>,
     /// By [`Entry::zone`].
-    zones: Vec<Soa>,
-    /// Some zone is signed: who asks for signatures is answered the slow way.
+    zones: Vec<Soas>,
+    /// Some zone is signed: who asks for signatures is answered with them.
     signed: bool,
 }
 
+/// A zone's SOA as it stands in negative answers.
+#[derive(Clone, Debug)]
+struct Soas {
+    plain: Soa,
+    /// With its signatures; `None` in a zone without.
+    signed: Option<Soa>,
+    /// Answers from the zone say that it is stale.
+    stale: bool,
+}
+
+/// Zones of more depths than this are many: names that do not exist are left to the slow way then.
+const DEPTHS: usize = 8;
+
 /// A name's uncompressed wire form in lower case.
-type Lowered = SmallVec<[u8; 48]>;
+type Lowered = SmallVec<[u8; 64]>;
 
 /// A name that exists, with or without records of its own.
 #[derive(Debug, Eq, PartialEq)]
 struct Entry {
+    name: Lowered,
+    /// Whether it is a zone's own name.
+    is_apex: bool,
     /// Whose SOA stands in its negative answers.
     zone: usize,
-    a: Body,
-    aaaa: Body,
+    bodies: Bodies,
+    /// For those who ask for signatures, where a zone has any.
+    signed: Option<Box<Bodies>>,
     /// The types that it has, or may have; no others exist. Empty where nothing is known of that.
     others: Others,
     below: Below,
 }
+
+/// What is put together for addresses.
+#[derive(Debug, Eq, PartialEq)]
+struct Bodies {
+    a: Body,
+    aaaa: Body,
+}
+
+/// Where the answer to a packet probably is: found for all packets of a batch before the first is
+/// answered, so that memory is waited for once and not for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lead<'c> {
+    entry: Option<&'c Entry>,
+    /// The type that is asked for.
+    rtype: u16,
+}
+
+/// Those of a batch, in its order.
+pub(super) type Leads<'c> = SmallVec<[Lead<'c>; BATCH]>;
+/// Packets of a batch, mostly.
+const BATCH: usize = 64;
 
 /// What comes behind the question.
 #[derive(Debug, Eq, PartialEq)]
@@ -63,14 +105,13 @@ enum Body {
     Slow,
     /// The answer section.
     Records(Records),
-    /// The alias chain, if any, and the zone's SOA.
-    Negative { before: Records, rcode: Rcode, zone: usize },
-    /// The alias chain, if any, and what is chosen for the client, under the name that the pointer
-    /// `owner` leads to.
-    Steered { before: Records, owner: u16, steered: Arc<Steered> },
+    /// The alias chain, if any, the zone's SOA, and what proves it.
+    Negative { before: Records, rcode: Rcode, zone: usize, after: Records },
+    /// The alias chain, if any, and what is chosen for the client.
+    Steered(Choices),
 }
 
-/// Records of the answer section as they go over the wire.
+/// Records of one section as they go over the wire.
 #[derive(Debug, Default, Eq, PartialEq)]
 struct Records {
     octets: Box<[u8]>,
@@ -95,57 +136,139 @@ enum Below {
     Nothing,
 }
 
+impl Entry {
+    /// One whose answers are all left to the slow way.
+    fn left_out(name: Lowered, is_apex: bool) -> Self {
+        let bodies = Bodies { a: Body::Slow, aaaa: Body::Slow };
+        let (others, below) = (Others::Slow, Below::Slow);
+        Self { name, is_apex, zone: 0, bodies, signed: None, others, below }
+    }
+}
+
+impl Records {
+    fn part(&self) -> Part<'_> {
+        Part { octets: &self.octets, count: self.count }
+    }
+}
+
 impl Compiled {
     /// How many names it answers for.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.names.len()
     }
 
     /// Whether it answers nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.names.len() == 0
+    }
+
+    /// Where the answers to these packets probably are.
+    ///
+    /// Each step reads for all packets what it reads, so that the processor waits for their memory
+    /// at once.
+    pub(super) fn leads<'p>(&self, packets: impl Iterator<Item = &'p [u8]>) -> Leads<'_> {
+        let asked: SmallVec<[Option<(u64, u16)>; BATCH]> =
+            packets.map(|packet| self.glance(packet)).collect();
+        let hashes = asked.iter().flatten();
+        black_box(hashes.fold(0, |sum, (hash, _)| sum ^ self.names.touch(*hash)));
+        let lead = |asked: &Option<(u64, u16)>| {
+            let (hash, rtype) = (*asked)?;
+            Some(Lead { entry: self.names.lead(hash), rtype })
+        };
+        let leads: Leads<'_> = asked.iter().map(|own| lead(own).unwrap_or_default()).collect();
+        black_box(leads.iter().fold(0, |sum, lead| sum ^ lead.touch()));
+        leads
+    }
+
+    /// The hash of the name and the type that a packet asks for, as far as a glance shows.
+    fn glance(&self, packet: &[u8]) -> Option<(u64, u16)> {
+        let mut lowered = [0; Name::MAX_OCTETS];
+        let question = packet.get(HEADER..)?;
+        let end = plain_name(question)?;
+        let rtype = u16::from_be_bytes(*question.get(end..)?.first_chunk()?);
+        Some((self.names.hash(lower(question.get(..end)?, &mut lowered)?), rtype))
     }
 
     /// Writes the answer into `out`, where it is put together and fits; else `out` is of no use.
-    /// Also says what the limiter counts it as.
+    /// Also says what the limiter counts it as. `lead` may be of another packet, but helps then
+    /// little.
     pub(super) fn answer(
         &self,
         query: &Query<'_>,
+        lead: Lead<'_>,
         client: &Client,
-        extras: &Extras<'_>,
-        limit: usize,
+        (extras, limit): (&Extras<'_>, usize),
         out: &mut Vec<u8>,
     ) -> Option<(Written, Kind<'_>)> {
-        let wants_signatures = query.edns.is_some_and(|edns| edns.dnssec_ok);
-        if self.entries.is_empty() || (self.signed && wants_signatures) {
+        if self.is_empty() {
+            return None;
+        }
+        let dnssec = query.edns.filter(|edns| edns.dnssec_ok && self.signed);
+        // The answer says whether the zone denies compactly (RFC 9824 §5.1).
+        if dnssec.is_some_and(|edns| edns.compact_ok) {
             return None;
         }
         let mut lowered = [0; Name::MAX_OCTETS];
-        let lowered = lowered.get_mut(..query.name.len())?;
-        lowered.copy_from_slice(query.name);
-        lowered.make_ascii_lowercase();
-        let composer = Composer { zones: &self.zones, query, extras, limit, out, stale: false };
-        match self.entries.get(&*lowered) {
+        let lowered = lower(query.name, &mut lowered)?;
+        let (signed, stale) = (dnssec.is_some(), false);
+        let composer = Composer { zones: &self.zones, query, signed, stale, extras, limit, out };
+        let led = lead.entry.filter(|entry| *entry.name == *lowered);
+        match led.or_else(|| self.names.get(lowered)) {
             Some(entry) => composer.known(entry, client),
             None => composer.unknown(self.encloser(lowered)?, lowered),
         }
     }
 
-    /// The lowest existing name above one that does not exist. What is above an existing name
-    /// exists, so few look-ups find it however many labels there are.
+    /// The lowest existing name above one that does not exist. Within a zone, what is above an
+    /// existing name exists, so few look-ups find it however many labels there are.
     fn encloser(&self, lowered: &[u8]) -> Option<&Entry> {
         let starts = label_starts(lowered);
-        let exists = |at: &usize| self.entries.contains_key(&lowered[*at..]);
-        let parents = starts.get(1..)?;
+        let labels = starts.len().checked_sub(1)?;
+        let entry = |at: usize| self.names.get(lowered.get(at..)?);
+        // The apex is the lowest of the names above that is one.
+        let mut depths = self.depths.iter().filter(|depth| **depth < labels);
+        let apex = depths.find_map(|depth| {
+            let place = labels - depth;
+            entry(starts[place]).filter(|own| own.is_apex).map(|_| place)
+        })?;
+        let parents = starts.get(1..=apex)?;
         // Most are asked for right below a name that exists.
-        let at = match parents.first() {
-            Some(first) if exists(first) => first,
-            _ => parents.get(parents.partition_point(|at| !exists(at)))?,
-        };
-        self.entries.get(&lowered[*at..]).map(|entry| &**entry)
+        if let Some(parent) = parents.first().and_then(|at| entry(*at)) {
+            return Some(parent);
+        }
+        entry(*parents.get(parents.partition_point(|at| entry(*at).is_none()))?)
     }
+}
+
+impl Lead<'_> {
+    fn touch(&self) -> u8 {
+        let Some(entry) = self.entry else { return 0 };
+        let Bodies { a, aaaa } = &entry.bodies;
+        let body = if self.rtype == RecordType::AAAA.0 { aaaa } else { a };
+        entry.name.first().copied().unwrap_or_default() ^ body.touch()
+    }
+}
+
+impl Body {
+    fn touch(&self) -> u8 {
+        match self {
+            Self::Slow => 0,
+            Self::Records(before) | Self::Negative { before, .. } => {
+                before.octets.first().copied().unwrap_or_default()
+            }
+            Self::Steered(choices) => choices.touch(),
+        }
+    }
+}
+
+/// A name in lower case.
+fn lower<'l>(name: &[u8], room: &'l mut [u8; Name::MAX_OCTETS]) -> Option<&'l [u8]> {
+    let lowered = room.get_mut(..name.len())?;
+    lowered.copy_from_slice(name);
+    lowered.make_ascii_lowercase();
+    Some(lowered)
 }
 
 /// Where the labels of a name begin, the root's included.
@@ -167,24 +290,29 @@ fn is_plain(rtype: RecordType) -> bool {
 
 /// One answer on its way.
 struct Composer<'c, 'q> {
-    zones: &'c [Soa],
+    zones: &'c [Soas],
     query: &'q Query<'q>,
+    /// Whether signatures are wanted, and there are any.
+    signed: bool,
+    /// Whether the name's zone is.
+    stale: bool,
     extras: &'q Extras<'q>,
     limit: usize,
     out: &'q mut Vec<u8>,
-    /// The zone of the name is.
-    stale: bool,
 }
 
 impl<'c> Composer<'c, '_> {
     fn known(mut self, entry: &Entry, client: &Client) -> Option<(Written, Kind<'c>)> {
         self.stale = self.zones.get(entry.zone)?.stale;
+        let bodies = if self.signed { entry.signed.as_deref()? } else { &entry.bodies };
         match self.query.rtype {
-            RecordType::A => self.body(&entry.a, client),
-            RecordType::AAAA => self.body(&entry.aaaa, client),
+            RecordType::A => self.body(&bodies.a, client),
+            RecordType::AAAA => self.body(&bodies.aaaa, client),
             rtype => match &entry.others {
-                Others::NoneBut(types) if is_plain(rtype) && !types.contains(&rtype) => {
-                    self.negative(&Records::default(), Rcode::NOERROR, entry.zone)
+                Others::NoneBut(types)
+                    if is_plain(rtype) && !types.contains(&rtype) && !self.signed =>
+                {
+                    self.denied(Rcode::NOERROR, entry.zone)
                 }
                 _ => None,
             },
@@ -192,39 +320,51 @@ impl<'c> Composer<'c, '_> {
     }
 
     fn unknown(mut self, encloser: &Entry, lowered: &[u8]) -> Option<(Written, Kind<'c>)> {
-        let soa = self.zones.get(encloser.zone)?;
-        self.stale = soa.stale;
+        let zone = self.zones.get(encloser.zone)?;
+        let soa = &zone.plain;
+        self.stale = zone.stale;
         match encloser.below {
-            Below::Nothing if !soa.is_near(lowered) => {
-                self.negative(&Records::default(), Rcode::NXDOMAIN, encloser.zone)
+            Below::Nothing if !soa.is_near(lowered) && !self.signed => {
+                self.denied(Rcode::NXDOMAIN, encloser.zone)
             }
             _ => None,
         }
+    }
+
+    /// There is no such thing, and nothing to prove it with.
+    fn denied(self, rcode: Rcode, zone: usize) -> Option<(Written, Kind<'c>)> {
+        let none = Records::default();
+        self.negative(rcode, zone, &none, &none)
     }
 
     fn body(mut self, body: &Body, client: &Client) -> Option<(Written, Kind<'c>)> {
         match body {
             Body::Slow => None,
             Body::Records(before) => {
-                self.begin(Rcode::NOERROR, before, 0);
+                self.begin(Rcode::NOERROR, before.part());
                 self.finish(Rcode::NOERROR, 0, Kind::Positive)
             }
-            Body::Negative { before, rcode, zone } => self.negative(before, *rcode, *zone),
-            Body::Steered { before, owner, steered } => {
-                self.steered(before, *owner, steered, client)
+            Body::Negative { before, rcode, zone, after } => {
+                self.negative(*rcode, *zone, before, after)
             }
+            Body::Steered(choices) => self.steered(choices, client),
         }
     }
 
     fn negative(
         mut self,
-        before: &Records,
         rcode: Rcode,
         zone: usize,
+        before: &Records,
+        after: &Records,
     ) -> Option<(Written, Kind<'c>)> {
-        let soa = self.zones.get(zone)?;
-        self.begin(rcode, before, 1);
+        let zone = self.zones.get(zone)?;
+        let soa = if self.signed { zone.signed.as_ref()? } else { &zone.plain };
+        self.begin(rcode, before.part());
+        let authority = soa.count().saturating_add(after.count);
+        self.out[8..10].copy_from_slice(&authority.to_be_bytes());
         soa.write(self.query.name.len(), self.out)?;
+        self.out.extend_from_slice(&after.octets);
         let kind = match rcode {
             Rcode::NXDOMAIN => Kind::NxDomain(soa.apex()),
             _ => Kind::NoData(soa.apex()),
@@ -232,40 +372,27 @@ impl<'c> Composer<'c, '_> {
         self.finish(rcode, 0, kind)
     }
 
-    /// Where the fence leaves nothing, or an alias stands outside of it, the slow way answers.
-    fn steered(
-        mut self,
-        before: &Records,
-        owner: u16,
-        steered: &Steered,
-        client: &Client,
-    ) -> Option<(Written, Kind<'c>)> {
-        let chosen = steered.choose(self.query.rtype, client)?;
-        let rrset = chosen.rrset.filter(|rrset| rrset.rtype == self.query.rtype)?;
-        self.begin(Rcode::NOERROR, before, 0);
-        let mut head = [0; RECORD_HEAD];
-        head[..2].copy_from_slice(&owner.to_be_bytes());
-        head[2..4].copy_from_slice(&rrset.rtype.0.to_be_bytes());
-        head[5] = 1; // class IN
-        head[6..].copy_from_slice(&chosen.ttl.as_secs().to_be_bytes());
-        let mut total = before.count;
-        for data in rrset.framed() {
-            self.out.extend_from_slice(&head);
-            self.out.extend_from_slice(data);
-            total = total.saturating_add(1);
+    fn steered(mut self, choices: &Choices, client: &Client) -> Option<(Written, Kind<'c>)> {
+        let chain = choices.chain()?;
+        let Choice { records, ttl, scope } = choices.choose(self.query.rtype, client)?;
+        let count = chain.count.saturating_add(records.count);
+        self.begin(Rcode::NOERROR, Part { count, ..chain });
+        let start = self.out.len();
+        self.out.extend_from_slice(records.octets);
+        if let Some(ttl) = ttl {
+            set_ttl(&mut self.out[start..], ttl);
         }
-        self.out[6..8].copy_from_slice(&total.to_be_bytes());
-        self.finish(Rcode::NOERROR, chosen.scope, Kind::Positive)
+        self.finish(Rcode::NOERROR, scope, Kind::Positive)
     }
 
-    /// The header, the question and what was put together.
-    fn begin(&mut self, rcode: Rcode, before: &Records, authority: u8) {
+    /// The header, the question, and what the answer section begins with; the count is the whole
+    /// section's.
+    fn begin(&mut self, rcode: Rcode, answer: Part<'_>) {
         encode::head(self.query, self.out);
         self.out[2] |= 0x84; // a response (QR), from authoritative data (AA)
         self.out[3] |= u8::try_from(rcode.0 & 0x0f).unwrap_or_default();
-        self.out[6..8].copy_from_slice(&before.count.to_be_bytes());
-        self.out[9] = authority;
-        self.out.extend_from_slice(&before.octets);
+        self.out[6..8].copy_from_slice(&answer.count.to_be_bytes());
+        self.out.extend_from_slice(answer.octets);
     }
 
     fn finish(self, rcode: Rcode, scope: u8, kind: Kind<'c>) -> Option<(Written, Kind<'c>)> {
@@ -280,8 +407,10 @@ impl<'c> Composer<'c, '_> {
     }
 }
 
-/// Owner (a pointer), type, class and TTL (RFC 1035 §4.1.3).
-const RECORD_HEAD: usize = 10;
+#[cfg(test)]
+fn entry_of(name: &[u8], zone: usize) -> Entry {
+    Entry { zone, ..Entry::left_out(Lowered::from_slice(name), false) }
+}
 
 #[cfg(test)]
 mod tests;

@@ -3,11 +3,13 @@
 
 use super::*;
 use crate::{
+    dnssec::{Algorithm, Key as ZoneKey, Keys, Role, Signing},
     model::{Key, Serial, Ttl},
-    records::{Completeness, Node, Question, Rrset, Zone, ZoneSet, lookup},
+    records::{Completeness, Denial, DnssecOk, Node, Question, Rrset, Zone, ZoneSet, lookup},
     server::{encode, message, respond},
 };
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const APEX: &str = "z.test";
 
@@ -73,8 +75,12 @@ fn node(records: &[Record]) -> Node {
 }
 
 fn start(primary: &str) -> Zone {
-    let apex: Name = APEX.parse().unwrap();
-    let mailbox: Name = format!("hostmaster.{APEX}").parse().unwrap();
+    start_at(APEX, primary)
+}
+
+fn start_at(apex: &str, primary: &str) -> Zone {
+    let mailbox: Name = format!("hostmaster.{apex}").parse().unwrap();
+    let apex: Name = apex.parse().unwrap();
     let primary: Name = primary.parse().unwrap();
     let numbers: Vec<u8> = [1_u32, 2, 3, 4, 60].iter().flat_map(|n| n.to_be_bytes()).collect();
     let soa = [primary.as_wire(), mailbox.as_wire(), &numbers].concat();
@@ -122,9 +128,13 @@ fn both(
     let client = Client { draw: 5, ..Client::at([198, 51, 100, 1].into()) };
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
     let extras = Extras { nsid: b"ns1", cookie: Some([7; 24]), ..Extras::default() };
-    let composed = compiled.answer(&query, &client, &extras, limit, &mut fast);
-    let question =
-        Question { name: query.name, rtype: query.rtype, dnssec: crate::records::DnssecOk::No };
+    let lead = compiled.leads(std::iter::once(packet))[0];
+    let composed = compiled.answer(&query, lead, &client, (&extras, limit), &mut fast);
+    let dnssec = match query.edns.is_some_and(|edns| edns.dnssec_ok) {
+        true => DnssecOk::Yes,
+        false => DnssecOk::No,
+    };
+    let question = Question { name: query.name, rtype: query.rtype, dnssec };
     let answer = lookup(zones, &question, &client);
     let expected = encode::answer(&query, &answer, &extras, limit, &mut slow);
     let written = composed.map(|(written, _)| written);
@@ -214,9 +224,13 @@ proptest! {
         let followed = compiler.update(&ZoneSet::from(after.clone()));
         let mut anew = Compiler::default();
         let fresh = anew.update(&after.into());
-        prop_assert_eq!(followed.entries, fresh.entries);
+        prop_assert_eq!(all(&followed), all(&fresh));
         prop_assert_eq!(compiler.notes(), anew.notes(), "what is no more is forgotten");
     }
+}
+
+fn all(compiled: &Compiled) -> std::collections::BTreeMap<Lowered, Arc<Entry>> {
+    compiled.names.iter().map(|own| (own.name.clone(), own.clone())).collect()
 }
 
 fn zone_of(records: &[(&str, Record)]) -> Zone {
@@ -252,6 +266,45 @@ fn addresses_aliases_and_denials_are_put_together() {
     }
 }
 
+fn signed(zone: &Zone) -> Zone {
+    let random = ring::rand::SystemRandom::new();
+    let key = Arc::new(ZoneKey::generate(Algorithm::Ed25519, Role::Csk.flags(), &random).unwrap());
+    let all = || vec![key.clone()];
+    let keys = Keys { published: all(), sign_keys: all(), sign_zone: all(), wished: all() };
+    let (key_ttl, lifetime, now) = (Ttl::from_secs(60), 1_209_600, 1_800_000_000);
+    let with = Signing { keys, key_ttl, lifetime, denial: Denial::Chain, now, threads: 1 };
+    with.sign(zone, zone.serial(), None, [], &random, &std::sync::atomic::AtomicUsize::new(0))
+        .unwrap()
+}
+
+#[test]
+fn answers_with_signatures_are_put_together_too() {
+    let zone = signed(&zone_of(&[
+        ("a.z.test", Record::A(1)),
+        ("b.z.test", Record::Alias("a.z.test".parse().unwrap())),
+        ("c.b.z.test", Record::Alias("b.z.test".parse().unwrap())),
+        ("t.e.z.test", Record::Text),
+    ]));
+    let zones = ZoneSet::from(zone);
+    let compiled = Compiler::default().update(&zones);
+    let same = |name: &str, rtype: u16| {
+        let mut packet = packet(&name.parse().unwrap(), rtype, Some(1232));
+        let flags = packet.len() - 4;
+        packet[flags] = 0x80;
+        let (fast, slow) = both(&compiled, &zones, &packet, 1232);
+        fast.is_some_and(|fast| fast == slow)
+    };
+    for (name, rtype) in
+        [("a.z.test", 1), ("A.z.test", 28), ("b.z.test", 1), ("c.b.z.test", 1), ("c.b.z.test", 28)]
+    {
+        assert!(same(name, rtype), "{name} type {rtype}");
+    }
+    // What is proven by neighbours changes with those.
+    for name in ["e.z.test", "nope.z.test", "x.a.z.test"] {
+        assert!(!same(name, 1), "{name}");
+    }
+}
+
 #[test]
 fn what_hangs_on_wildcards_and_cuts_is_left_to_the_slow_way() {
     let zone = zone_of(&[
@@ -269,6 +322,58 @@ fn a_zone_that_is_not_complete_is_left_to_the_slow_way() {
     let mut zone = zone_of(&[("a.z.test", Record::A(1))]);
     zone.completeness = Completeness::Partial;
     assert!(!is_fast(&zone, "a.z.test", 1) && !is_fast(&zone, "nope.z.test", 1));
+}
+
+/// Zones within and beside each other, of several depths, of which one is not complete.
+fn several() -> ZoneSet {
+    let mut zones = ZoneSet::default();
+    for (apex, complete) in [
+        ("z.test", true),
+        ("a.b.z.test", true),
+        ("c.z.test", false),
+        ("q.w.other.example", true),
+        ("v.a.b.z.test", true),
+    ] {
+        let host = |front: &str| format!("{front}.{apex}").parse::<Name>().unwrap();
+        let records = |name: Name| (name.key(), Some(node(&[Record::A(7)])));
+        let mut zone = start_at(apex, &format!("ns.{apex}"))
+            .with([records(host("h")), records(host("x.y"))], Serial(3));
+        if !complete {
+            zone.completeness = Completeness::Partial;
+        }
+        zones.put(Arc::new(zone));
+    }
+    zones
+}
+
+#[test]
+fn zones_within_zones_answer_for_their_own_names() {
+    let zones = several();
+    let compiled = Compiler::default().update(&zones);
+    let labels = ["a", "b", "c", "h", "x", "y", "z", "v", "w", "q", "n"];
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut fast = 0;
+    for _ in 0..20_000 {
+        let front: String = (0..random.usize(0..6))
+            .map(|_| format!("{}.", random.choice(labels).unwrap()))
+            .collect();
+        let apex = random.choice(["z.test", "a.b.z.test", "w.other.example", "test"]).unwrap();
+        let name: Name = format!("{front}{apex}").parse().unwrap();
+        let rtype = *random.choice(&[1, 28, 16]).unwrap();
+        let (quick, slow) = both(&compiled, &zones, &packet(&name, rtype, Some(1232)), 1232);
+        if let Some(quick) = quick {
+            fast += 1;
+            assert_eq!(quick, slow, "{name} type {rtype}");
+        }
+    }
+    assert!(fast > 10_000, "{fast}");
+}
+
+#[test]
+fn names_far_below_what_exists_are_denied_without_looking_far() {
+    let zone = zone_of(&[("a.z.test", Record::A(1))]);
+    let long = format!("{}a.z.test", "x.".repeat(100));
+    assert!(is_fast(&zone, &long, 1) && is_fast(&zone, "x.y.z.test", 1));
 }
 
 #[test]

@@ -100,6 +100,8 @@ pub(super) struct Outgoing<S> {
 /// Memory for one batch of queries and its answers.
 pub(super) struct Batch<S> {
     packets: Box<[[u8; QUERY]; BATCH]>,
+    /// What came last, by slot.
+    pub(super) received: Vec<Received<S>>,
     /// By slot.
     pub(super) answers: Vec<Vec<u8>>,
     receiving: MultiHeaders<S>,
@@ -112,6 +114,7 @@ impl<S: Peer> Batch<S> {
         let packets = vec![[0; QUERY]; BATCH].into_boxed_slice();
         let space = || cmsg_space!(libc::in_pktinfo, libc::in6_pktinfo);
         Self {
+            received: Vec::with_capacity(BATCH),
             packets: packets.try_into().expect("a vector of BATCH is an array of BATCH"),
             answers: (0..BATCH).map(|_| Vec::with_capacity(crate::server::MAX_UDP)).collect(),
             receiving: MultiHeaders::preallocate(BATCH, pinned.then(space)),
@@ -125,11 +128,8 @@ impl<S: Peer> Batch<S> {
         &self.packets[slot][..octets.min(QUERY)]
     }
 
-    /// Waits for a datagram, and takes what else is there.
-    pub(super) fn receive(
-        &mut self,
-        socket: &UdpSocket,
-    ) -> Result<SmallVec<[Received<S>; BATCH]>, Errno> {
+    /// Waits for a datagram, and takes what else is there; all of it is in `received` then.
+    pub(super) fn receive(&mut self, socket: &UdpSocket) -> Result<(), Errno> {
         let mut slices = self.packets.each_mut().map(|packet| [IoSliceMut::new(packet)]);
         let flags = MsgFlags::MSG_WAITFORONE;
         let all =
@@ -138,7 +138,9 @@ impl<S: Peer> Batch<S> {
             let local = Local::of(&message);
             Some(Received { octets: message.bytes, from: message.address?, local })
         };
-        Ok(all.filter_map(read).collect())
+        self.received.clear();
+        self.received.extend(all.filter_map(read));
+        Ok(())
     }
 
     /// Sends; how many could not be.

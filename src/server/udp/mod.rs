@@ -6,7 +6,7 @@ mod batch;
 use super::{
     Stats,
     clock::{Clock, Stamp},
-    compiled::Compiled,
+    compiled::{Compiled, Lead},
     guard::Guard,
     proxy,
     respond::{Answers, Arrival, Reply, Transport, respond_from},
@@ -77,7 +77,7 @@ impl<A: Answers> Server<A> {
     fn run<S: Peer>(&self, mut batch: Batch<S>) {
         while !self.shutdown.is_cancelled() {
             match batch.receive(&self.socket) {
-                Ok(received) => self.answer(&mut batch, &received),
+                Ok(()) => self.answer(&mut batch),
                 // Nothing came, or a signal did, or an ICMP message about an earlier answer.
                 Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => {}
                 // No memory for the moment: no reason to end, and none to try at full speed.
@@ -86,14 +86,17 @@ impl<A: Answers> Server<A> {
         }
     }
 
-    fn answer<S: Peer>(&self, batch: &mut Batch<S>, received: &[Received<S>]) {
-        let state = (self.answers.compiled(), self.clock.read());
+    fn answer<S: Peer>(&self, batch: &mut Batch<S>) {
+        let (compiled, at) = (self.answers.compiled(), self.clock.read());
+        let packets = batch.received.iter().enumerate();
+        let leads = compiled.leads(packets.map(|(slot, one)| batch.packet(slot, one.octets)));
         let mut tally = Tally::default();
         let mut outgoing: SmallVec<[Outgoing<S>; BATCH]> = SmallVec::new();
-        for (slot, one) in received.iter().enumerate() {
+        for slot in 0..batch.received.len() {
+            let one = batch.received[slot];
             let mut out = std::mem::take(&mut batch.answers[slot]);
             let packet = batch.packet(slot, one.octets);
-            if self.one(packet, one, &state, &mut out, &mut tally) {
+            if self.one(packet, &one, (&compiled, leads[slot], at), &mut out, &mut tally) {
                 outgoing.push(Outgoing { slot, to: one.from, from: one.local });
             }
             batch.answers[slot] = out;
@@ -122,7 +125,7 @@ impl<A: Answers> Server<A> {
         &self,
         packet: &[u8],
         received: &Received<S>,
-        (compiled, at): &(Arc<Compiled>, Stamp),
+        (compiled, lead, at): (&Compiled, Lead<'_>, Stamp),
         out: &mut Vec<u8>,
         tally: &mut Tally,
     ) -> bool {
@@ -137,11 +140,11 @@ impl<A: Answers> Server<A> {
         };
         let arrival = Arrival {
             client_subnet: self.client_subnet,
-            at: *at,
+            at,
             guard: Some(&self.guard),
             ..Arrival::new(client, Transport::Udp)
         };
-        match respond_from(self.answers.as_ref(), compiled, packet, &arrival, out) {
+        match respond_from(self.answers.as_ref(), (compiled, lead), packet, &arrival, out) {
             Reply::Drop(why) => tally.dropped(why, 1),
             Reply::Send { rcode, truncated, notes } => {
                 tally.answered(rcode, truncated);
