@@ -58,8 +58,12 @@ def meridian(name, place, port, *flags, state=False, ready=True):
 
 
 def settle(port):
-    """Until all answers are put together: that many names take a moment."""
-    peers.wait(port, f"{peers.name(0)}.{peers.ZONE}")
+    """Until it knows the fleet, and all answers are put together: many names take a moment."""
+    while True:
+        answer = peers.wait(port, f"{peers.name(0)}.{peers.ZONE}")
+        if answer.rcode() == 0 and answer.answer:
+            break
+        time.sleep(0.5)
     time.sleep(float(os.environ.get("SETTLE", 8)))
 
 
@@ -139,6 +143,15 @@ def large():
     stop(small, big)
 
 
+def must_be_signed(port):
+    """A figure for signatures that are not there would be none."""
+    import dns.message, dns.query, dns.rdatatype
+    query = dns.message.make_query(f"{peers.name(0)}.{peers.ZONE}", "A", want_dnssec=True)
+    answer = dns.query.udp(query, "127.0.0.1", port=port, timeout=2)
+    if not any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in answer.answer):
+        raise SystemExit(f"the server at port {port} does not sign: {answer}")
+
+
 def dnssec():
     place = fleet("signed", 1000, "steered", "signed")
     command = peers.SERVERS["knot-geo"](1000, 5431)
@@ -151,6 +164,8 @@ def dnssec():
     mix = f"{work}/mix-1000"
     peers.queries(1000, mix)
     servers = [("Knot geoip, signing", 5431, knot.pid), ("Meridian", 5432, own.pid)]
+    for _, port, _ in servers:
+        must_be_signed(port)
     compare("DO, one client subnet, signed zone", servers, "-D", "-d", mix, "-E", "8:00011800c10006")
     stop(knot, own)
 

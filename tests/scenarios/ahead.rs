@@ -7,6 +7,7 @@ use crate::{
     world::World,
 };
 use meridian::{
+    controller::Published,
     dnssec::{Algorithm, Before, Key, Keys, Role, Signing},
     model::{Name, Ttl},
     policy::{Fence, GeoRow, GeoTable, Order, Places, Steer},
@@ -19,6 +20,8 @@ use std::{
     collections::BTreeMap,
     net::IpAddr,
     sync::{Arc, atomic::AtomicUsize},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// Answers from zones, with what was put together from them or without.
@@ -229,6 +232,35 @@ fn one_change_of_one_service_is_put_together_alone() {
     let snapshot = world.snapshot();
     assert!(!compiler.is_long_work(&snapshot.served));
     same_both_ways(&mut world, &mut compiler).unwrap();
+}
+
+#[test]
+fn a_large_fleet_is_answered_at_once_and_put_together_behind_it() {
+    let mut world = World::new("fed", "example.com");
+    world.join("aws", &["us-west-2/us-west-2a"]);
+    let published = Arc::new(Published::new(world.now));
+    let mut latest = None;
+    // The second comes while the first is put together.
+    for last in [1, 2] {
+        for at in 0..1_500 {
+            world.serve("aws", &format!("default/s{at}"), &[&format!("198.51.100.{last}")]);
+        }
+        let snapshot = world.snapshot();
+        published.store(snapshot.clone());
+        latest = Some(snapshot.generation);
+        assert_eq!(published.load().generation, snapshot.generation, "in force at once");
+    }
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Answers::compiled(&*published).len() < 4_500 {
+        assert!(Instant::now() < deadline, "{}", Answers::compiled(&*published).len());
+        thread::sleep(Duration::from_millis(5));
+    }
+    let zones = published.load().served.clone();
+    assert_eq!(Some(published.load().generation), latest);
+    let name = "s7.default.fed.svc.example.com".parse().unwrap();
+    let packet = packet(&name, 1, 0, None);
+    let ahead = said(&From(zones, Answers::compiled(&*published)), &packet);
+    assert!(ahead.windows(4).any(|own| own == [198, 51, 100, 2]), "{ahead:?}");
 }
 
 /// So that a step of a history is not left out by mistake.

@@ -4,8 +4,7 @@
 use super::Records;
 use crate::{
     model::{Client, Ttl},
-    policy::Settled,
-    records::{RecordType, Rrset, SignedFamily, Steered},
+    records::{RecordType, Rrset, Settled, SignedFamily, Steered},
 };
 use std::sync::Arc;
 
@@ -54,7 +53,7 @@ impl Choices {
         signed: Option<&SignedFamily>,
     ) -> Option<Self> {
         let v6 = rtype == RecordType::AAAA;
-        let settled = steered.steering().settled(v6)?;
+        let settled = steered.settled(v6)?;
         let variants = steered.variants(v6);
         let mut octets = vec![0; PART * (variants.len() + 2)];
         end_part(&mut octets, 0, 0)?;
