@@ -99,6 +99,7 @@ impl DnsArgs {
             client_subnet: !self.no_client_subnet,
             guard: Arc::new(guard),
             proxies: self.transports.proxies(),
+            udp_proxies: self.transports.udp_proxies(),
             secure: self.transports.secure()?,
             ..listen(self.dns_listen.clone())
         })

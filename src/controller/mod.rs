@@ -435,6 +435,9 @@ impl Controller {
     // === State on disk ===
 
     fn save(&mut self) {
+        if let Some(own) = &mut self.replication {
+            tokio::task::block_in_place(|| own.save());
+        }
         let generation = self.published.load().generation;
         let Some(store) = &self.store else { return };
         if self.saved == Some(generation) {

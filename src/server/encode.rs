@@ -2,7 +2,7 @@
 
 use super::{
     message::{HEADER, Query, Rcode, plain_name},
-    opt::{self, Extras},
+    opt::{self, Extended, Extras},
 };
 use crate::records::{Answer, Entry, Outcome, Owner, RecordType};
 use smallvec::SmallVec;
@@ -73,6 +73,8 @@ pub(super) fn slip(
 pub(super) struct Written {
     pub(super) rcode: Rcode,
     pub(super) truncated: bool,
+    /// What else was said, where there was an OPT to say it in.
+    pub(super) error: Option<Extended>,
 }
 
 /// The response code that an outcome is told by.
@@ -156,7 +158,7 @@ impl<'w> Writer<'w> {
         let compact = self.compact;
         let extras = &Extras { compact, ..*extras };
         opt::write(query.edns.as_ref(), rcode, scope, extras, self.end, self.out);
-        Written { rcode, truncated }
+        Written { rcode, truncated, error: extras.error }
     }
 
     /// Whether all of the section's rrsets fit.

@@ -62,6 +62,9 @@ pub struct Listen {
     /// Proxies whose connections begin with a header that says whose they are ([`proxy`]); from
     /// others none is taken.
     pub proxies: Vec<IpNet>,
+    /// The same of those whose datagrams begin with one. Whoever can forge their addresses can claim
+    /// any client's.
+    pub udp_proxies: Vec<IpNet>,
     /// Where to listen for encrypted queries too.
     pub secure: Option<Secure>,
     /// What guards against abuse.
@@ -80,6 +83,7 @@ impl Listen {
             limits: Limits::default(),
             client_subnet: true,
             proxies: Vec::new(),
+            udp_proxies: Vec::new(),
             secure: None,
             guard: Arc::default(),
             clock: Clock::default(),
@@ -95,6 +99,7 @@ pub struct Bound {
     limits: Limits,
     client_subnet: bool,
     proxies: Vec<IpNet>,
+    udp_proxies: Arc<[IpNet]>,
     secure: Option<secure::Bound>,
     guard: Arc<Guard>,
     clock: Clock,
@@ -123,6 +128,7 @@ pub fn bind(listen: &Listen) -> Result<Bound, BindError> {
         limits: listen.limits.clone(),
         client_subnet: listen.client_subnet,
         proxies: listen.proxies.clone(),
+        udp_proxies: listen.udp_proxies.as_slice().into(),
         secure: listen.secure.as_ref().map(secure::bind).transpose()?,
         guard: listen.guard.clone(),
         clock: listen.clock,
@@ -166,6 +172,7 @@ pub fn serve<A: Answers>(
             answers: answers.clone(),
             stats: stats.clone(),
             client_subnet: bound.client_subnet,
+            proxies: bound.udp_proxies.clone(),
             guard: bound.guard.clone(),
             clock: bound.clock,
             shutdown: shutdown.clone(),

@@ -19,6 +19,8 @@ pub enum Dropped {
     Response,
     /// From port 0, which no client has.
     Source,
+    /// From a proxy, and without a header that says whose it is.
+    Unproxied,
     /// The socket took no more.
     Send,
     /// Answers to its address came too fast.
@@ -49,6 +51,7 @@ pub struct Stats {
     overdue: AtomicU64,
     slowed: AtomicU64,
     unproxied: AtomicU64,
+    datagrams_unproxied: AtomicU64,
     unshaken: AtomicU64,
     open: AtomicU64,
 }
@@ -98,6 +101,8 @@ pub struct StatsView {
     pub slowed: u64,
     /// Connections of proxies that did not begin with a header (PROXY protocol).
     pub unproxied: u64,
+    /// Datagrams of proxies that did not.
+    pub datagrams_unproxied: u64,
     /// Connections whose handshake (TLS, QUIC) failed.
     pub unshaken: u64,
     /// Connections that are open.
@@ -171,6 +176,7 @@ impl Stats {
             overdue: self.overdue.load(Relaxed),
             slowed: self.slowed.load(Relaxed),
             unproxied: self.unproxied.load(Relaxed),
+            datagrams_unproxied: self.datagrams_unproxied.load(Relaxed),
             unshaken: self.unshaken.load(Relaxed),
             open: self.open.load(Relaxed),
             ..StatsView::default()
@@ -210,6 +216,7 @@ impl Stats {
             Dropped::Short => &self.short,
             Dropped::Response => &self.responses,
             Dropped::Source => &self.source,
+            Dropped::Unproxied => &self.datagrams_unproxied,
             Dropped::Send => &self.send,
             Dropped::Limited => &self.limited,
             Dropped::Protocol => &self.protocol,

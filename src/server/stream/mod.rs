@@ -107,7 +107,8 @@ impl<A: Answers> Visit<A> {
         let _open = shared.stats.open();
         let Some(client) = self.client().await else { return };
         let wire = Noted::new(self.stream, &self.seat);
-        let serving = speak(&shared, wire, client, Transport::Tcp, &self.seat);
+        let arrival = shared.arrival(client, Transport::Tcp);
+        let serving = speak(&shared, wire, arrival, &self.seat);
         shared.metered(client, &self.seat, serving).await;
     }
 
@@ -118,7 +119,9 @@ impl<A: Answers> Visit<A> {
         let wire = Noted::new(self.stream, &self.seat);
         let serving = async {
             if let Some(wire) = shake(&shared, acceptor, wire, &self.seat).await {
-                speak(&shared, wire, client, Transport::Tls, &self.seat).await;
+                let private = secure::is_private(wire.get_ref().1);
+                let arrival = Arrival { private, ..shared.arrival(client, Transport::Tls) };
+                speak(&shared, wire, arrival, &self.seat).await;
             }
         };
         shared.metered(client, &self.seat, serving).await;
@@ -154,14 +157,13 @@ impl<A: Answers> Visit<A> {
 async fn speak<A: Answers, W: connection::Wire>(
     shared: &Shared<A>,
     wire: W,
-    client: IpAddr,
-    transport: Transport,
+    arrival: Arrival<'_>,
     seat: &Seat,
 ) {
     let connection = Connection {
         wire,
         answers: shared.answers.as_ref(),
-        arrival: shared.arrival(client, transport),
+        arrival,
         clock: shared.clock,
         stats: &shared.stats,
         seat,

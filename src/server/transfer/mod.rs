@@ -16,14 +16,17 @@ use crate::{
     model::{Key, Name, Serial},
     records::{Completeness, Zone, ZoneSet, can_be_copied},
     transfer::{
-        Event, Head, History, Journal, Journaled, Outgoing, Packer, Refused, Request, Rules,
-        Signer, Stats, Wanted, concerns, read_request, verify_request,
+        Event, Expire, Head, History, Journal, Journaled, Outgoing, Packer, Past, Record, Refused,
+        Request, Rules, Signer, Stats, Wanted, append_opt, concerns, read_request, verify_request,
     },
 };
 use arc_swap::ArcSwap;
 use given::{Given, Places};
 use imbl::OrdMap;
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::sync::mpsc;
 
 /// A notice that came from where notices are heeded.
@@ -43,6 +46,10 @@ pub struct Transfers {
     journal: Journal,
     places: Places,
     notices: Option<mpsc::Sender<Notice>>,
+    /// Until when zones may be used whose static part came from elsewhere, in seconds since 1970.
+    ends: ArcSwap<BTreeMap<Key, u64>>,
+    /// Of zones that were not served yet since the start. Taken by the one writer alone.
+    past: Mutex<BTreeMap<Key, Past>>,
     stats: Arc<Stats>,
 }
 
@@ -69,8 +76,6 @@ const SOA: u16 = 6;
 const IXFR: u16 = 251;
 const AXFR: u16 = 252;
 const CLASS_IN: u16 = 1;
-/// An OPT without options (RFC 6891 §6.1.2).
-const OPT: [u8; 11] = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
 const MOST: usize = 65_535;
 
 impl Transfers {
@@ -83,6 +88,8 @@ impl Transfers {
             journal: Journal::default(),
             places: Places::new(places),
             notices,
+            ends: ArcSwap::default(),
+            past: Mutex::default(),
             stats,
         }
     }
@@ -111,11 +118,56 @@ impl Transfers {
             let history = match old.histories.get(zone.key()) {
                 Some(own) if Arc::ptr_eq(own.zone(), zone) => own.clone(),
                 Some(own) => own.with(zone.clone(), self.journal),
-                None => History::new(zone.clone()),
+                None => self.begin(zone),
             };
             histories.insert(zone.key().clone(), history);
         }
         self.zones.store(Arc::new(Zones { served: served.clone(), histories }));
+    }
+
+    /// Takes over until when zones may be used whose static part came from elsewhere, in seconds
+    /// since 1970.
+    pub fn expire(&self, ends: BTreeMap<Key, u64>) {
+        self.ends.store(Arc::new(ends));
+    }
+
+    /// How many seconds the zone of that wire name may be used yet; `None` where it does not end.
+    pub(super) fn left(&self, apex: &[u8], at: Stamp) -> Option<u32> {
+        let ends = self.ends.load();
+        if ends.is_empty() {
+            return None;
+        }
+        let end = ends.get(&Name::from_wire(apex).ok()?.key())?;
+        Some(u32::try_from(end.saturating_sub(at.seconds.into())).unwrap_or(u32::MAX))
+    }
+
+    /// What the answer's OPT says of EXPIRE; `None` where the request had none (RFC 6891 §7).
+    fn opt(&self, request: &Request, zone: Option<&Zone>, at: Stamp) -> Option<Expire> {
+        request.udp_size?;
+        let asked = request.expire != Expire::Silent;
+        let soa = zone.filter(|_| asked).and_then(Record::soa).and_then(|own| own.soa_numbers());
+        let left = self.left(request.name.as_wire(), at).unwrap_or(u32::MAX);
+        Some(soa.map_or(Expire::Silent, |numbers| Expire::Left(numbers[3].min(left))))
+    }
+
+    /// With what was known of it before this process.
+    fn begin(&self, zone: &Arc<Zone>) -> History {
+        let past = self.past.lock().unwrap_or_else(PoisonError::into_inner).remove(zone.key());
+        match past {
+            Some(past) => History::resumed(past, zone.clone(), self.journal),
+            None => History::new(zone.clone()),
+        }
+    }
+
+    /// Hands over what a process before this one knew of a zone's past, for when it is served.
+    pub fn remember(&self, zone: Key, past: Past) {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).insert(zone, past);
+    }
+
+    /// The zones that are given to somebody, with their past.
+    #[must_use]
+    pub fn histories(&self) -> Vec<History> {
+        self.zones.load().histories.values().cloned().collect()
     }
 
     /// The zones that are given to somebody.
@@ -149,8 +201,8 @@ impl Transfers {
         let (wanted, head) = (wanted(&request).ok()?, head(&request, NOERROR));
         let outgoing = Outgoing::new(&history, wanted, head)?;
         let place = self.places.take()?;
-        let edns = request.udp_size.is_some();
-        Some(Box::new(Given::new(outgoing, signer, edns, place, self.stats.clone())))
+        let opt = self.opt(&request, Some(history.zone()), arrival.at);
+        Some(Box::new(Given::new(outgoing, signer, opt, place, self.stats.clone())))
     }
 
     /// Answers a packet that [`concerns`] transfers, with one message.
@@ -230,8 +282,10 @@ impl Transfers {
         // RFC 5936 §2.2.1: not for a zone that is not ours.
         let zone = zones.served.get(&request.name).ok_or((NOTAUTH, "zone"))?;
         let key = signer.and_then(Signer::key);
-        if !self.rules.load().may_have(&request.name, key, arrival.from) {
-            return Err((REFUSED, "rules"));
+        let rules = self.rules.load();
+        let may_have = |private| rules.may_have(&request.name, key, arrival.from, private);
+        if !may_have(arrival.private) {
+            return Err((REFUSED, if may_have(true) { "tls" } else { "rules" }));
         }
         if !can_be_copied(zone) {
             return Err((REFUSED, "compact"));
@@ -270,7 +324,8 @@ impl Transfers {
             // RFC 5936 §4.2: there is no AXFR over UDP.
             return denied((REFUSED, "udp"), out);
         }
-        let room = signer.map_or(0, Signer::room) + opt_room(request);
+        let opt = self.opt(request, Some(history.zone()), arrival.at);
+        let room = signer.map_or(0, Signer::room) + opt.map_or(0, Expire::room);
         let limit = limit(request, arrival.transport).saturating_sub(room);
         admitted(request, NOERROR, arrival, out, |out| {
             let outgoing = Outgoing::new(&history, wanted, head(request, NOERROR));
@@ -280,7 +335,7 @@ impl Transfers {
             };
             self.stats.count(Event::Given("datagram"));
             *out = datagram;
-            add_opt(request, out);
+            opt.into_iter().for_each(|expire| append_opt(out, expire));
             Reply::Send { rcode: NOERROR.into(), truncated: false, notes: Notes::default() }
         })
     }
@@ -382,14 +437,10 @@ fn plain(request: &Request, rcode: u8, out: &mut Vec<u8>) -> Reply {
     Reply::Send { rcode: rcode.into(), truncated: false, notes: Notes::default() }
 }
 
-fn opt_room(request: &Request) -> usize {
-    if request.udp_size.is_some() { OPT.len() } else { 0 }
-}
-
 /// RFC 6891 §7: an OPT where there was one.
 fn add_opt(request: &Request, out: &mut Vec<u8>) {
     if request.udp_size.is_some() {
-        given::append_opt(out);
+        append_opt(out, Expire::Silent);
     }
 }
 

@@ -8,16 +8,24 @@ use super::{
     clock::{Clock, Stamp},
     compiled::{Compiled, Lead},
     guard::Guard,
+    proxy,
     respond::{Answers, Arrival, Reply, Transport, respond_from},
     stats::{Dropped, Tally},
 };
 use batch::{BATCH, Batch, Outgoing, Peer, Received, ask_for_local};
+use ipnet::IpNet;
 use nix::{
     errno::Errno,
     sys::socket::{SockaddrIn, SockaddrIn6},
 };
 use smallvec::SmallVec;
-use std::{io, net::UdpSocket, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, UdpSocket},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 
 pub(super) struct Server<A> {
@@ -25,6 +33,8 @@ pub(super) struct Server<A> {
     pub(super) answers: Arc<A>,
     pub(super) stats: Arc<Stats>,
     pub(super) client_subnet: bool,
+    /// Those whose datagrams begin with a header that says whose they are.
+    pub(super) proxies: Arc<[IpNet]>,
     pub(super) guard: Arc<Guard>,
     pub(super) clock: Clock,
     pub(super) shutdown: CancellationToken,
@@ -96,6 +106,20 @@ impl<A: Answers> Server<A> {
         self.stats.add(Transport::Udp, &tally);
     }
 
+    /// The client's packet, and whose it is; the answer goes to who sent it all the same.
+    fn client<'p>(
+        &self,
+        packet: &'p [u8],
+        from: IpAddr,
+    ) -> Result<(&'p [u8], IpAddr), proxy::NoHeader> {
+        if !self.proxies.iter().any(|network| network.contains(&from)) {
+            return Ok((packet, from));
+        }
+        let header = proxy::read(packet)?;
+        let rest = packet.get(header.length..).ok_or(proxy::NoHeader)?;
+        Ok((rest, header.client.unwrap_or(from)))
+    }
+
     /// Whether `out` holds an answer.
     fn one<S: Peer>(
         &self,
@@ -110,11 +134,15 @@ impl<A: Answers> Server<A> {
             tally.dropped(Dropped::Source, 1);
             return false;
         }
+        let Ok((packet, client)) = self.client(packet, from.ip()) else {
+            tally.dropped(Dropped::Unproxied, 1);
+            return false;
+        };
         let arrival = Arrival {
             client_subnet: self.client_subnet,
             at,
             guard: Some(&self.guard),
-            ..Arrival::new(from.ip(), Transport::Udp)
+            ..Arrival::new(client, Transport::Udp)
         };
         match respond_from(self.answers.as_ref(), (compiled, lead), packet, &arrival, out) {
             Reply::Drop(why) => tally.dropped(why, 1),

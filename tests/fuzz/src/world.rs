@@ -180,8 +180,8 @@ fn rules() -> Rules {
     for key in shared_keys() {
         rules.keys.put(key);
     }
-    let near = Allow { key: None, networks: vec!["192.0.2.0/24".parse().unwrap()] };
-    let known = Allow { key: Some(name("k.test")), networks: Vec::new() };
+    let near = Allow { key: None, networks: vec!["192.0.2.0/24".parse().unwrap()], tls: false };
+    let known = Allow { key: Some(name("k.test")), networks: Vec::new(), tls: false };
     for zone in ["z.test", "signed.test"] {
         let own = ZoneRules { allow: vec![near.clone(), known.clone()], ..ZoneRules::default() };
         rules.zones.insert(name(zone).key(), own);
