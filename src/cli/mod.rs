@@ -11,6 +11,7 @@ mod drill;
 mod explain;
 mod geoip;
 mod get;
+mod handover;
 mod providers;
 mod run;
 mod table;

@@ -13,6 +13,7 @@ mod checks;
 mod clock;
 mod controls;
 pub mod geography;
+mod handover;
 mod history;
 mod installation;
 mod orders;
@@ -30,6 +31,7 @@ mod writing;
 
 pub use clock::now;
 pub use controls::Controls;
+pub use handover::Handover;
 pub use publish::Published;
 pub use state::{Read, Store};
 pub use transfers::TransferOptions;
@@ -39,7 +41,7 @@ use crate::{
     fleet::{Event, Fleet, FleetConfig, Snapshot},
     health::Outcome,
     model::{ClusterEvent, ClusterName},
-    server::{self, Listen, Stats},
+    server::{self, Handed, Listen, Stats, Turn},
     telemetry::{Metrics, TransferMetrics},
     web,
 };
@@ -47,7 +49,10 @@ use anyhow::Context;
 use controls::Reloads;
 use ipnet::IpNet;
 use origin::Origin;
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet, net::SocketAddr, os::fd::OwnedFd, path::PathBuf, sync::Arc,
+    time::Duration,
+};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, sleep},
@@ -74,6 +79,8 @@ pub struct Options {
     pub probing: Probing,
     /// How zones are transferred.
     pub transfers: TransferOptions,
+    /// How sockets come from the process before, and go to the next.
+    pub handover: Handover,
 }
 
 /// How endpoints are checked, beside what policies say.
@@ -100,7 +107,8 @@ pub enum Configured {
 pub struct Ready {
     options: Options,
     dns: server::Bound,
-    web: Option<tokio::net::TcpListener>,
+    web: Option<std::net::TcpListener>,
+    link: Option<handover::Link>,
     controls: Controls,
 }
 
@@ -113,21 +121,40 @@ const TICK: Duration = Duration::from_secs(1);
 const SAVE_EVERY: Duration = Duration::from_secs(5);
 /// After this, what has not ended by itself is left behind.
 const SHUTDOWN: Duration = Duration::from_secs(5);
+/// How long connections are served on once another process has taken over.
+const LINGER: Duration = Duration::from_secs(10);
+/// How often is looked whether any are left.
+const LEFT_EVERY: Duration = Duration::from_millis(50);
 
-/// Takes all sockets.
+/// Takes all sockets; what was `handed` to this process, or is by the one that it replaces, is not
+/// bound anew.
 ///
 /// # Errors
 /// Names the address that cannot be had, and what to do.
-pub async fn prepare(options: Options) -> anyhow::Result<Ready> {
-    let dns = server::bind(&options.dns)?;
+pub async fn prepare(options: Options, mut handed: Handed) -> anyhow::Result<Ready> {
+    let mut options = options;
+    let begun = tokio::task::block_in_place(|| options.handover.begin(&mut handed));
+    let link = begun?;
+    options.dns.turn.alone = link.is_some().then(CancellationToken::new);
+    let dns = server::bind_beside(&options.dns, &mut handed)?;
     secrets::load(&options.dns.guard, options.state.as_deref())?;
     let web = match options.web {
         None => None,
-        Some(address) => Some(tokio::net::TcpListener::bind(address).await.with_context(|| {
+        Some(address) => Some(listen_web(address, &mut handed).await.with_context(|| {
             format!("cannot listen for HTTP on {address}; choose another address with --web-listen")
         })?),
     };
-    Ok(Ready { options, dns, web, controls: Controls::new() })
+    Ok(Ready { options, dns, web, link, controls: Controls::new() })
+}
+
+async fn listen_web(
+    address: SocketAddr,
+    handed: &mut Handed,
+) -> std::io::Result<std::net::TcpListener> {
+    match handed.tcp(address) {
+        Some(listener) => Ok(listener),
+        None => tokio::net::TcpListener::bind(address).await?.into_std(),
+    }
 }
 
 impl Ready {
@@ -155,40 +182,140 @@ impl Ready {
         self.web.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
-    /// Serves until shut down; then ends everything it began.
+    /// Serves until shut down, or until another process does; then ends everything it began. Says
+    /// when it is `serving`.
     ///
     /// # Errors
-    /// When the flags are no configuration, or a socket is lost.
-    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
+    /// When the flags are no configuration, a socket is lost, or the process that was to be
+    /// replaced serves on.
+    pub async fn run(
+        mut self,
+        shutdown: CancellationToken,
+        serving: impl FnOnce(),
+    ) -> anyhow::Result<()> {
         let tasks = TaskTracker::new();
+        if let Some(link) = &mut self.link {
+            tokio::task::block_in_place(|| link.pause())?;
+        }
         let (transfers, state) = (self.options.transfers.clone(), self.options.state.clone());
         let replication = Replication::start(transfers, state, &tasks, &shutdown)?;
         let published = Arc::new(Published::new(now()).with(replication.transfers()));
         let stats = Arc::new(Stats::default());
         let (dns, web) = (self.dns(), self.web());
         let listeners = dns.iter().copied().chain(web).collect();
+        let (gate, successors) = mpsc::channel(1);
         let mut controller =
             Controller::new(&self, listeners, published.clone(), &tasks, &shutdown)?;
         controller.replication = Some(replication);
+        controller.successors = successors;
         controller.configure()?;
         // Answering is what ends last: everything else may take its time over what it has to save.
         let (answering, listening) = (TaskTracker::new(), CancellationToken::new());
-        server::serve(self.dns, &published, &stats, &answering, &listening)?;
-        let (listen, controls) = (&self.options.dns, &self.controls);
+        let turn = self.options.dns.turn.clone();
+        let opening = Opening {
+            readers: self.web.is_some().then(|| controller.readers(dns, stats.clone())),
+            ready: self,
+            published,
+            stats: stats.clone(),
+            gate,
+            tasks: tasks.clone(),
+            answering: answering.clone(),
+            listening: listening.clone(),
+            shutdown: shutdown.clone(),
+        };
+        let failed = tokio::select! {
+            () = controller.run() => None,
+            Err(error) = opening.open(serving) => Some(error),
+        };
+        if let Some(successor) = controller.successor.take() {
+            shutdown.cancel();
+            leave(&turn, &stats, &successor).await;
+        }
+        shutdown.cancel();
+        finish(&tasks).await;
+        listening.cancel();
+        finish(&answering).await;
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+/// Ends what another process does from now on, and what is left of our own.
+async fn leave(turn: &Turn, stats: &Stats, successor: &handover::Channel) {
+    turn.leaving.cancel();
+    turn.quic.close();
+    // What it may take for goodbyes is bounded there.
+    turn.quic.wait().await;
+    if let Err(error) = tokio::task::block_in_place(|| successor.say_alone()) {
+        tracing::warn!("what took over seems to have ended: {error:#}");
+    }
+    let gone = async {
+        while stats.view().open > 0 {
+            sleep(LEFT_EVERY).await;
+        }
+    };
+    // Those that are there still are told to go.
+    let _ = tokio::time::timeout(LINGER, gone).await;
+}
+
+/// What is done once this process may answer: at once, or when the one it replaces lets it.
+struct Opening {
+    ready: Ready,
+    published: Arc<Published>,
+    stats: Arc<Stats>,
+    readers: Option<web::Readers>,
+    gate: handover::Gate,
+    tasks: TaskTracker,
+    answering: TaskTracker,
+    listening: CancellationToken,
+    shutdown: CancellationToken,
+}
+
+impl Opening {
+    /// Says when it serves; ends with an error alone.
+    async fn open(mut self, serving: impl FnOnce()) -> anyhow::Result<()> {
+        let link = self.ready.link.take();
+        if let Some(link) = &link {
+            link.until_ready(|| self.published.load().is_ready()).await?;
+            tokio::task::block_in_place(|| link.ready())?;
+        }
+        let alone = self.ready.options.dns.turn.alone.clone();
+        self.serve()?;
+        serving();
+        if let (Some(link), Some(alone)) = (link, alone) {
+            tokio::task::block_in_place(|| link.serving())?;
+            tracing::info!("has taken over from {}", link.peer());
+            let _ = tokio::task::spawn_blocking(move || link.until_alone()).await;
+            alone.cancel();
+        }
+        std::future::pending().await
+    }
+
+    fn serve(self) -> anyhow::Result<()> {
+        let Ready { options, dns, web, controls, .. } = self.ready;
+        let (tasks, shutdown) = (&self.tasks, &self.shutdown);
+        let place = options.handover.socket.map(|path| -> anyhow::Result<_> {
+            let mut sockets = dns.sockets()?;
+            sockets.extend(
+                web.iter()
+                    .map(|own| own.try_clone().map(OwnedFd::from))
+                    .collect::<Result<Vec<_>, _>>()?,
+            );
+            Ok(handover::Place { path, sockets, gate: self.gate })
+        });
+        server::serve(dns, &self.published, &self.stats, &self.answering, &self.listening)?;
+        let listen = &options.dns;
         tasks.spawn(secrets::follow(listen.guard.clone(), controls.reloads(), shutdown.clone()));
         if let Some(secure) = &listen.secure {
             let (shown, reloads) = (secure.certificate.clone(), controls.reloads());
             tasks.spawn(certificate::follow(shown, reloads, shutdown.clone()));
         }
-        if let Some(listener) = self.web {
-            let state = controller.readers(dns, stats);
-            tasks.spawn(web::serve(listener, web::State::new(state), shutdown.clone()));
+        if let (Some(listener), Some(readers)) = (web, self.readers) {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            tasks.spawn(web::serve(listener, web::State::new(readers), shutdown.clone()));
         }
-        controller.run().await;
-        shutdown.cancel();
-        finish(&tasks).await;
-        listening.cancel();
-        finish(&answering).await;
+        if let Some(place) = place {
+            tasks.spawn(place?.serve(shutdown.clone()));
+        }
         Ok(())
     }
 }
@@ -224,6 +351,10 @@ struct Controller {
     told: BTreeSet<Problem>,
     controls: Controls,
     reloads: Reloads,
+    /// Processes that ask to take over.
+    successors: mpsc::Receiver<handover::Successor>,
+    /// The one that has.
+    successor: Option<handover::Channel>,
     shutdown: CancellationToken,
 }
 
@@ -270,6 +401,8 @@ impl Controller {
             told: BTreeSet::new(),
             controls: ready.controls.clone(),
             reloads: ready.controls.reloads(),
+            successors: mpsc::channel(1).1,
+            successor: None,
             shutdown: shutdown.clone(),
         })
     }
@@ -310,6 +443,11 @@ impl Controller {
                 Some(config) = transferred(self.replication.as_mut()) => self.configured(config),
                 () = self.origin.edited() => self.reload(),
                 () = self.reloads.next() => self.reload(),
+                Some(successor) = self.successors.recv() => {
+                    if self.give_way(successor).await {
+                        return;
+                    }
+                }
                 _ = ticks.tick() => self.tick(),
                 _ = saves.tick() => self.save(),
             }
@@ -428,6 +566,28 @@ impl Controller {
             tracing::warn!("{warning}");
         }
         self.told = errors.iter().chain(warnings).cloned().collect();
+    }
+
+    // === Making room for another process ===
+
+    /// Writes and publishes nothing while a successor begins from what is saved here; whether it has
+    /// taken over. Answers go on all the while.
+    async fn give_way(&mut self, successor: handover::Successor) -> bool {
+        if self.writers.rest().await {
+            self.save();
+            // One that is gone already drops the other end too.
+            let _ = successor.paused.send(self.published.load().is_ready());
+            self.successor = tokio::select! {
+                () = self.shutdown.cancelled() => None,
+                taken = successor.taken => taken.ok(),
+            };
+        } else {
+            drop(successor);
+        }
+        if self.successor.is_none() {
+            self.writers.wake();
+        }
+        self.successor.is_some()
     }
 
     // === State on disk ===

@@ -10,6 +10,7 @@ mod cookies;
 mod edns;
 mod encode;
 mod guard;
+mod handed;
 mod message;
 mod messages;
 mod meter;
@@ -29,6 +30,7 @@ pub use clock::{Clock, Stamp};
 pub use compiled::{Compiled, Compiler};
 pub use cookies::{Cookies, Secrets, Worth};
 pub use guard::{Guard, Notes};
+pub use handed::{Handed, Turn};
 pub use messages::{Messages, Next};
 pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
 pub use rrl::{Limiter, Rates, Verdict};
@@ -42,6 +44,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     fmt, io,
     net::{SocketAddr, TcpListener, UdpSocket},
+    os::fd::OwnedFd,
     sync::Arc,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -68,6 +71,8 @@ pub struct Listen {
     pub guard: Arc<Guard>,
     /// What tells the time to limits and cookies.
     pub clock: Clock,
+    /// When it makes room for another process on the same sockets.
+    pub turn: Turn,
 }
 
 impl Listen {
@@ -83,6 +88,7 @@ impl Listen {
             secure: None,
             guard: Arc::default(),
             clock: Clock::default(),
+            turn: Turn::default(),
         }
     }
 }
@@ -98,6 +104,7 @@ pub struct Bound {
     secure: Option<secure::Bound>,
     guard: Arc<Guard>,
     clock: Clock,
+    turn: Turn,
 }
 
 /// A listening address that cannot be had, and what to do about it.
@@ -117,18 +124,27 @@ pub struct BindError {
 /// # Errors
 /// Names the address, the protocol and what to do.
 pub fn bind(listen: &Listen) -> Result<Bound, BindError> {
+    bind_beside(listen, &mut Handed::default())
+}
+
+/// The same, with sockets that are there already: what listens where it is wanted is taken.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_beside(listen: &Listen, handed: &mut Handed) -> Result<Bound, BindError> {
     let mut bound = Bound {
         udp: Vec::new(),
         tcp: Vec::new(),
         limits: listen.limits.clone(),
         client_subnet: listen.client_subnet,
         proxies: listen.proxies.clone(),
-        secure: listen.secure.as_ref().map(secure::bind).transpose()?,
+        secure: listen.secure.as_ref().map(|own| secure::bind(own, handed)).transpose()?,
         guard: listen.guard.clone(),
         clock: listen.clock,
+        turn: listen.turn.clone(),
     };
     for address in &listen.addresses {
-        let (tcp, udp) = bind_both(*address, listen.workers.max(1))?;
+        let (tcp, udp) = take_both(*address, listen.workers.max(1), handed)?;
         bound.tcp.push(tcp);
         bound.udp.extend(udp);
     }
@@ -146,6 +162,17 @@ impl Bound {
     #[must_use]
     pub fn secure_addrs(&self) -> Vec<(&'static str, SocketAddr)> {
         self.secure.as_ref().map(secure::Bound::local_addrs).unwrap_or_default()
+    }
+
+    /// All its sockets once more, for whoever comes after this process.
+    ///
+    /// # Errors
+    /// When the process may open no more files.
+    pub fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        let udp = self.udp.iter().map(|own| own.try_clone().map(OwnedFd::from));
+        let tcp = self.tcp.iter().map(|own| own.try_clone().map(OwnedFd::from));
+        let secure = self.secure.iter().flat_map(secure::Bound::sockets);
+        udp.chain(tcp).chain(secure).collect()
     }
 }
 
@@ -168,6 +195,7 @@ pub fn serve<A: Answers>(
             client_subnet: bound.client_subnet,
             guard: bound.guard.clone(),
             clock: bound.clock,
+            leaving: bound.turn.leaving.clone(),
             shutdown: shutdown.clone(),
         };
         server.prepare()?;
@@ -176,12 +204,13 @@ pub fn serve<A: Answers>(
     let shared = Arc::new(stream::Shared {
         answers: answers.clone(),
         stats: stats.clone(),
-        clients: stream::Clients::new(bound.limits),
+        clients: stream::Clients::new(bound.limits, bound.turn.leaving.clone()),
         client_subnet: bound.client_subnet,
         guard: bound.guard.clone(),
         clock: bound.clock,
         proxies: bound.proxies,
         tasks: tasks.clone(),
+        turn: bound.turn,
         shutdown: shutdown.clone(),
     });
     tasks.spawn(shared.clients.clone().watch(shutdown.clone()));
@@ -190,6 +219,21 @@ pub fn serve<A: Answers>(
         tasks.spawn(stream::serve(shared.clone(), listener, stream::Door::Tcp));
     }
     bound.secure.map_or(Ok(()), |secure| secure.serve(&shared))
+}
+
+/// What is there of a listener and its UDP sockets, and what is missing bound anew. More sockets
+/// than wanted stay: one that is closed loses what waits in it.
+fn take_both(
+    address: SocketAddr,
+    workers: usize,
+    handed: &mut Handed,
+) -> Result<(TcpListener, Vec<UdpSocket>), BindError> {
+    let (tcp, mut udp) = (handed.tcp(address), handed.udp(address));
+    let Some(tcp) = tcp.filter(|_| !udp.is_empty()) else { return bind_both(address, workers) };
+    // Where no more can be had (the port asks for a privilege that is gone), those there do.
+    let more = (udp.len()..workers).map_while(|_| bind_udp(address).ok());
+    udp.extend(more.collect::<Vec<_>>());
+    Ok((tcp, udp))
 }
 
 /// A listener and its UDP sockets on one port. A port that TCP has free and UDP has not is only
@@ -231,7 +275,7 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_tcp_nodelay(true)?;
     socket.set_tcp_notsent_lowat(UNSENT)?;
     finish(&socket, address)?;
-    socket.listen(1_024)?;
+    socket.listen(stream::BACKLOG.into())?;
     Ok(socket.into())
 }
 

@@ -21,6 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 mod encoding;
 mod flags;
 mod guarded;
+mod handover;
 mod process;
 mod secure;
 mod sockets;

@@ -19,18 +19,14 @@ use std::{
 };
 use tokio::time::timeout;
 
-pub(super) fn endpoint(
-    socket: UdpSocket,
-    tls: rustls::ServerConfig,
-    limits: &Limits,
-) -> io::Result<Endpoint> {
+pub(super) fn config(tls: rustls::ServerConfig, limits: &Limits) -> io::Result<ServerConfig> {
     let tls = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
     let mut config = ServerConfig::with_crypto(Arc::new(tls));
     config.transport_config(Arc::new(transport(limits)));
     // Before a connection is ours, little of it is kept.
     config.max_incoming(limits.connections / 4);
     config.incoming_buffer_size(MAX_EARLY).incoming_buffer_size_total(MAX_EARLY_ALL);
-    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
+    Ok(config)
 }
 
 fn transport(limits: &Limits) -> TransportConfig {
@@ -49,11 +45,26 @@ fn transport(limits: &Limits) -> TransportConfig {
     transport
 }
 
-/// Lets clients in until shut down.
-pub(super) async fn serve<A: Answers>(shared: Arc<Shared<A>>, endpoint: Endpoint) {
+/// Lets clients in until shut down, or until another process is to read the socket.
+pub(super) async fn serve<A: Answers>(
+    shared: Arc<Shared<A>>,
+    config: ServerConfig,
+    socket: UdpSocket,
+) {
+    if let Some(alone) = &shared.turn.alone {
+        tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            () = alone.cancelled() => {}
+        }
+    }
+    let runtime = Arc::new(TokioRuntime);
+    let made = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime);
+    // A socket that was bound can be read.
+    let Ok(endpoint) = made else { return };
     loop {
         let incoming = tokio::select! {
             () = shared.shutdown.cancelled() => break,
+            () = shared.turn.leaving.cancelled() => break,
             incoming = endpoint.accept() => incoming,
         };
         let Some(incoming) = incoming else { return };
@@ -108,6 +119,13 @@ async fn attend<A: Answers>(
                 if ending != Ending::Orderly || streams.is_empty() {
                     connection.close(code(ending), &[]);
                     return Some(ending);
+                }
+            }
+            () = shared.turn.leaving.cancelled(), if !closing => {
+                closing = true;
+                if streams.is_empty() {
+                    connection.close(NO_ERROR, &[]);
+                    return Some(Ending::Orderly);
                 }
             }
             Some(done) = streams.next() => {

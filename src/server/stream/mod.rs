@@ -10,11 +10,12 @@ pub(super) use clients::{Clients, Ending, Phase, Seat};
 pub use limits::Limits;
 
 use super::{
-    Clock, Guard, Stats, proxy,
+    Clock, Guard, Stats, Turn, proxy,
     respond::{Answers, Arrival, Transport},
     secure,
 };
 use connection::Connection;
+use futures_util::FutureExt;
 use ipnet::IpNet;
 use noted::Noted;
 use std::{
@@ -41,6 +42,7 @@ pub(super) struct Shared<A> {
     /// Proxies, whose connections begin with a header that says whose they are.
     pub(super) proxies: Vec<IpNet>,
     pub(super) tasks: TaskTracker,
+    pub(super) turn: Turn,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -58,18 +60,26 @@ pub(super) enum Door {
 const TLS_BUFFER: usize = 16 << 10;
 /// After a failed accept (no file descriptors left), a moment for others to close theirs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that wait to be let in, at most.
+pub(super) const BACKLOG: u16 = 1_024;
 
-/// Lets clients in until shut down.
+/// Lets clients in until shut down, or until another process does.
 pub(super) async fn serve<A: Answers>(shared: Arc<Shared<A>>, listener: TcpListener, door: Door) {
     loop {
         let accepted = tokio::select! {
             () = shared.shutdown.cancelled() => return,
+            () = shared.turn.leaving.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, from)) => accept(&shared, stream, from, &door),
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
+    }
+    // Those who stand in line at a listener that only this process has would be turned away.
+    for _ in 0..BACKLOG {
+        let Some(Ok((stream, from))) = listener.accept().now_or_never() else { return };
+        accept(&shared, stream, from, &door);
     }
 }
 

@@ -81,6 +81,13 @@ impl Local {
     }
 }
 
+/// Whether to wait for a datagram.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Wait {
+    ForOne,
+    Never,
+}
+
 /// A datagram that came: its octets are in the slot of its place in the batch.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Received<S> {
@@ -125,13 +132,17 @@ impl<S: Peer> Batch<S> {
         &self.packets[slot][..octets.min(QUERY)]
     }
 
-    /// Waits for a datagram, and takes what else is there.
+    /// Takes what is there, and waits for it or not.
     pub(super) fn receive(
         &mut self,
         socket: &UdpSocket,
+        wait: Wait,
     ) -> Result<SmallVec<[Received<S>; BATCH]>, Errno> {
         let mut slices = self.packets.each_mut().map(|packet| [IoSliceMut::new(packet)]);
-        let flags = MsgFlags::MSG_WAITFORONE;
+        let flags = match wait {
+            Wait::ForOne => MsgFlags::MSG_WAITFORONE,
+            Wait::Never => MsgFlags::MSG_DONTWAIT,
+        };
         let all =
             recvmmsg(socket.as_raw_fd(), &mut self.receiving, slices.iter_mut(), flags, None)?;
         let read = |message: RecvMsg<'_, '_, S>| {

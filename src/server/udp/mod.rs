@@ -11,7 +11,7 @@ use super::{
     respond::{Answers, Arrival, Reply, Transport, respond_from},
     stats::{Dropped, Tally},
 };
-use batch::{BATCH, Batch, Outgoing, Peer, Received, ask_for_local};
+use batch::{BATCH, Batch, Outgoing, Peer, Received, Wait, ask_for_local};
 use nix::{
     errno::Errno,
     sys::socket::{SockaddrIn, SockaddrIn6},
@@ -27,6 +27,7 @@ pub(super) struct Server<A> {
     pub(super) client_subnet: bool,
     pub(super) guard: Arc<Guard>,
     pub(super) clock: Clock,
+    pub(super) leaving: CancellationToken,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -35,6 +36,8 @@ const WAIT: Duration = Duration::from_millis(100);
 /// How long an answer waits for a full send buffer. The next queries wait meanwhile, so this is as
 /// long as a busy network card takes, not a broken one.
 const SEND_PATIENCE: Duration = Duration::from_millis(10);
+/// Batches that are answered at the end: as many queries as a socket's buffer holds.
+const LAST_BATCHES: usize = 256;
 
 impl<A: Answers> Server<A> {
     /// Sets the socket up for [`Self::serve`].
@@ -65,13 +68,20 @@ impl<A: Answers> Server<A> {
     }
 
     fn run<S: Peer>(&self, mut batch: Batch<S>) {
-        while !self.shutdown.is_cancelled() {
-            match batch.receive(&self.socket) {
+        while !self.shutdown.is_cancelled() && !self.leaving.is_cancelled() {
+            match batch.receive(&self.socket, Wait::ForOne) {
                 Ok(received) => self.answer(&mut batch, &received),
                 // Nothing came, or a signal did, or an ICMP message about an earlier answer.
                 Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => {}
                 // No memory for the moment: no reason to end, and none to try at full speed.
                 Err(_) => thread::sleep(SEND_PATIENCE),
+            }
+        }
+        // What waits in a socket goes with the last process that has it.
+        for _ in 0..LAST_BATCHES {
+            match batch.receive(&self.socket, Wait::Never) {
+                Ok(received) => self.answer(&mut batch, &received),
+                Err(_) => return,
             }
         }
     }
