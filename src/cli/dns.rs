@@ -1,6 +1,6 @@
 //! How the DNS server is told what to do: the flags that every command which serves DNS shares.
 
-use super::transports::TransportArgs;
+use super::{tap::TapArgs, transports::TransportArgs};
 use crate::{
     controller,
     server::{Clock, Cookies, Guard, Limiter, Listen, Rates, Secrets},
@@ -36,6 +36,8 @@ pub(super) struct DnsArgs {
     limits: LimitArgs,
     #[command(flatten)]
     transports: TransportArgs,
+    #[command(flatten)]
+    tap: TapArgs,
 }
 
 /// DNS cookies (RFC 7873).
@@ -94,6 +96,7 @@ impl DnsArgs {
             guard: Arc::new(guard),
             proxies: self.transports.proxies(),
             secure: self.transports.secure()?,
+            tap: self.tap.tap(),
             ..listen(self.dns_listen.clone())
         })
     }

@@ -15,6 +15,7 @@ mod handover;
 mod providers;
 mod run;
 mod table;
+mod tap;
 mod transfer;
 mod transports;
 mod zone;

@@ -41,7 +41,7 @@ use crate::{
     fleet::{Event, Fleet, FleetConfig, Snapshot},
     health::Outcome,
     model::{ClusterEvent, ClusterName},
-    server::{self, Handed, Listen, Stats, Turn},
+    server::{self, Handed, Listen, Stats, StatsView, Tap, Turn},
     telemetry::{Metrics, TransferMetrics},
     web,
 };
@@ -213,7 +213,10 @@ impl Ready {
         let (answering, listening) = (TaskTracker::new(), CancellationToken::new());
         let turn = self.options.dns.turn.clone();
         let opening = Opening {
-            readers: self.web.is_some().then(|| controller.readers(dns, stats.clone())),
+            readers: self
+                .web
+                .is_some()
+                .then(|| controller.readers(dns, stats.clone(), self.options.dns.tap.clone())),
             ready: self,
             published,
             stats: stats.clone(),
@@ -305,6 +308,14 @@ impl Opening {
         server::serve(dns, &self.published, &self.stats, &self.answering, &self.listening)?;
         let listen = &options.dns;
         tasks.spawn(secrets::follow(listen.guard.clone(), controls.reloads(), shutdown.clone()));
+        if let Some(tap) = &listen.tap {
+            let (tap, mut reloads, shutdown) = (tap.clone(), controls.reloads(), shutdown.clone());
+            tasks.spawn(async move {
+                while shutdown.run_until_cancelled(reloads.next()).await.is_some() {
+                    tap.reopen();
+                }
+            });
+        }
         if let Some(secure) = &listen.secure {
             let (shown, reloads) = (secure.certificate.clone(), controls.reloads());
             tasks.spawn(certificate::follow(shown, reloads, shutdown.clone()));
@@ -535,7 +546,12 @@ impl Controller {
     }
 
     /// What the web listener reads.
-    fn readers(&self, dns: Vec<SocketAddr>, stats: Arc<Stats>) -> web::Readers {
+    fn readers(
+        &self,
+        dns: Vec<SocketAddr>,
+        stats: Arc<Stats>,
+        tap: Option<Arc<Tap>>,
+    ) -> web::Readers {
         let (metrics, transfers) = (Metrics::new(), TransferMetrics::new());
         let transferred = self.replication.as_ref().map(Replication::reader);
         let (snapshots, counted) = (self.published.clone(), self.published.clone());
@@ -546,7 +562,9 @@ impl Controller {
             snapshot: Box::new(move || snapshots.load()),
             metrics: Box::new(move || {
                 let zones: Vec<_> = board.all().into_iter().map(|(_, status)| status).collect();
-                let text = metrics.text(&counted.load(), &stats.view(), &checks.view(), &zones);
+                let tapped = tap.as_ref().map(|tap| tap.view());
+                let stats = StatsView { tap: tapped, ..stats.view() };
+                let text = metrics.text(&counted.load(), &stats, &checks.view(), &zones);
                 text + &transferred.as_ref().map_or(String::new(), |own| transfers.text(&own()))
             }),
             written: Box::new(move || shown.all()),

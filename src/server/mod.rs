@@ -7,6 +7,7 @@ mod budget;
 mod clock;
 mod compiled;
 mod cookies;
+mod dnstap;
 mod edns;
 mod encode;
 mod guard;
@@ -29,6 +30,7 @@ pub use budget::Budget;
 pub use clock::{Clock, Stamp};
 pub use compiled::{Compiled, Compiler};
 pub use cookies::{Cookies, Secrets, Worth};
+pub use dnstap::{Tap, TapView, Target as TapTarget};
 pub use guard::{Guard, Notes};
 pub use handed::{Handed, Turn};
 pub use messages::{Messages, Next};
@@ -73,6 +75,8 @@ pub struct Listen {
     pub clock: Clock,
     /// When it makes room for another process on the same sockets.
     pub turn: Turn,
+    /// Who records queries and answers.
+    pub tap: Option<Arc<Tap>>,
 }
 
 impl Listen {
@@ -89,6 +93,7 @@ impl Listen {
             guard: Arc::default(),
             clock: Clock::default(),
             turn: Turn::default(),
+            tap: None,
         }
     }
 }
@@ -105,6 +110,7 @@ pub struct Bound {
     guard: Arc<Guard>,
     clock: Clock,
     turn: Turn,
+    tap: Option<Arc<Tap>>,
 }
 
 /// A listening address that cannot be had, and what to do about it.
@@ -142,6 +148,7 @@ pub fn bind_beside(listen: &Listen, handed: &mut Handed) -> Result<Bound, BindEr
         guard: listen.guard.clone(),
         clock: listen.clock,
         turn: listen.turn.clone(),
+        tap: listen.tap.clone(),
     };
     for address in &listen.addresses {
         let (tcp, udp) = take_both(*address, listen.workers.max(1), handed)?;
@@ -196,6 +203,7 @@ pub fn serve<A: Answers>(
             guard: bound.guard.clone(),
             clock: bound.clock,
             leaving: bound.turn.leaving.clone(),
+            tap: bound.tap.clone(),
             shutdown: shutdown.clone(),
         };
         server.prepare()?;
@@ -211,9 +219,13 @@ pub fn serve<A: Answers>(
         proxies: bound.proxies,
         tasks: tasks.clone(),
         turn: bound.turn,
+        tap: bound.tap,
         shutdown: shutdown.clone(),
     });
     tasks.spawn(shared.clients.clone().watch(shutdown.clone()));
+    if let Some(tap) = &shared.tap {
+        tasks.spawn(dnstap::run(tap.clone(), shutdown.clone()));
+    }
     for listener in bound.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tasks.spawn(stream::serve(shared.clone(), listener, stream::Door::Tcp));

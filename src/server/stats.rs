@@ -1,6 +1,7 @@
 //! What was asked and answered, as counters that any thread may raise.
 
 use super::{
+    dnstap::TapView,
     guard::Notes,
     noted::{self, Noted},
     respond::Transport,
@@ -99,6 +100,8 @@ pub struct StatsView {
     pub unshaken: u64,
     /// Connections that are open.
     pub open: u64,
+    /// What became of dnstap's frames, where it is on.
+    pub tap: Option<TapView>,
 }
 
 /// Queries by what their cookies were worth.

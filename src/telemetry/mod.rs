@@ -44,6 +44,7 @@ pub struct Metrics {
     truncated: IntCounter,
     dropped: IntCounterVec,
     tcp_open: IntGauge,
+    tapped: IntCounterVec,
     guard: guard::Guard,
     checks: IntCounterVec,
     targets: IntGauge,
@@ -109,6 +110,11 @@ impl Metrics {
             ),
             dropped: counters("meridian_dns_dropped_total", "Packets not answered.", &["reason"]),
             tcp_open: gauge("meridian_dns_tcp_connections", "TCP connections that are open."),
+            tapped: counters(
+                "meridian_dnstap_frames_total",
+                "Frames of dnstap, by what became of them.",
+                &["result"],
+            ),
             guard: guard::Guard::new(&registry),
             checks: counters(
                 "meridian_checks_total",
@@ -236,6 +242,10 @@ impl Metrics {
         ];
         reasons.into_iter().for_each(|(reason, count)| raise(&self.dropped, reason, count));
         self.tcp_open.set(signed(stats.open));
+        if let Some(own) = stats.tap {
+            raise(&self.tapped, "written", own.written);
+            raise(&self.tapped, "dropped", own.dropped);
+        }
         self.guard.read(stats);
     }
 

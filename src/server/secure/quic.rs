@@ -1,6 +1,7 @@
 //! DNS over QUIC (RFC 9250): one query on each stream, and its answer behind it.
 
 use crate::server::{
+    dnstap::{Ends, Tapped},
     message::HEADER,
     messages::{self, Messages, Next},
     respond::{Answers, Arrival, Reply, Transport, respond},
@@ -13,7 +14,7 @@ use quinn::{
 };
 use std::{
     io,
-    net::{IpAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::Arc,
     time::Duration,
 };
@@ -61,6 +62,7 @@ pub(super) async fn serve<A: Answers>(
     let made = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime);
     // A socket that was bound can be read.
     let Ok(endpoint) = made else { return };
+    let own = endpoint.local_addr().ok();
     loop {
         let incoming = tokio::select! {
             () = shared.shutdown.cancelled() => break,
@@ -68,20 +70,26 @@ pub(super) async fn serve<A: Answers>(
             incoming = endpoint.accept() => incoming,
         };
         let Some(incoming) = incoming else { return };
-        accept(&shared, incoming);
+        accept(&shared, incoming, own);
     }
     // No more come in; those that are here are told to go, and their goodbyes sent.
     endpoint.set_server_config(None);
     let _ = timeout(GOODBYE, endpoint.wait_idle()).await;
 }
 
-fn accept<A: Answers>(shared: &Arc<Shared<A>>, incoming: Incoming) {
+fn accept<A: Answers>(shared: &Arc<Shared<A>>, incoming: Incoming, own: Option<SocketAddr>) {
     // An address that is not proven is anyone's: its share could be used up by strangers.
     if !incoming.remote_address_validated() {
         let _ = incoming.retry();
         return;
     }
-    let client = incoming.remote_address().ip();
+    let peer = incoming.remote_address();
+    let client = peer.ip();
+    let tapped = shared.tap.as_ref().map(|tap| {
+        let own = own.unwrap_or(peer);
+        let server = SocketAddr::new(incoming.local_ip().unwrap_or(own.ip()), own.port());
+        Tapped::new(tap, Ends { transport: Transport::Quic, client: peer, server })
+    });
     let Some(seat) = shared.clients.seat(Some(client)) else {
         shared.stats.refused();
         return incoming.refuse();
@@ -90,7 +98,7 @@ fn accept<A: Answers>(shared: &Arc<Shared<A>>, incoming: Incoming) {
     let shared = shared.clone();
     shared.tasks.clone().spawn(async move {
         let _open = shared.stats.open();
-        if let Some(ending) = attend(&shared, incoming, client, seat).await {
+        if let Some(ending) = attend(&shared, incoming, (client, tapped), seat).await {
             shared.stats.ended(ending);
         }
     });
@@ -99,7 +107,7 @@ fn accept<A: Answers>(shared: &Arc<Shared<A>>, incoming: Incoming) {
 async fn attend<A: Answers>(
     shared: &Shared<A>,
     incoming: Incoming,
-    client: IpAddr,
+    (client, tapped): (IpAddr, Option<Tapped>),
     seat: Seat,
 ) -> Option<Ending> {
     let handshake = async { incoming.accept()?.await };
@@ -145,7 +153,7 @@ async fn attend<A: Answers>(
                 let (send, receive) = accepted.ok()?;
                 seat.touch();
                 seat.waits_for(Phase::Busy);
-                streams.push(exchange(shared, client, send, receive));
+                streams.push(exchange(shared, (client, tapped.as_ref()), send, receive));
             }
         }
     }
@@ -155,7 +163,7 @@ async fn attend<A: Answers>(
 /// ends the connection.
 async fn exchange<A: Answers>(
     shared: &Shared<A>,
-    client: IpAddr,
+    (client, tapped): (IpAddr, Option<&Tapped>),
     mut send: SendStream,
     mut receive: RecvStream,
 ) -> Result<(), VarInt> {
@@ -173,7 +181,8 @@ async fn exchange<A: Answers>(
     };
     let query = query(&octets).ok_or(PROTOCOL_ERROR)?;
     let arrival = Arrival { idle: None, ..shared.arrival(client, Transport::Quic) };
-    let answering = Answering { shared, arrival, send: &mut send, write: limits.write };
+    let write = limits.write;
+    let answering = Answering { shared, arrival, tapped, send: &mut send, write };
     match answering.answer(query).await {
         Answered::Whole => finish(&mut send, limits.write).await,
         Answered::Stuck => {
@@ -198,6 +207,7 @@ async fn finish(send: &mut SendStream, write: Duration) {
 struct Answering<'s, A> {
     shared: &'s Shared<A>,
     arrival: Arrival<'s>,
+    tapped: Option<&'s Tapped>,
     send: &'s mut SendStream,
     write: Duration,
 }
@@ -216,17 +226,20 @@ impl<A: Answers> Answering<'_, A> {
     async fn answer(mut self, query: &[u8]) -> Answered {
         let (answers, stats) = (self.shared.answers.as_ref(), &self.shared.stats);
         if let Some(transfer) = messages::begin(answers, query, &self.arrival) {
+            self.tapped.iter().for_each(|own| own.query(query));
             return self.transfer(transfer).await;
         }
         let mut out = Vec::new();
         match respond(answers, query, &self.arrival, &mut out) {
             Reply::Drop(why) => {
                 stats.dropped(why);
+                self.tapped.iter().for_each(|own| own.query(query));
                 Answered::NoQuery
             }
             Reply::Send { rcode, truncated, notes } => {
                 stats.answered(Transport::Quic, rcode, truncated);
                 stats.noted(&notes);
+                self.tapped.iter().for_each(|own| own.both(query, &out));
                 if self.write(&out).await { Answered::Whole } else { Answered::Stuck }
             }
         }
@@ -238,6 +251,7 @@ impl<A: Answers> Answering<'_, A> {
             out.clear();
             match transfer.next(self.shared.clock.read(), &mut out) {
                 Next::Message if self.write(&out).await => {
+                    self.tapped.iter().for_each(|own| own.answer(&out));
                     let rcode = out.get(3).map_or(0, |octet| u16::from(octet & 0x0f));
                     self.shared.stats.answered(Transport::Quic, rcode, false);
                 }

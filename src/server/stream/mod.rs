@@ -10,7 +10,9 @@ pub(super) use clients::{Clients, Ending, Phase, Seat};
 pub use limits::Limits;
 
 use super::{
-    Clock, Guard, Stats, Turn, proxy,
+    Clock, Guard, Stats, Tap, Turn,
+    dnstap::{Ends, Tapped},
+    proxy,
     respond::{Answers, Arrival, Transport},
     secure,
 };
@@ -43,6 +45,7 @@ pub(super) struct Shared<A> {
     pub(super) proxies: Vec<IpNet>,
     pub(super) tasks: TaskTracker,
     pub(super) turn: Turn,
+    pub(super) tap: Option<Arc<Tap>>,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -54,6 +57,16 @@ pub(super) enum Door {
     Tls(TlsAcceptor),
     /// DNS over HTTPS (RFC 8484).
     Https(TlsAcceptor),
+}
+
+impl Door {
+    const fn transport(&self) -> Transport {
+        match self {
+            Self::Tcp => Transport::Tcp,
+            Self::Tls(_) => Transport::Tls,
+            Self::Https(_) => Transport::Https,
+        }
+    }
 }
 
 /// Octets that TLS may hold of what a client does not take.
@@ -83,14 +96,18 @@ pub(super) async fn serve<A: Answers>(shared: Arc<Shared<A>>, listener: TcpListe
     }
 }
 
-fn accept<A: Answers>(shared: &Arc<Shared<A>>, stream: TcpStream, from: SocketAddr, door: &Door) {
-    let from = from.ip();
+fn accept<A: Answers>(shared: &Arc<Shared<A>>, stream: TcpStream, peer: SocketAddr, door: &Door) {
+    let from = peer.ip();
     let proxied = shared.is_proxy(from);
     // A proxy's own address is nobody's share.
     let Some(seat) = shared.clients.seat((!proxied).then_some(from)) else {
         return shared.stats.refused();
     };
-    let visit = Visit { shared: shared.clone(), stream, from, proxied, seat };
+    let tapped = shared.tap.as_ref().map(|tap| {
+        let server = stream.local_addr().unwrap_or(peer);
+        Tapped::new(tap, Ends { transport: door.transport(), client: peer, server })
+    });
+    let visit = Visit { shared: shared.clone(), stream, from, proxied, seat, tapped };
     // A task for each, so that one over TCP is as small as it can be.
     match door.clone() {
         Door::Tcp => shared.tasks.spawn(visit.over_tcp()),
@@ -106,6 +123,7 @@ struct Visit<A> {
     from: IpAddr,
     proxied: bool,
     seat: Seat,
+    tapped: Option<Tapped>,
 }
 
 impl<A: Answers> Visit<A> {
@@ -113,17 +131,19 @@ impl<A: Answers> Visit<A> {
         let shared = self.shared.clone();
         let _open = shared.stats.open();
         let Some(client) = self.client().await else { return };
+        let tapped = self.tapped.map(|own| own.from(client));
         let wire = Noted::new(self.stream, &self.seat);
-        speak(&shared, wire, client, Transport::Tcp, &self.seat).await;
+        speak(&shared, wire, (client, Transport::Tcp), tapped, &self.seat).await;
     }
 
     async fn over_tls(mut self, acceptor: TlsAcceptor) {
         let shared = self.shared.clone();
         let _open = shared.stats.open();
         let Some(client) = self.client().await else { return };
+        let tapped = self.tapped.map(|own| own.from(client));
         let wire = Noted::new(self.stream, &self.seat);
         if let Some(wire) = shake(&shared, acceptor, wire, &self.seat).await {
-            speak(&shared, wire, client, Transport::Tls, &self.seat).await;
+            speak(&shared, wire, (client, Transport::Tls), tapped, &self.seat).await;
         }
     }
 
@@ -131,9 +151,10 @@ impl<A: Answers> Visit<A> {
         let shared = self.shared.clone();
         let _open = shared.stats.open();
         let Some(client) = self.client().await else { return };
+        let tapped = self.tapped.map(|own| own.from(client));
         let wire = Noted::new(self.stream, &self.seat);
         let Some(wire) = shake(&shared, acceptor, wire, &self.seat).await else { return };
-        if let Some(ending) = secure::serve_https(&shared, wire, client, &self.seat).await {
+        if let Some(ending) = secure::serve_https(&shared, wire, client, tapped, &self.seat).await {
             shared.stats.ended(ending);
         }
     }
@@ -154,8 +175,8 @@ impl<A: Answers> Visit<A> {
 async fn speak<A: Answers, W: connection::Wire>(
     shared: &Shared<A>,
     wire: W,
-    client: IpAddr,
-    transport: Transport,
+    (client, transport): (IpAddr, Transport),
+    tapped: Option<Tapped>,
     seat: &Seat,
 ) {
     let connection = Connection {
@@ -164,6 +185,7 @@ async fn speak<A: Answers, W: connection::Wire>(
         arrival: shared.arrival(client, transport),
         clock: shared.clock,
         stats: &shared.stats,
+        tapped,
         seat,
     };
     // Whatever else ends a connection is between the client and its network.

@@ -14,7 +14,7 @@ use nix::{
 use smallvec::SmallVec;
 use std::{
     io::{IoSlice, IoSliceMut},
-    net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
     os::fd::AsRawFd,
 };
 
@@ -64,6 +64,13 @@ impl PartialEq for Local {
 }
 
 impl Local {
+    pub(super) fn ip(self) -> IpAddr {
+        match self {
+            Self::V4(info) => Ipv4Addr::from_bits(u32::from_be(info.ipi_spec_dst.s_addr)).into(),
+            Self::V6(info) => Ipv6Addr::from(info.ipi6_addr.s6_addr).into(),
+        }
+    }
+
     fn of<S: Peer>(message: &RecvMsg<'_, '_, S>) -> Option<Self> {
         message.cmsgs().ok()?.find_map(|own| match own {
             // The route to the client decides about the interface, but for link-local addresses.

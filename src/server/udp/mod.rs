@@ -7,6 +7,7 @@ use super::{
     Stats,
     clock::{Clock, Stamp},
     compiled::Compiled,
+    dnstap::{Ends, Tap},
     guard::Guard,
     respond::{Answers, Arrival, Reply, Transport, respond_from},
     stats::{Dropped, Tally},
@@ -17,7 +18,13 @@ use nix::{
     sys::socket::{SockaddrIn, SockaddrIn6},
 };
 use smallvec::SmallVec;
-use std::{io, net::UdpSocket, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 use tokio_util::sync::CancellationToken;
 
 pub(super) struct Server<A> {
@@ -28,6 +35,7 @@ pub(super) struct Server<A> {
     pub(super) guard: Arc<Guard>,
     pub(super) clock: Clock,
     pub(super) leaving: CancellationToken,
+    pub(super) tap: Option<Arc<Tap>>,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -90,11 +98,18 @@ impl<A: Answers> Server<A> {
         let state = (self.answers.compiled(), self.clock.read());
         let mut tally = Tally::default();
         let mut outgoing: SmallVec<[Outgoing<S>; BATCH]> = SmallVec::new();
+        let mut tapped = self.tap.as_ref().map(|tap| (tap.sheaf(), self.socket.local_addr().ok()));
         for (slot, one) in received.iter().enumerate() {
             let mut out = std::mem::take(&mut batch.answers[slot]);
             let packet = batch.packet(slot, one.octets);
-            if self.one(packet, one, &state, &mut out, &mut tally) {
+            let answered = self.one(packet, one, &state, &mut out, &mut tally);
+            if answered {
                 outgoing.push(Outgoing { slot, to: one.from, from: one.local });
+            }
+            if let Some((sheaf, own)) = &mut tapped {
+                let ends = ends(one, *own);
+                sheaf.query(&ends, packet);
+                answered.then(|| sheaf.answer(&ends, &out));
             }
             batch.answers[slot] = out;
         }
@@ -133,4 +148,14 @@ impl<A: Answers> Server<A> {
         }
         false
     }
+}
+
+/// Between whom a query goes: where the socket has all of a machine's addresses, the one asked.
+fn ends<S: Peer>(received: &Received<S>, own: Option<SocketAddr>) -> Ends {
+    let client = received.from.address();
+    let mut server = own.unwrap_or(client);
+    if let Some(local) = received.local {
+        server.set_ip(local.ip());
+    }
+    Ends { transport: Transport::Udp, client, server }
 }
