@@ -65,6 +65,7 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         probing: Probing { allow: vec![LOOPBACK.into()], vantages: Vec::new() },
         transfers: TransferOptions::default(),
         handover: Handover::default(),
+        user: None,
     };
     super::runtime()?.block_on(async {
         let ready = controller::prepare(options, Handed::default()).await?;

@@ -1,7 +1,10 @@
 //! How a process comes by its sockets and passes them on: the flags, what systemd hands over and is
 //! told, and the successor that SIGUSR2 starts.
 
-use crate::{controller::Handover, server::Handed};
+use crate::{
+    controller::{Handover, Identity},
+    server::Handed,
+};
 use anyhow::Context;
 use clap::Args;
 use listenfd::ListenFd;
@@ -28,7 +31,11 @@ pub(super) struct HandoverArgs {
 }
 
 impl HandoverArgs {
-    pub(super) fn options(&self, state: Option<&Path>) -> anyhow::Result<Handover> {
+    pub(super) fn options(
+        &self,
+        state: Option<&Path>,
+        user: Option<&Identity>,
+    ) -> anyhow::Result<Handover> {
         let socket = self.handover_socket.clone().or(state.map(|own| own.join("handover.sock")));
         if self.take_over && socket.is_none() {
             anyhow::bail!(
@@ -36,7 +43,7 @@ impl HandoverArgs {
                  process is asked"
             );
         }
-        Ok(Handover { socket, take: self.take_over, user: None })
+        Ok(Handover { socket, take: self.take_over, user: user.map(Identity::uid) })
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     config::Flags,
-    controller::{self, Configured, Controls, Options, Probing, Ready},
+    controller::{self, Configured, Controls, Identity, Options, Probing, Ready},
     telemetry,
 };
 use anyhow::bail;
@@ -67,6 +67,10 @@ pub(super) struct RunArgs {
     /// seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     drain: u64,
+    /// Started as root: whom to become once all sockets are bound, as in meridian or
+    /// meridian:meridian
+    #[arg(long, value_name = "NAME[:GROUP]")]
+    user: Option<Identity>,
     /// How logs are written
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -91,7 +95,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     telemetry::log(args.log_format == LogFormat::Json, "info");
     raise_open_files();
     let state = (!args.no_state).then(|| args.state_dir.clone());
-    let handover = args.handover.options(state.as_deref())?;
+    let handover = args.handover.options(state.as_deref(), args.user.as_ref())?;
     let handed = handover::handed()?;
     let options = Options {
         configured: configured(args)?,
@@ -103,6 +107,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         probing: Probing { allow: args.probe_allow.clone(), vantages: args.vantage.clone() },
         transfers: args.transfer.options(),
         handover,
+        user: args.user.clone(),
     };
     super::runtime()?.block_on(async {
         let ready = controller::prepare(options, handed).await?;

@@ -18,6 +18,7 @@ mod history;
 mod installation;
 mod orders;
 mod origin;
+mod privileges;
 mod publish;
 mod resolve;
 mod secrets;
@@ -32,6 +33,7 @@ mod writing;
 pub use clock::now;
 pub use controls::Controls;
 pub use handover::Handover;
+pub use privileges::Identity;
 pub use publish::Published;
 pub use state::{Read, Store};
 pub use transfers::TransferOptions;
@@ -81,6 +83,8 @@ pub struct Options {
     pub transfers: TransferOptions,
     /// How sockets come from the process before, and go to the next.
     pub handover: Handover,
+    /// Whom the process is to be once its sockets are bound.
+    pub user: Option<Identity>,
 }
 
 /// How endpoints are checked, beside what policies say.
@@ -137,13 +141,16 @@ pub async fn prepare(options: Options, mut handed: Handed) -> anyhow::Result<Rea
     let link = begun?;
     options.dns.turn.alone = link.is_some().then(CancellationToken::new);
     let dns = server::bind_beside(&options.dns, &mut handed)?;
-    secrets::load(&options.dns.guard, options.state.as_deref())?;
     let web = match options.web {
         None => None,
         Some(address) => Some(listen_web(address, &mut handed).await.with_context(|| {
             format!("cannot listen for HTTP on {address}; choose another address with --web-listen")
         })?),
     };
+    if let Some(user) = &options.user {
+        user.assume(options.state.as_deref())?;
+    }
+    secrets::load(&options.dns.guard, options.state.as_deref())?;
     Ok(Ready { options, dns, web, link, controls: Controls::new() })
 }
 

@@ -23,13 +23,17 @@ impl Handed {
     /// # Errors
     /// When it is no socket.
     pub fn add(&mut self, socket: OwnedFd) -> io::Result<()> {
-        let (kind, bound) = {
-            let socket = SockRef::from(&socket);
-            (socket.r#type()?, socket.local_addr()?.as_socket())
-        };
-        match bound {
-            Some(_) if kind == Type::DGRAM => self.udp.push(socket.into()),
-            Some(_) if kind == Type::STREAM => self.tcp.push(socket.into()),
+        let own = SockRef::from(&socket);
+        match (own.local_addr()?.as_socket(), own.r#type()?) {
+            (Some(_), Type::DGRAM) => {
+                super::tune_udp(&own);
+                self.udp.push(socket.into());
+            }
+            (Some(_), Type::STREAM) => {
+                super::tune_tcp(&own)?;
+                own.set_nonblocking(true)?;
+                self.tcp.push(socket.into());
+            }
             _ => {}
         }
         Ok(())

@@ -270,9 +270,7 @@ fn bind_both(
 fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_port(true)?;
-    // A burst of some thousand queries waits here, and their answers; the kernel may grant less.
-    let _ = socket.set_recv_buffer_size(UDP_BUFFER);
-    let _ = socket.set_send_buffer_size(UDP_BUFFER);
+    tune_udp(&socket);
     finish(&socket, address)?;
     Ok(socket.into())
 }
@@ -282,13 +280,23 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     // A restart must not wait for old connections. No SO_REUSEPORT here: the listener is what
     // notices that another server holds the port.
     socket.set_reuse_address(true)?;
-    // What is accepted has both from the listener. An answer does not wait for others; and what a
-    // client does not take waits here, where it is counted, rather than in the kernel.
-    socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_notsent_lowat(UNSENT)?;
+    tune_tcp(&socket)?;
     finish(&socket, address)?;
     socket.listen(stream::BACKLOG.into())?;
     Ok(socket.into())
+}
+
+fn tune_udp(socket: &Socket) {
+    // A burst of some thousand queries waits here, and their answers; the kernel may grant less.
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER);
+}
+
+fn tune_tcp(socket: &Socket) -> io::Result<()> {
+    // What is accepted has both from the listener. An answer does not wait for others; and what a
+    // client does not take waits here, where it is counted, rather than in the kernel.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT)
 }
 
 fn finish(socket: &Socket, address: SocketAddr) -> io::Result<()> {

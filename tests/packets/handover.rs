@@ -16,9 +16,9 @@ use std::{
 };
 
 /// Where everything of one installation is, and listens.
-struct Place {
-    folder: tempfile::TempDir,
-    dns: SocketAddr,
+pub struct Place {
+    pub folder: tempfile::TempDir,
+    pub dns: SocketAddr,
     web: SocketAddr,
 }
 
@@ -34,7 +34,7 @@ fn free_port() -> SocketAddr {
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let zone = "$ORIGIN example.org.\n$TTL 30\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\n\
                     ns1 A 192.0.2.53\nwww A 192.0.2.1\n";
@@ -43,11 +43,11 @@ impl Place {
         Self { folder, dns: free_port(), web: free_port() }
     }
 
-    fn start(&self, more: &[&str]) -> Process {
+    pub fn start(&self, more: &[&str]) -> Process {
         self.start_at(self.dns, more)
     }
 
-    fn start_at(&self, dns: SocketAddr, more: &[&str]) -> Process {
+    pub fn start_at(&self, dns: SocketAddr, more: &[&str]) -> Process {
         let path = self.folder.path();
         let number = fs::read_dir(path).unwrap().count();
         let log = path.join(format!("log-{number}"));
@@ -67,21 +67,21 @@ impl Place {
     }
 
     /// Who would be asked for its sockets now.
-    fn serving_process(&self) -> Option<Pid> {
+    pub fn serving_process(&self) -> Option<Pid> {
         let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
         let path = self.folder.path().join("state/handover.sock");
         rustix::net::connect(&socket, &SocketAddrUnix::new(path).unwrap()).ok()?;
         Some(socket_peercred(&socket).unwrap().pid)
     }
 
-    fn until_asked(&self, who: &Process) {
+    pub fn until_asked(&self, who: &Process) {
         wait(|| self.serving_process().is_some_and(|pid| pid == who.pid()));
     }
 }
 
 /// Ended when dropped.
-struct Process {
-    child: Child,
+pub struct Process {
+    pub child: Child,
     log: PathBuf,
 }
 
@@ -93,11 +93,11 @@ impl Drop for Process {
 }
 
 impl Process {
-    fn pid(&self) -> Pid {
+    pub fn pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
     }
 
-    fn says(&self, words: &str) {
+    pub fn says(&self, words: &str) {
         let start = Instant::now();
         while !fs::read_to_string(&self.log).unwrap().contains(words) {
             let log = || fs::read_to_string(&self.log).unwrap();
@@ -107,13 +107,13 @@ impl Process {
     }
 
     /// Waits until it has ended by itself, and well.
-    fn ends_well(&mut self) {
+    pub fn ends_well(&mut self) {
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", fs::read_to_string(&self.log).unwrap());
     }
 }
 
-fn wait(mut until: impl FnMut() -> bool) {
+pub fn wait(mut until: impl FnMut() -> bool) {
     let start = Instant::now();
     while !until() {
         assert!(start.elapsed() < Duration::from_secs(60), "waited for too long");
@@ -159,7 +159,7 @@ impl Crowd {
 }
 
 /// So many queries at once over UDP, from one port, each with an ID of its own.
-fn flood(dns: SocketAddr, window: u16) -> impl FnMut() -> (u64, u64) {
+pub fn flood(dns: SocketAddr, window: u16) -> impl FnMut() -> (u64, u64) {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(dns).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
@@ -192,7 +192,7 @@ fn ask_over(stream: &mut TcpStream) -> bool {
 }
 
 /// One connection, and so many queries one after another.
-fn over_tcp(dns: SocketAddr, queries: u64) -> impl FnMut() -> (u64, u64) {
+pub fn over_tcp(dns: SocketAddr, queries: u64) -> impl FnMut() -> (u64, u64) {
     move || {
         let Ok(mut stream) = TcpStream::connect(dns) else { return (queries, queries) };
         stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
@@ -314,4 +314,41 @@ fn without_a_process_to_replace_it_starts_as_usual_and_the_socket_is_private() {
     place.until_asked(&process);
     assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(over_tcp(place.dns, 3)(), (3, 0));
+}
+
+#[test]
+fn sockets_that_a_service_manager_opened_are_served() {
+    let place = Place::new();
+    let config = place.folder.path().join("config");
+    // As sd_listen_fds(3) has it: from descriptor 3 on, for this process. They are bound here, so
+    // that binding them anew would fail.
+    let script = r#"
+import os, socket, sys
+host, port = sys.argv[1].rsplit(":", 1)
+for place, kind in ((3, socket.SOCK_DGRAM), (4, socket.SOCK_STREAM)):
+    opened = socket.socket(socket.AF_INET, kind)
+    opened.bind((host, int(port)))
+    if kind == socket.SOCK_STREAM:
+        opened.listen(16)
+    os.dup2(opened.fileno(), place + 20)
+    opened.close()
+for place in (3, 4):
+    os.dup2(place + 20, place, inheritable=True)
+os.environ.update(LISTEN_FDS="2", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"#;
+    let log = place.folder.path().join("log");
+    let child = Command::new("python3")
+        .args(["-c", script, &place.dns.to_string(), env!("CARGO_BIN_EXE_meridian"), "run"])
+        .args(["--config".as_ref(), config.as_os_str()])
+        .args(["--no-state", "--web-listen", &place.web.to_string()])
+        .args(["--dns-listen", &place.dns.to_string()])
+        .stdin(Stdio::null())
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let process = Process { child, log };
+    process.says("serving DNS on");
+    assert_eq!(over_tcp(place.dns, 3)(), (3, 0));
+    assert_eq!(flood(place.dns, 10)(), (10, 0));
 }

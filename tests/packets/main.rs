@@ -23,6 +23,7 @@ mod encoding;
 mod flags;
 mod guarded;
 mod handover;
+mod privileges;
 mod process;
 mod secure;
 mod sockets;

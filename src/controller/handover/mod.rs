@@ -60,7 +60,7 @@ impl Handover {
 const SOON: Duration = Duration::from_secs(10);
 /// How long the new process may take to be able to answer, and how long the old one's publishing
 /// waits for it. The old one's is longer, so that both know when it is over.
-const READY: Duration = Duration::from_secs(55);
-const READY_AT_LAST: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(15);
+const READY_AT_LAST: Duration = Duration::from_secs(20);
 /// How long writes to providers that are under way may take.
 pub(super) const WRITES: Duration = Duration::from_secs(30);
