@@ -35,6 +35,6 @@ pub use intent::{
 pub use rank::{Because, Ranked, Site, distance_km, rank};
 pub use shape::Shape;
 pub use share::Share;
-pub use steering::{Decision, Steering, Subject, Ttls, Variant};
+pub use steering::{Decision, Settled, Steering, Subject, Ttls, Variant};
 pub use table::{Candidate, Member, Plan, Standing, Table, Tier};
 pub use trace::{Trace, TraceCluster, TraceTier};

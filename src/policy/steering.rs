@@ -90,6 +90,29 @@ pub struct Decision {
     pub scope: u8,
 }
 
+/// What is settled for all clients of one order alike, in one family of a service: [`Steering::decide`]
+/// for them, of which little memory is touched.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    shape: Arc<Shape>,
+    table: Arc<Table>,
+    /// For these answers.
+    pub ttl: Ttl,
+}
+
+impl Settled {
+    /// Which of [`Steering::variants`] a client gets, and how many leading bits of its subnet that
+    /// holds for; `None` where its own draw decides, or something must do that is not healthy.
+    #[must_use]
+    pub fn decide(&self, client: &Client) -> Option<(u32, u8)> {
+        let place = client.place();
+        let matched = find(&self.shape, place);
+        let set = (*self.table.soles.get(usize::try_from(matched.class.0).ok()?)?)?;
+        let is_subnet = place.is_some_and(|(_, is_subnet)| is_subnet);
+        Some((set, if is_subnet { matched.depth } else { 0 }))
+    }
+}
+
 impl Steering {
     /// Compiles a service; `tables` makes a table or finds one that is the same.
     #[must_use]
@@ -170,8 +193,7 @@ impl Steering {
     pub fn decide(&self, v6: bool, client: &Client) -> Option<Decision> {
         let table = self.table(v6)?;
         let place = client.place();
-        let unknown = Match { class: self.shape.unknown(), depth: 0 };
-        let matched = place.map_or(unknown, |(address, _)| self.shape.find(address));
+        let matched = find(&self.shape, place);
         let plan = table.plans.get(usize::try_from(matched.class.0).ok()?)?;
         let key = match (table.pick, place) {
             (Pick::Random, _) | (_, None) => client.draw,
@@ -186,9 +208,17 @@ impl Steering {
             variant: member.map(|member| member.set),
             point,
             standing: plan.standing,
-            ttl: self.ttl_of(plan),
+            ttl: self.ttl_for(plan.standing),
             scope: scope(table.pick, plan, matched, place),
         })
+    }
+
+    /// What is settled ahead of clients; `None` where the family is left out for all.
+    #[must_use]
+    pub fn settled(&self, v6: bool) -> Option<Settled> {
+        let table = self.table(v6)?.clone();
+        let ttl = self.ttl_for(Some(Standing::Serving));
+        Some(Settled { shape: self.shape.clone(), table, ttl })
     }
 
     /// What is answered where nobody in particular asks: the first tier of clients whose place is
@@ -210,9 +240,9 @@ impl Steering {
 
     /// Configured, but no longer than until a cluster's health could turn, and the least when
     /// something had to be used that is not known to work.
-    fn ttl_of(&self, plan: &Plan) -> Ttl {
+    fn ttl_for(&self, standing: Option<Standing>) -> Ttl {
         let Ttls { configured, least } = self.ttls;
-        let healthy = matches!(plan.standing, Some(Standing::Serving));
+        let healthy = matches!(standing, Some(Standing::Serving));
         let seconds = if healthy { self.flips_in } else { least.as_secs() };
         let least = least.as_secs().min(configured.as_secs());
         Ttl::from_secs(seconds.clamp(least, configured.as_secs().max(least)))
@@ -277,6 +307,12 @@ impl PartialEq for Steering {
             && same(&self.families[0], &other.families[0])
             && same(&self.families[1], &other.families[1])
     }
+}
+
+/// The order of a client at that place.
+fn find(shape: &Shape, place: Option<(IpAddr, bool)>) -> Match {
+    let unknown = Match { class: shape.unknown(), depth: 0 };
+    place.map_or(unknown, |(address, _)| shape.find(address))
 }
 
 /// The table of these candidates under that policy.

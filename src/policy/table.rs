@@ -48,6 +48,8 @@ pub struct Table {
     pub sets: Vec<SmallVec<[u16; 2]>>,
     /// By class.
     pub plans: Vec<Plan>,
+    /// By class as well, and without looking at its plan: [`Plan::sole`].
+    pub soles: Vec<Option<u32>>,
     /// How one is picked.
     pub pick: Pick,
 }
@@ -66,6 +68,14 @@ impl Plan {
     #[must_use]
     pub fn is_split(&self) -> bool {
         self.tiers.len() > 1 || self.tiers.iter().any(|tier| tier.members.len() > 1)
+    }
+
+    /// The set that all clients with this order are answered with, where it is healthy: then
+    /// nothing is left to decide for each of them.
+    fn sole(&self) -> Option<u32> {
+        let [tier] = self.tiers.as_slice() else { return None };
+        let [member] = tier.members.as_slice() else { return None };
+        (self.standing == Some(Standing::Serving)).then_some(member.set)
     }
 }
 
@@ -104,12 +114,13 @@ impl Table {
         pick: Pick,
     ) -> Self {
         let mut compiler = Compiler { sites, candidates, spill, pick, sets: HashMap::new() };
-        let plans = orders.iter().map(|order| compiler.plan(order)).collect();
+        let plans: Vec<Plan> = orders.iter().map(|order| compiler.plan(order)).collect();
+        let soles = plans.iter().map(Plan::sole).collect();
         let mut sets = vec![SmallVec::new(); compiler.sets.len()];
         for (set, at) in compiler.sets {
             sets[usize::try_from(at).unwrap_or_default()] = set;
         }
-        Self { sets, plans, pick }
+        Self { sets, plans, soles, pick }
     }
 }
 

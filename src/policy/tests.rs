@@ -602,6 +602,26 @@ proptest! {
     }
 
     #[test]
+    fn what_is_settled_ahead_is_what_would_be_decided(
+        steer in any_steer(), subjects in any_subjects(), client in any_client(),
+    ) {
+        let steering = steering_of(steer, &SIX, subjects);
+        let nowhere = Client { subnet: None, ..client };
+        let elsewhere = Client { address: Some([2, 160, 0, 1].into()), ..nowhere };
+        for (v6, client) in [(false, client), (true, client), (false, nowhere), (false, elsewhere)] {
+            let decision = steering.decide(v6, &client).unwrap();
+            let settled = steering.settled(v6).unwrap();
+            if let Some((set, scope)) = settled.decide(&client) {
+                prop_assert_eq!((Some(set), scope), (decision.variant, decision.scope));
+                prop_assert_eq!(settled.ttl, decision.ttl);
+            } else {
+                let split = steering.plan(v6, decision.matched.class).unwrap().is_split();
+                prop_assert!(split || decision.standing != Some(Standing::Serving));
+            }
+        }
+    }
+
+    #[test]
     fn a_healthier_cluster_never_gets_less_and_a_sicker_neighbour_never_takes(
         subjects in any_subjects(), which in 0_usize..6, by in 1_u16..1_000, worse in any::<bool>(),
     ) {

@@ -1,7 +1,9 @@
 //! Puts answers together from zones, and again for the names that a change touched: its own, those
 //! above it (which exist through it, or do no longer), and those whose aliases lead to it.
 
-use super::{Below, Body, Compiled, Composer, Entry, Lowered, Others, Records, wire::Soa};
+use super::{
+    Below, Body, Choices, Compiled, Composer, DEPTHS, Entry, Lowered, Others, Records, wire::Soa,
+};
 use crate::{
     model::{Client, Key, Name},
     records::{
@@ -107,7 +109,7 @@ impl Compiler {
         *self = Self { zones: zones.clone(), ..Self::default() };
         self.set_soas();
         let keys = zones.iter().flat_map(|zone| zone.nodes()).flat_map(|(key, _)| above(key));
-        let keys: BTreeSet<Key> = keys.collect();
+        let keys: BTreeSet<Key> = keys.chain(zones.iter().map(|zone| zone.key().clone())).collect();
         keys.iter().for_each(|key| self.compile(key));
     }
 
@@ -116,6 +118,9 @@ impl Compiler {
         self.compiled.signed = self.zones.iter().any(|zone| zone.signed().is_some());
         self.compiled.zones.clear();
         self.indices.clear();
+        let depths = self.zones.iter().map(|zone| labels(zone.key())).collect::<BTreeSet<_>>();
+        let few = depths.len() <= DEPTHS;
+        self.compiled.depths = depths.into_iter().rev().filter(|_| few).collect();
         for zone in self.zones.iter() {
             if let Some(soa) = soa(&self.zones, zone) {
                 self.indices.insert(zone.key().clone(), self.compiled.zones.len());
@@ -131,14 +136,21 @@ impl Compiler {
         let lowered = Lowered::from_slice(name.as_wire());
         let zone = zones.find(key.as_bytes()).filter(|zone| zone.exists(key.as_bytes()));
         let index = zone.and_then(|zone| self.indices.get(zone.key()).copied());
+        let is_apex = zone.is_some_and(|zone| zone.key() == key);
         let Some((zone, index)) = zone.zip(index) else {
-            self.compiled.entries.remove(&lowered);
+            self.compiled.names.remove(&lowered);
+            // What is below is of that zone, not of one above.
+            if is_apex {
+                self.compiled.names.insert(Entry::left_out(lowered, true));
+            }
             self.lead(key, BTreeSet::new());
             return;
         };
         let one = One { zones: &zones, soas: &self.compiled.zones, name: &name, index };
         let mut passed = BTreeSet::new();
         let entry = Entry {
+            name: lowered,
+            is_apex,
             zone: index,
             a: one.body(RecordType::A, &mut passed),
             aaaa: one.body(RecordType::AAAA, &mut passed),
@@ -146,7 +158,7 @@ impl Compiler {
             below: one.below(),
         };
         self.lead(key, passed);
-        self.compiled.entries.insert(lowered, Arc::new(entry));
+        self.compiled.names.insert(entry);
     }
 
     /// Notes which names a name's aliases lead to, in place of those they led to before.
@@ -241,7 +253,8 @@ impl One<'_> {
         let (octets, stand_in) = all.octets.split_last_chunk::<16>()?;
         let owner = u16::from_be_bytes([stand_in[0], stand_in[1]]);
         let before = Records { octets: octets.into(), count: all.count.checked_sub(1)? };
-        (owner >= 0xc000).then(|| Body::Steered { before, owner, steered: steered.clone() })
+        let choices = Choices::new(&before, owner, rtype, steered)?;
+        (owner >= 0xc000).then_some(Body::Steered(choices))
     }
 
     /// Compared with what the slow way writes: names within the SOA may be compressed against
@@ -361,6 +374,11 @@ fn is_cut(node: &Node, inner: bool) -> bool {
 /// The types that a name has, those that are chosen for each client included.
 fn types(node: &Node) -> impl Iterator<Item = RecordType> {
     node.iter().map(|rrset| rrset.rtype)
+}
+
+/// How many labels.
+fn labels(key: &Key) -> usize {
+    key.as_bytes().iter().filter(|byte| **byte == 0).count()
 }
 
 /// The name itself and all above it.

@@ -8,10 +8,11 @@
 //!
 //! What is not here (types that a name has beside addresses, delegations, names below wildcards,
 //! answers that must be cut, zones that are not complete) is answered by the slow way; so nothing is
-//! wrong that is left out. Hashes are keyed by numbers drawn at start, so nobody can choose names
-//! that collide.
+//! wrong that is left out.
 
+mod choices;
 mod compile;
+mod names;
 mod wire;
 
 pub use compile::Compiler;
@@ -24,29 +25,37 @@ use super::{
 };
 use crate::{
     model::{Client, Name},
-    records::{RecordType, Steered},
+    records::RecordType,
 };
-use imbl::HashMap;
+use choices::{Choice, Choices};
+use names::Names;
 use smallvec::SmallVec;
-use std::sync::Arc;
 use wire::Soa;
 
 /// All answers of one state, frozen; cloning shares them.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {
-    entries: HashMap<Lowered, Arc<Entry>>,
+    names: Names,
+    /// How many labels the zones' own names have, the most first: where a name's zone is looked for.
+    depths: SmallVec<[usize; DEPTHS]>,
     /// By [`Entry::zone`].
     zones: Vec<Soa>,
     /// Some zone is signed: who asks for signatures is answered the slow way.
     signed: bool,
 }
 
+/// Zones of more depths than this are many: names that do not exist are left to the slow way then.
+const DEPTHS: usize = 8;
+
 /// A name's uncompressed wire form in lower case.
-type Lowered = SmallVec<[u8; 48]>;
+type Lowered = SmallVec<[u8; 64]>;
 
 /// A name that exists, with or without records of its own.
 #[derive(Debug, Eq, PartialEq)]
 struct Entry {
+    name: Lowered,
+    /// Whether it is a zone's own name.
+    is_apex: bool,
     /// Whose SOA stands in its negative answers.
     zone: usize,
     a: Body,
@@ -65,9 +74,8 @@ enum Body {
     Records(Records),
     /// The alias chain, if any, and the zone's SOA.
     Negative { before: Records, rcode: Rcode, zone: usize },
-    /// The alias chain, if any, and what is chosen for the client, under the name that the pointer
-    /// `owner` leads to.
-    Steered { before: Records, owner: u16, steered: Arc<Steered> },
+    /// The alias chain, if any, and what is chosen for the client.
+    Steered(Choices),
 }
 
 /// Records of the answer section as they go over the wire.
@@ -95,17 +103,25 @@ enum Below {
     Nothing,
 }
 
+impl Entry {
+    /// One whose answers are all left to the slow way.
+    fn left_out(name: Lowered, is_apex: bool) -> Self {
+        let (a, aaaa) = (Body::Slow, Body::Slow);
+        Self { name, is_apex, zone: 0, a, aaaa, others: Others::Slow, below: Below::Slow }
+    }
+}
+
 impl Compiled {
     /// How many names it answers for.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.names.len()
     }
 
     /// Whether it answers nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.names.len() == 0
     }
 
     /// Writes the answer into `out`, where it is put together and fits; else `out` is of no use.
@@ -119,7 +135,7 @@ impl Compiled {
         out: &mut Vec<u8>,
     ) -> Option<(Written, Kind<'_>)> {
         let wants_signatures = query.edns.is_some_and(|edns| edns.dnssec_ok);
-        if self.entries.is_empty() || (self.signed && wants_signatures) {
+        if self.is_empty() || (self.signed && wants_signatures) {
             return None;
         }
         let mut lowered = [0; Name::MAX_OCTETS];
@@ -127,24 +143,30 @@ impl Compiled {
         lowered.copy_from_slice(query.name);
         lowered.make_ascii_lowercase();
         let composer = Composer { zones: &self.zones, query, extras, limit, out };
-        match self.entries.get(&*lowered) {
+        match self.names.get(lowered) {
             Some(entry) => composer.known(entry, client),
             None => composer.unknown(self.encloser(lowered)?, lowered),
         }
     }
 
-    /// The lowest existing name above one that does not exist. What is above an existing name
-    /// exists, so few look-ups find it however many labels there are.
+    /// The lowest existing name above one that does not exist. Within a zone, what is above an
+    /// existing name exists, so few look-ups find it however many labels there are.
     fn encloser(&self, lowered: &[u8]) -> Option<&Entry> {
         let starts = label_starts(lowered);
-        let exists = |at: &usize| self.entries.contains_key(&lowered[*at..]);
-        let parents = starts.get(1..)?;
+        let labels = starts.len().checked_sub(1)?;
+        let entry = |at: usize| self.names.get(lowered.get(at..)?);
+        // The apex is the lowest of the names above that is one.
+        let mut depths = self.depths.iter().filter(|depth| **depth < labels);
+        let apex = depths.find_map(|depth| {
+            let place = labels - depth;
+            entry(starts[place]).filter(|own| own.is_apex).map(|_| place)
+        })?;
+        let parents = starts.get(1..=apex)?;
         // Most are asked for right below a name that exists.
-        let at = match parents.first() {
-            Some(first) if exists(first) => first,
-            _ => parents.get(parents.partition_point(|at| !exists(at)))?,
-        };
-        self.entries.get(&lowered[*at..]).map(|entry| &**entry)
+        if let Some(parent) = parents.first().and_then(|at| entry(*at)) {
+            return Some(parent);
+        }
+        entry(*parents.get(parents.partition_point(|at| entry(*at).is_none()))?)
     }
 }
 
@@ -202,13 +224,11 @@ impl<'c> Composer<'c, '_> {
         match body {
             Body::Slow => None,
             Body::Records(before) => {
-                self.begin(Rcode::NOERROR, before, 0);
+                self.begin(Rcode::NOERROR, (&before.octets, before.count), 0);
                 self.finish(Rcode::NOERROR, 0, Kind::Positive)
             }
             Body::Negative { before, rcode, zone } => self.negative(before, *rcode, *zone),
-            Body::Steered { before, owner, steered } => {
-                self.steered(before, *owner, steered, client)
-            }
+            Body::Steered(choices) => self.steered(choices, client),
         }
     }
 
@@ -219,7 +239,7 @@ impl<'c> Composer<'c, '_> {
         zone: usize,
     ) -> Option<(Written, Kind<'c>)> {
         let soa = self.zones.get(zone)?;
-        self.begin(rcode, before, 1);
+        self.begin(rcode, (&before.octets, before.count), 1);
         soa.write(self.query.name.len(), self.out)?;
         let kind = match rcode {
             Rcode::NXDOMAIN => Kind::NxDomain(soa.apex()),
@@ -229,39 +249,30 @@ impl<'c> Composer<'c, '_> {
     }
 
     /// Where the fence leaves nothing, or an alias stands outside of it, the slow way answers.
-    fn steered(
-        mut self,
-        before: &Records,
-        owner: u16,
-        steered: &Steered,
-        client: &Client,
-    ) -> Option<(Written, Kind<'c>)> {
-        let chosen = steered.choose(self.query.rtype, client)?;
-        let rrset = chosen.rrset.filter(|rrset| rrset.rtype == self.query.rtype)?;
-        self.begin(Rcode::NOERROR, before, 0);
-        let mut head = [0; RECORD_HEAD];
-        head[..2].copy_from_slice(&owner.to_be_bytes());
-        head[2..4].copy_from_slice(&rrset.rtype.0.to_be_bytes());
-        head[5] = 1; // class IN
-        head[6..].copy_from_slice(&chosen.ttl.as_secs().to_be_bytes());
-        let mut total = before.count;
-        for data in rrset.framed() {
-            self.out.extend_from_slice(&head);
-            self.out.extend_from_slice(data);
-            total = total.saturating_add(1);
+    fn steered(mut self, choices: &Choices, client: &Client) -> Option<(Written, Kind<'c>)> {
+        let rtype = self.query.rtype;
+        let (chain, before) = choices.chain();
+        if let Some(Choice { records, count, scope }) = choices.settled(rtype, client) {
+            self.begin(Rcode::NOERROR, (chain, count), 0);
+            self.out.extend_from_slice(records);
+            return self.finish(Rcode::NOERROR, scope, Kind::Positive);
         }
-        self.out[6..8].copy_from_slice(&total.to_be_bytes());
+        let chosen = choices.steered.choose(rtype, client)?;
+        let rrset = chosen.rrset.filter(|rrset| rrset.rtype == rtype)?;
+        let count = before.saturating_add(u16::try_from(rrset.len()).ok()?);
+        self.begin(Rcode::NOERROR, (chain, count), 0);
+        choices.write(rrset, chosen.ttl, self.out);
         self.finish(Rcode::NOERROR, chosen.scope, Kind::Positive)
     }
 
     /// The header, the question and what was put together.
-    fn begin(&mut self, rcode: Rcode, before: &Records, authority: u8) {
+    fn begin(&mut self, rcode: Rcode, (before, count): (&[u8], u16), authority: u8) {
         encode::head(self.query, self.out);
         self.out[2] |= 0x84; // a response (QR), from authoritative data (AA)
         self.out[3] |= u8::try_from(rcode.0 & 0x0f).unwrap_or_default();
-        self.out[6..8].copy_from_slice(&before.count.to_be_bytes());
+        self.out[6..8].copy_from_slice(&count.to_be_bytes());
         self.out[9] = authority;
-        self.out.extend_from_slice(&before.octets);
+        self.out.extend_from_slice(before);
     }
 
     fn finish(self, rcode: Rcode, scope: u8, kind: Kind<'c>) -> Option<(Written, Kind<'c>)> {
@@ -274,8 +285,10 @@ impl<'c> Composer<'c, '_> {
     }
 }
 
-/// Owner (a pointer), type, class and TTL (RFC 1035 §4.1.3).
-const RECORD_HEAD: usize = 10;
+#[cfg(test)]
+fn entry_of(name: &[u8], zone: usize) -> Entry {
+    Entry { zone, ..Entry::left_out(Lowered::from_slice(name), false) }
+}
 
 #[cfg(test)]
 mod tests;

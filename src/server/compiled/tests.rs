@@ -8,6 +8,7 @@ use crate::{
     server::{encode, message, respond},
 };
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const APEX: &str = "z.test";
 
@@ -73,8 +74,12 @@ fn node(records: &[Record]) -> Node {
 }
 
 fn start(primary: &str) -> Zone {
-    let apex: Name = APEX.parse().unwrap();
-    let mailbox: Name = format!("hostmaster.{APEX}").parse().unwrap();
+    start_at(APEX, primary)
+}
+
+fn start_at(apex: &str, primary: &str) -> Zone {
+    let mailbox: Name = format!("hostmaster.{apex}").parse().unwrap();
+    let apex: Name = apex.parse().unwrap();
     let primary: Name = primary.parse().unwrap();
     let numbers: Vec<u8> = [1_u32, 2, 3, 4, 60].iter().flat_map(|n| n.to_be_bytes()).collect();
     let soa = [primary.as_wire(), mailbox.as_wire(), &numbers].concat();
@@ -214,9 +219,13 @@ proptest! {
         let followed = compiler.update(&ZoneSet::from(after.clone()));
         let mut anew = Compiler::default();
         let fresh = anew.update(&after.into());
-        prop_assert_eq!(followed.entries, fresh.entries);
+        prop_assert_eq!(all(&followed), all(&fresh));
         prop_assert_eq!(compiler.notes(), anew.notes(), "what is no more is forgotten");
     }
+}
+
+fn all(compiled: &Compiled) -> std::collections::BTreeMap<Lowered, Arc<Entry>> {
+    compiled.names.iter().map(|own| (own.name.clone(), own.clone())).collect()
 }
 
 fn zone_of(records: &[(&str, Record)]) -> Zone {
@@ -269,6 +278,58 @@ fn a_zone_that_is_not_complete_is_left_to_the_slow_way() {
     let mut zone = zone_of(&[("a.z.test", Record::A(1))]);
     zone.completeness = Completeness::Partial;
     assert!(!is_fast(&zone, "a.z.test", 1) && !is_fast(&zone, "nope.z.test", 1));
+}
+
+/// Zones within and beside each other, of several depths, of which one is not complete.
+fn several() -> ZoneSet {
+    let mut zones = ZoneSet::default();
+    for (apex, complete) in [
+        ("z.test", true),
+        ("a.b.z.test", true),
+        ("c.z.test", false),
+        ("q.w.other.example", true),
+        ("v.a.b.z.test", true),
+    ] {
+        let host = |front: &str| format!("{front}.{apex}").parse::<Name>().unwrap();
+        let records = |name: Name| (name.key(), Some(node(&[Record::A(7)])));
+        let mut zone = start_at(apex, &format!("ns.{apex}"))
+            .with([records(host("h")), records(host("x.y"))], Serial(3));
+        if !complete {
+            zone.completeness = Completeness::Partial;
+        }
+        zones.put(Arc::new(zone));
+    }
+    zones
+}
+
+#[test]
+fn zones_within_zones_answer_for_their_own_names() {
+    let zones = several();
+    let compiled = Compiler::default().update(&zones);
+    let labels = ["a", "b", "c", "h", "x", "y", "z", "v", "w", "q", "n"];
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut fast = 0;
+    for _ in 0..20_000 {
+        let front: String = (0..random.usize(0..6))
+            .map(|_| format!("{}.", random.choice(labels).unwrap()))
+            .collect();
+        let apex = random.choice(["z.test", "a.b.z.test", "w.other.example", "test"]).unwrap();
+        let name: Name = format!("{front}{apex}").parse().unwrap();
+        let rtype = *random.choice(&[1, 28, 16]).unwrap();
+        let (quick, slow) = both(&compiled, &zones, &packet(&name, rtype, Some(1232)), 1232);
+        if let Some(quick) = quick {
+            fast += 1;
+            assert_eq!(quick, slow, "{name} type {rtype}");
+        }
+    }
+    assert!(fast > 10_000, "{fast}");
+}
+
+#[test]
+fn names_far_below_what_exists_are_denied_without_looking_far() {
+    let zone = zone_of(&[("a.z.test", Record::A(1))]);
+    let long = format!("{}a.z.test", "x.".repeat(100));
+    assert!(is_fast(&zone, &long, 1) && is_fast(&zone, "x.y.z.test", 1));
 }
 
 #[test]

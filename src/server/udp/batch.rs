@@ -114,6 +114,8 @@ pub(super) struct Outgoing<S> {
 /// Memory for one batch of queries and its answers.
 pub(super) struct Batch<S> {
     packets: Box<[[u8; QUERY]; BATCH]>,
+    /// What came last, by slot.
+    pub(super) received: Vec<Received<S>>,
     /// By slot.
     pub(super) answers: Vec<Vec<u8>>,
     receiving: MultiHeaders<S>,
@@ -126,6 +128,7 @@ impl<S: Peer> Batch<S> {
         let packets = vec![[0; QUERY]; BATCH].into_boxed_slice();
         let space = || cmsg_space!(libc::in_pktinfo, libc::in6_pktinfo);
         Self {
+            received: Vec::with_capacity(BATCH),
             packets: packets.try_into().expect("a vector of BATCH is an array of BATCH"),
             answers: (0..BATCH).map(|_| Vec::with_capacity(crate::server::MAX_UDP)).collect(),
             receiving: MultiHeaders::preallocate(BATCH, pinned.then(space)),
@@ -139,12 +142,8 @@ impl<S: Peer> Batch<S> {
         &self.packets[slot][..octets.min(QUERY)]
     }
 
-    /// Takes what is there, and waits for it or not.
-    pub(super) fn receive(
-        &mut self,
-        socket: &UdpSocket,
-        wait: Wait,
-    ) -> Result<SmallVec<[Received<S>; BATCH]>, Errno> {
+    /// Takes what is there, and waits for it or not; all of it is in `received` then.
+    pub(super) fn receive(&mut self, socket: &UdpSocket, wait: Wait) -> Result<(), Errno> {
         let mut slices = self.packets.each_mut().map(|packet| [IoSliceMut::new(packet)]);
         let flags = match wait {
             Wait::ForOne => MsgFlags::MSG_WAITFORONE,
@@ -156,7 +155,9 @@ impl<S: Peer> Batch<S> {
             let local = Local::of(&message);
             Some(Received { octets: message.bytes, from: message.address?, local })
         };
-        Ok(all.filter_map(read).collect())
+        self.received.clear();
+        self.received.extend(all.filter_map(read));
+        Ok(())
     }
 
     /// Sends; how many could not be.

@@ -78,7 +78,7 @@ impl<A: Answers> Server<A> {
     fn run<S: Peer>(&self, mut batch: Batch<S>) {
         while !self.shutdown.is_cancelled() && !self.leaving.is_cancelled() {
             match batch.receive(&self.socket, Wait::ForOne) {
-                Ok(received) => self.answer(&mut batch, &received),
+                Ok(()) => self.answer(&mut batch),
                 // Nothing came, or a signal did, or an ICMP message about an earlier answer.
                 Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => {}
                 // No memory for the moment: no reason to end, and none to try at full speed.
@@ -88,26 +88,27 @@ impl<A: Answers> Server<A> {
         // What waits in a socket goes with the last process that has it.
         for _ in 0..LAST_BATCHES {
             match batch.receive(&self.socket, Wait::Never) {
-                Ok(received) => self.answer(&mut batch, &received),
+                Ok(()) => self.answer(&mut batch),
                 Err(_) => return,
             }
         }
     }
 
-    fn answer<S: Peer>(&self, batch: &mut Batch<S>, received: &[Received<S>]) {
+    fn answer<S: Peer>(&self, batch: &mut Batch<S>) {
         let state = (self.answers.compiled(), self.clock.read());
         let mut tally = Tally::default();
         let mut outgoing: SmallVec<[Outgoing<S>; BATCH]> = SmallVec::new();
         let mut tapped = self.tap.as_ref().map(|tap| (tap.sheaf(), self.socket.local_addr().ok()));
-        for (slot, one) in received.iter().enumerate() {
+        for slot in 0..batch.received.len() {
+            let one = batch.received[slot];
             let mut out = std::mem::take(&mut batch.answers[slot]);
             let packet = batch.packet(slot, one.octets);
-            let answered = self.one(packet, one, &state, &mut out, &mut tally);
+            let answered = self.one(packet, &one, &state, &mut out, &mut tally);
             if answered {
                 outgoing.push(Outgoing { slot, to: one.from, from: one.local });
             }
             if let Some((sheaf, own)) = &mut tapped {
-                let ends = ends(one, *own);
+                let ends = ends(&one, *own);
                 sheaf.query(&ends, packet);
                 answered.then(|| sheaf.answer(&ends, &out));
             }
