@@ -352,3 +352,58 @@ os.execv(sys.argv[2], sys.argv[2:])
     assert_eq!(over_tcp(place.dns, 3)(), (3, 0));
     assert_eq!(flood(place.dns, 10)(), (10, 0));
 }
+
+/// One query with kdig, over what the option says.
+fn kdig(at: SocketAddr, option: &'static str, retries: &'static str) -> impl FnMut() -> (u64, u64) {
+    move || {
+        let port = at.port().to_string();
+        let asked = Command::new("kdig")
+            .args(["@127.0.0.1", "-p", &port, option, "+short", "+time=5", retries])
+            .args(["www.example.org", "A"])
+            .output()
+            .unwrap();
+        let missing = asked.stdout != b"192.0.2.1\n";
+        if missing {
+            println!("{option}: {}", String::from_utf8_lossy(&asked.stdout));
+        }
+        (1, u64::from(missing))
+    }
+}
+
+#[test]
+fn upgrades_lose_no_encrypted_query() {
+    if Command::new("kdig").arg("-V").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "kdig is not installed");
+        eprintln!("SKIPPED: kdig is not installed");
+        return;
+    }
+    let place = Place::new();
+    let made = rcgen::generate_simple_self_signed(["ns1.example.org".to_owned()]).unwrap();
+    let file = |name| place.folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(file("crt"), made.cert.pem()).unwrap();
+    fs::write(file("key"), made.signing_key.serialize_pem()).unwrap();
+    let [tls, https, quic] = [free_port(), free_port(), free_port()];
+    let mut flags = vec!["--dns-tls-cert".to_owned(), file("crt")];
+    flags.extend(["--dns-tls-key".to_owned(), file("key")]);
+    for (flag, address) in [("--dot-listen", tls), ("--doh-listen", https), ("--doq-listen", quic)]
+    {
+        flags.extend([flag.to_owned(), address.to_string()]);
+    }
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let mut current = place.start(&flags);
+    place.until_asked(&current);
+    let mut crowd = Crowd::default();
+    crowd.joins("TLS", kdig(tls, "+tls", "+retry=0"));
+    crowd.joins("HTTPS", kdig(https, "+https", "+retry=0"));
+    // A connection that is refused because its proof of address is the old process's is made anew.
+    crowd.joins("QUIC", kdig(quic, "+quic", "+retry=1"));
+    for _ in 0..4 {
+        let next = place.start(&[&flags[..], &["--take-over"]].concat());
+        place.until_asked(&next);
+        let mut old = std::mem::replace(&mut current, next);
+        old.ends_well();
+        wait(|| kdig(quic, "+quic", "+retry=0")() == (1, 0));
+    }
+    let (answered, lost) = crowd.goes();
+    assert_eq!(lost, 0, "of {}", answered + lost);
+}

@@ -7,7 +7,10 @@ use crate::server::{
     respond::{Answers, Arrival, Reply, Transport, respond},
     stream::{Ending, Limits, Phase, Seat, Shared},
 };
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::{
+    FutureExt,
+    stream::{FuturesUnordered, StreamExt},
+};
 use quinn::{
     Endpoint, EndpointConfig, IdleTimeout, Incoming, ReadToEndError, RecvStream, SendStream,
     ServerConfig, TokioRuntime, TransportConfig, VarInt, crypto::rustls::QuicServerConfig,
@@ -72,9 +75,23 @@ pub(super) async fn serve<A: Answers>(
         let Some(incoming) = incoming else { return };
         accept(&shared, incoming, own);
     }
+    // Those who stand in line would be turned away.
+    while let Some(Some(incoming)) = endpoint.accept().now_or_never() {
+        accept(&shared, incoming, own);
+    }
     // No more come in; those that are here are told to go, and their goodbyes sent.
     endpoint.set_server_config(None);
-    let _ = timeout(GOODBYE, endpoint.wait_idle()).await;
+    if timeout(GOODBYE, endpoint.wait_idle()).await.is_err() {
+        endpoint.close(NO_ERROR, &[]);
+        let _ = timeout(LAST_STREAM, endpoint.wait_idle()).await;
+    }
+}
+
+/// Ends once the connection is to go to another process: one whose handshake is done has a query on
+/// its way.
+async fn is_left<A>(shared: &Shared<A>) {
+    shared.turn.leaving.cancelled().await;
+    tokio::time::sleep(LAST_STREAM).await;
 }
 
 fn accept<A: Answers>(shared: &Arc<Shared<A>>, incoming: Incoming, own: Option<SocketAddr>) {
@@ -129,7 +146,7 @@ async fn attend<A: Answers>(
                     return Some(ending);
                 }
             }
-            () = shared.turn.leaving.cancelled(), if !closing => {
+            () = is_left(shared), if !closing => {
                 closing = true;
                 if streams.is_empty() {
                     connection.close(NO_ERROR, &[]);
@@ -301,6 +318,8 @@ const ALL_WINDOWS: VarInt = VarInt::from_u32(256 << 10);
 /// Octets of a connection that is not accepted yet, and of all those.
 const MAX_EARLY: u64 = 16 << 10;
 const MAX_EARLY_ALL: u64 = 4 << 20;
+/// How long after another process has taken over a stream may begin.
+const LAST_STREAM: Duration = Duration::from_millis(250);
 /// For the last packets of connections that are closed.
 const GOODBYE: Duration = Duration::from_secs(2);
 
