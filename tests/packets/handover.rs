@@ -20,6 +20,7 @@ pub struct Place {
     pub folder: tempfile::TempDir,
     pub dns: SocketAddr,
     web: SocketAddr,
+    config: &'static str,
 }
 
 /// A port that was free for TCP and UDP a moment ago.
@@ -40,7 +41,7 @@ impl Place {
                     ns1 A 192.0.2.53\nwww A 192.0.2.1\n";
         fs::create_dir_all(folder.path().join("config")).unwrap();
         fs::write(folder.path().join("config/example.org.zone"), zone).unwrap();
-        Self { folder, dns: free_port(), web: free_port() }
+        Self { folder, dns: free_port(), web: free_port(), config: "config" }
     }
 
     pub fn start(&self, more: &[&str]) -> Process {
@@ -53,7 +54,7 @@ impl Place {
         let log = path.join(format!("log-{number}"));
         let child = Command::new(env!("CARGO_BIN_EXE_meridian"))
             .arg("run")
-            .args(["--config".as_ref(), path.join("config").as_os_str()])
+            .args(["--config".as_ref(), path.join(self.config).as_os_str()])
             .args(["--state-dir".as_ref(), path.join("state").as_os_str()])
             .args(["--web-listen", &self.web.to_string(), "--dns-listen", &dns.to_string()])
             .args(more)
@@ -282,6 +283,47 @@ fn a_second_process_is_refused_and_one_that_cannot_serve_leaves_the_first_as_it_
     // A cluster that nobody can reach: the new one never has what the old one serves.
     assert_eq!(over_tcp(place.dns, 3)(), (3, 0));
     assert_eq!(place.serving_process(), Some(old.pid()));
+}
+
+#[test]
+fn one_that_never_sees_its_clusters_does_not_take_over() {
+    let mut place = Place::new();
+    let mut old = place.start(&[]);
+    place.until_asked(&old);
+    wait(|| readiness(place.web)() == (1, 0));
+    place.config = "other";
+    let other = place.folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let objects = "apiVersion: meridian.dev/v1alpha1\nkind: Federation\nmetadata: {name: fed}\n\
+                   spec: {zone: example.org}\n---\napiVersion: meridian.dev/v1alpha1\n\
+                   kind: MemberCluster\nmetadata: {name: far}\n\
+                   spec: {access: {kubeconfig: {path: kubeconfig}}}\n";
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: far\n\
+                      clusters: [{name: far, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+                      users: [{name: far, user: {token: t}}]\n\
+                      contexts: [{name: far, context: {cluster: far, user: far}}]\n";
+    fs::write(other.join("federation.yaml"), objects).unwrap();
+    fs::write(other.join("kubeconfig"), kubeconfig).unwrap();
+    let mut new = place.start(&["--take-over"]);
+    // All the while, the old one answers.
+    let mut asked = 0;
+    while new.child.try_wait().unwrap().is_none() {
+        assert_eq!((over_tcp(place.dns, 3)(), readiness(place.web)()), ((3, 0), (1, 0)));
+        asked += 1;
+    }
+    assert!(asked > 10);
+    new.says("not all clusters were seen within");
+    old.says("this one goes on");
+    // And takes news up again.
+    let zone = place.folder.path().join("config/example.org.zone");
+    let text = fs::read_to_string(&zone).unwrap() + "news A 192.0.2.7\n";
+    fs::write(&zone, text).unwrap();
+    wait(|| {
+        let mut stream = TcpStream::connect(place.dns).unwrap();
+        stream.write_all(&framed(&question("news.example.org", 1))).unwrap();
+        read(&mut stream).is_some_and(|answer| answers(&answer) == 1)
+    });
+    assert!(old.child.try_wait().unwrap().is_none());
 }
 
 #[test]
