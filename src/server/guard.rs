@@ -15,6 +15,7 @@ use super::{
     rrl::{Kind, Limiter, Verdict},
     stats::Dropped,
 };
+use crate::records::Led;
 use std::path::PathBuf;
 
 /// Nothing is guarded by default.
@@ -48,6 +49,8 @@ pub struct Notes {
     pub dry_run: bool,
     /// The extended error's code (RFC 8914).
     pub extended: Option<u16>,
+    /// Whom the answer leads to.
+    pub led: Led,
 }
 
 /// A query whose options have been looked at.

@@ -1,5 +1,5 @@
 //! Counts what is noted about queries and answers beside their number: cookies, limits, extended
-//! errors.
+//! errors, and whom answers lead to.
 
 use super::{
     cookies::Worth,
@@ -7,12 +7,13 @@ use super::{
     rrl::Verdict,
     stats::{CookieCounts, StatsView},
 };
+use crate::records::Led;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The counters that all threads share.
 #[derive(Debug)]
-pub(super) struct Noted([AtomicU64; PLACES]);
+pub(super) struct Noted(Box<[AtomicU64]>);
 
 /// What one thread has noted since it last told; most queries leave nothing to note.
 #[derive(Clone, Debug, Default)]
@@ -26,12 +27,14 @@ const SLIPPED: usize = 3;
 const SPARED: usize = 4;
 /// The first extended error, that of number 0.
 const EXTENDED: usize = 5;
-/// Those of RFC 8914 end at 24.
-const PLACES: usize = EXTENDED + 25;
+/// Those of RFC 8914 end at 24; the first of those whom answers lead to, that of number 0.
+const LED: usize = EXTENDED + 25;
+/// More of those than anyone gives numbers to.
+const PLACES: usize = LED + 4_097;
 
 impl Default for Noted {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+        Self(std::iter::repeat_with(AtomicU64::default).take(PLACES).collect())
     }
 }
 
@@ -48,12 +51,14 @@ impl Noted {
     /// What they say now.
     pub(super) fn view(&self, view: StatsView) -> StatsView {
         let at = |place: usize| self.0[place].load(Relaxed);
-        let errors = (0..).zip(EXTENDED..PLACES).map(|(code, place)| (code, at(place)));
+        let led = (0..).zip(LED..PLACES).map(|(number, place)| (Led(number), at(place)));
+        let errors = (0..).zip(EXTENDED..LED).map(|(code, place)| (code, at(place)));
         StatsView {
             cookies: CookieCounts { good: at(GOOD), bad: at(BAD), new: at(NEW) },
             slipped: at(SLIPPED),
             spared: at(SPARED),
             extended: errors.filter(|(_, count)| *count > 0).collect(),
+            led: led.filter(|(_, count)| *count > 0).collect(),
             ..view
         }
     }
@@ -74,6 +79,9 @@ impl Tally {
         }
         if let Some(code) = notes.extended {
             self.raise(EXTENDED + usize::from(code));
+        }
+        if notes.led != Led::default() {
+            self.raise(LED + usize::from(notes.led.0));
         }
     }
 

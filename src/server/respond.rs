@@ -221,7 +221,7 @@ impl Asked<'_> {
             }
         };
         let (rcode, truncated) = (written.rcode.0, written.truncated);
-        Reply::Send { rcode, truncated, notes: vetted.notes }
+        Reply::Send { rcode, truncated, notes: Notes { led: written.led, ..vetted.notes } }
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     respond::Transport,
     stream::Ending,
 };
+use crate::records::Led;
 use serde::Serialize;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -90,6 +91,8 @@ pub struct StatsView {
     pub spared: u64,
     /// Answers by extended error's number (RFC 8914), where there is any.
     pub extended: Vec<(u16, u64)>,
+    /// Answers by whom they lead to, where there is any.
+    pub led: Vec<(Led, u64)>,
     /// Connections that were turned away or closed because others need their place.
     pub refused: u64,
     /// Connections that were closed because their time was up.

@@ -19,7 +19,7 @@ use std::{
 pub struct Place {
     pub folder: tempfile::TempDir,
     pub dns: SocketAddr,
-    web: SocketAddr,
+    pub web: SocketAddr,
     config: &'static str,
 }
 

@@ -18,6 +18,7 @@ use std::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+mod answers;
 mod dnstap;
 mod encoding;
 mod flags;

@@ -234,7 +234,8 @@ impl One<'_> {
         let whole = self.message(answer, rtype);
         let octets = whole.get(HEADER + self.name.as_wire().len() + 4..).unwrap_or_default();
         let count = answer.answer.iter().map(|found| found.rrset.len()).sum::<usize>();
-        Records { octets: octets.into(), count: u16::try_from(count).unwrap_or(u16::MAX) }
+        let led = answer.answer.last().map(|last| last.rrset.led()).unwrap_or_default();
+        Records { octets: octets.into(), count: u16::try_from(count).unwrap_or(u16::MAX), led }
     }
 
     /// A record that stands in for those to come shows where their owner's name is.
@@ -252,7 +253,8 @@ impl One<'_> {
         let all = self.records(&answer, rtype);
         let (octets, stand_in) = all.octets.split_last_chunk::<16>()?;
         let owner = u16::from_be_bytes([stand_in[0], stand_in[1]]);
-        let before = Records { octets: octets.into(), count: all.count.checked_sub(1)? };
+        let count = all.count.checked_sub(1)?;
+        let before = Records { octets: octets.into(), count, led: all.led };
         let choices = Choices::new(&before, owner, rtype, steered)?;
         (owner >= 0xc000).then_some(Body::Steered(choices))
     }

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     model::{Client, Name},
-    records::RecordType,
+    records::{Led, RecordType},
 };
 use choices::{Choice, Choices};
 use names::Names;
@@ -83,6 +83,8 @@ enum Body {
 struct Records {
     octets: Box<[u8]>,
     count: u16,
+    /// Whom the last of them lead to.
+    led: Led,
 }
 
 /// What is answered to types that are not put together.
@@ -225,7 +227,7 @@ impl<'c> Composer<'c, '_> {
             Body::Slow => None,
             Body::Records(before) => {
                 self.begin(Rcode::NOERROR, (&before.octets, before.count), 0);
-                self.finish(Rcode::NOERROR, 0, Kind::Positive)
+                self.finish(Rcode::NOERROR, 0, (Kind::Positive, before.led))
             }
             Body::Negative { before, rcode, zone } => self.negative(before, *rcode, *zone),
             Body::Steered(choices) => self.steered(choices, client),
@@ -245,24 +247,24 @@ impl<'c> Composer<'c, '_> {
             Rcode::NXDOMAIN => Kind::NxDomain(soa.apex()),
             _ => Kind::NoData(soa.apex()),
         };
-        self.finish(rcode, 0, kind)
+        self.finish(rcode, 0, (kind, Led::default()))
     }
 
     /// Where the fence leaves nothing, or an alias stands outside of it, the slow way answers.
     fn steered(mut self, choices: &Choices, client: &Client) -> Option<(Written, Kind<'c>)> {
         let rtype = self.query.rtype;
         let (chain, before) = choices.chain();
-        if let Some(Choice { records, count, scope }) = choices.settled(rtype, client) {
+        if let Some(Choice { records, count, scope, led }) = choices.settled(rtype, client) {
             self.begin(Rcode::NOERROR, (chain, count), 0);
             self.out.extend_from_slice(records);
-            return self.finish(Rcode::NOERROR, scope, Kind::Positive);
+            return self.finish(Rcode::NOERROR, scope, (Kind::Positive, led));
         }
         let chosen = choices.steered.choose(rtype, client)?;
         let rrset = chosen.rrset.filter(|rrset| rrset.rtype == rtype)?;
         let count = before.saturating_add(u16::try_from(rrset.len()).ok()?);
         self.begin(Rcode::NOERROR, (chain, count), 0);
         choices.write(rrset, chosen.ttl, self.out);
-        self.finish(Rcode::NOERROR, chosen.scope, Kind::Positive)
+        self.finish(Rcode::NOERROR, chosen.scope, (Kind::Positive, rrset.led()))
     }
 
     /// The header, the question and what was put together.
@@ -275,13 +277,18 @@ impl<'c> Composer<'c, '_> {
         self.out.extend_from_slice(before);
     }
 
-    fn finish(self, rcode: Rcode, scope: u8, kind: Kind<'c>) -> Option<(Written, Kind<'c>)> {
+    fn finish(
+        self,
+        rcode: Rcode,
+        scope: u8,
+        (kind, led): (Kind<'c>, Led),
+    ) -> Option<(Written, Kind<'c>)> {
         let edns = self.query.edns.as_ref();
         if self.out.len() + opt::room(edns, self.extras) > self.limit {
             return None;
         }
         opt::write(edns, rcode, scope, self.extras, self.limit, self.out);
-        Some((Written { rcode, truncated: false }, kind))
+        Some((Written { rcode, truncated: false, led }, kind))
     }
 }
 
