@@ -570,7 +570,8 @@ impl Controller {
             metrics: Box::new(move || {
                 let zones: Vec<_> = board.all().into_iter().map(|(_, status)| status).collect();
                 let tapped = tap.as_ref().map(|tap| tap.view());
-                let stats = StatsView { tap: tapped, ..stats.view() };
+                let view = stats.view();
+                let stats = StatsView { tap: tapped, by_zone: counted.named(&view.zones), ..view };
                 let text = metrics.text(&counted.load(), &stats, &checks.view(), &zones);
                 text + &transferred.as_ref().map_or(String::new(), |own| transfers.text(&own()))
             }),

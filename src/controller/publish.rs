@@ -2,7 +2,7 @@
 
 use crate::{
     fleet::Snapshot,
-    model::Moment,
+    model::{Moment, Name},
     records::{self, Answer, Client, Question},
     server::{Answers, Arrival, Compiled, Compiler, Messages, Transfers},
 };
@@ -49,6 +49,15 @@ impl Published {
         self.state.load().snapshot.clone()
     }
 
+    /// What is counted by the numbers of zones, by their names.
+    #[must_use]
+    pub fn named(&self, numbers: &[(u16, u64)]) -> Vec<(Name, u64)> {
+        let state = self.state.load();
+        let name =
+            |(number, count): &(u16, u64)| Some((state.compiled.zone(*number)?.clone(), *count));
+        numbers.iter().filter_map(name).collect()
+    }
+
     /// Puts a snapshot in force; an older one never takes a newer one's place (invariant I2).
     ///
     /// Where many names changed, it is in force at once and its answers are put together behind
@@ -60,7 +69,7 @@ impl Published {
         }
         self.transfers.publish(&snapshot.served);
         if compiler.is_long_work(&snapshot.served) {
-            let compiled = Arc::default();
+            let compiled = Arc::new(self.state.load().compiled.without_answers());
             self.state.store(Arc::new(State { snapshot: snapshot.clone(), compiled }));
         }
         let compiled = Arc::new(compiler.update(&snapshot.served));

@@ -78,6 +78,8 @@ pub(super) struct Written {
     pub(super) truncated: bool,
     /// Whom the last records of the answer lead to, where it was not cut.
     pub(super) led: Led,
+    /// What it is counted as by its zone; 0 for none.
+    pub(super) zone: u16,
 }
 
 /// The response code that an outcome is told by.
@@ -162,7 +164,7 @@ impl<'w> Writer<'w> {
         let compact = self.compact;
         let extras = &Extras { compact, ..*extras };
         opt::write(query.edns.as_ref(), rcode, scope, extras, self.end, self.out);
-        Written { rcode, truncated, led: Led::default() }
+        Written { rcode, truncated, led: Led::default(), zone: 0 }
     }
 
     /// Whether all of the section's rrsets fit.

@@ -15,7 +15,7 @@ use super::{
     rrl::{Kind, Limiter, Verdict},
     stats::Dropped,
 };
-use crate::records::Led;
+use crate::records::{Led, RecordType};
 use std::path::PathBuf;
 
 /// Nothing is guarded by default.
@@ -51,6 +51,10 @@ pub struct Notes {
     pub extended: Option<u16>,
     /// Whom the answer leads to.
     pub led: Led,
+    /// Its zone, by the number that answers of that are counted under; 0 for none.
+    pub zone: u16,
+    /// The type that was asked for.
+    pub rtype: Option<RecordType>,
 }
 
 /// A query whose options have been looked at.

@@ -3,7 +3,7 @@
 use super::{
     Compiled,
     clock::Stamp,
-    encode,
+    encode::{self, Written},
     guard::{self, Guard, Notes, Vetted},
     message::{self, Parsed, Query, Rcode},
     messages::Messages,
@@ -198,7 +198,12 @@ impl Asked<'_> {
         answers.answer(&question, &client, |answer| {
             vetted.extras.error = why(answer.outcome);
             self.admitted(&mut vetted, kind(query, answer), out, |vetted, out| {
-                encode::answer(query, answer, &vetted.extras, self.limit, out)
+                let zone = match answer.outcome {
+                    Outcome::Refused => 0,
+                    _ => compiled.zone_of(query.name),
+                };
+                let written = encode::answer(query, answer, &vetted.extras, self.limit, out);
+                Written { zone, ..written }
             })
         })
     }
@@ -221,7 +226,9 @@ impl Asked<'_> {
             }
         };
         let (rcode, truncated) = (written.rcode.0, written.truncated);
-        Reply::Send { rcode, truncated, notes: Notes { led: written.led, ..vetted.notes } }
+        let Written { led, zone, .. } = written;
+        let rtype = (!self.query.question.is_empty()).then_some(self.query.rtype);
+        Reply::Send { rcode, truncated, notes: Notes { led, zone, rtype, ..vetted.notes } }
     }
 }
 

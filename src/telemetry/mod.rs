@@ -47,6 +47,8 @@ pub struct Metrics {
     tcp_open: IntGauge,
     tapped: IntCounterVec,
     led: IntCounterVec,
+    types: IntCounterVec,
+    zone_answers: IntCounterVec,
     guard: guard::Guard,
     checks: IntCounterVec,
     targets: IntGauge,
@@ -112,6 +114,16 @@ impl Metrics {
             ),
             dropped: counters("meridian_dns_dropped_total", "Packets not answered.", &["reason"]),
             tcp_open: gauge("meridian_dns_tcp_connections", "TCP connections that are open."),
+            types: counters(
+                "meridian_dns_types_total",
+                "Answers by the type asked for.",
+                &["type"],
+            ),
+            zone_answers: counters(
+                "meridian_dns_zone_answers_total",
+                "Answers by the zone they are from.",
+                &["zone"],
+            ),
             led: counters(
                 "meridian_dns_answers_total",
                 "Answers with records, by the clusters that they lead to: one that leads to several \
@@ -251,6 +263,12 @@ impl Metrics {
         ];
         reasons.into_iter().for_each(|(reason, count)| raise(&self.dropped, reason, count));
         self.tcp_open.set(signed(stats.open));
+        for (rtype, count) in &stats.types {
+            raise(&self.types, rtype, *count);
+        }
+        for (zone, count) in &stats.by_zone {
+            raise(&self.zone_answers, &zone.to_string(), *count);
+        }
         if let Some(own) = stats.tap {
             raise(&self.tapped, "written", own.written);
             raise(&self.tapped, "dropped", own.dropped);

@@ -106,7 +106,8 @@ impl Compiler {
     }
 
     fn start_over(&mut self, zones: &ZoneSet) {
-        *self = Self { zones: zones.clone(), ..Self::default() };
+        let compiled = self.compiled.without_answers();
+        *self = Self { zones: zones.clone(), compiled, ..Self::default() };
         self.set_soas();
         let keys = zones.iter().flat_map(|zone| zone.nodes()).flat_map(|(key, _)| above(key));
         let keys: BTreeSet<Key> = keys.chain(zones.iter().map(|zone| zone.key().clone())).collect();
@@ -117,14 +118,21 @@ impl Compiler {
     fn set_soas(&mut self) {
         self.compiled.signed = self.zones.iter().any(|zone| zone.signed().is_some());
         self.compiled.zones.clear();
+        self.compiled.numbers.clear();
         self.indices.clear();
         let depths = self.zones.iter().map(|zone| labels(zone.key())).collect::<BTreeSet<_>>();
         let few = depths.len() <= DEPTHS;
         self.compiled.depths = depths.into_iter().rev().filter(|_| few).collect();
         for zone in self.zones.iter() {
+            let apex = zone.apex();
+            if self.compiled.number(apex) == 0 {
+                Arc::make_mut(&mut self.compiled.apexes).add(apex);
+            }
             if let Some(soa) = soa(&self.zones, zone) {
                 self.indices.insert(zone.key().clone(), self.compiled.zones.len());
                 self.compiled.zones.push(soa);
+                let number = self.compiled.number(apex);
+                self.compiled.numbers.push(number);
             }
         }
     }

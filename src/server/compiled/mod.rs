@@ -10,11 +10,13 @@
 //! answers that must be cut, zones that are not complete) is answered by the slow way; so nothing is
 //! wrong that is left out.
 
+mod apexes;
 mod choices;
 mod compile;
 mod names;
 mod wire;
 
+pub(super) use apexes::MOST_ZONES;
 pub use compile::Compiler;
 
 use super::{
@@ -27,9 +29,11 @@ use crate::{
     model::{Client, Name},
     records::{Led, RecordType},
 };
+use apexes::Apexes;
 use choices::{Choice, Choices};
 use names::Names;
 use smallvec::SmallVec;
+use std::sync::Arc;
 use wire::Soa;
 
 /// All answers of one state, frozen; cloning shares them.
@@ -40,6 +44,9 @@ pub struct Compiled {
     depths: SmallVec<[usize; DEPTHS]>,
     /// By [`Entry::zone`].
     zones: Vec<Soa>,
+    /// What answers of those zones are counted as.
+    numbers: Vec<u16>,
+    apexes: Arc<Apexes>,
     /// Some zone is signed: who asks for signatures is answered the slow way.
     signed: bool,
 }
@@ -145,10 +152,36 @@ impl Compiled {
         lowered.copy_from_slice(query.name);
         lowered.make_ascii_lowercase();
         let composer = Composer { zones: &self.zones, query, extras, limit, out };
-        match self.names.get(lowered) {
-            Some(entry) => composer.known(entry, client),
-            None => composer.unknown(self.encloser(lowered)?, lowered),
-        }
+        let (zone, made) = match self.names.get(lowered) {
+            Some(entry) => (entry.zone, composer.known(entry, client)),
+            None => {
+                let encloser = self.encloser(lowered)?;
+                (encloser.zone, composer.unknown(encloser, lowered))
+            }
+        };
+        let zone = self.numbers.get(zone).copied().unwrap_or_default();
+        made.map(|(written, kind)| (Written { zone, ..written }, kind))
+    }
+
+    /// What answers to a name are counted as, by its zone.
+    pub(super) fn zone_of(&self, name: &[u8]) -> u16 {
+        self.apexes.above(&lower(name))
+    }
+
+    fn number(&self, apex: &Name) -> u16 {
+        self.apexes.number(&lower(apex.as_wire()))
+    }
+
+    /// The zone that is counted under that number.
+    #[must_use]
+    pub fn zone(&self, number: u16) -> Option<&Name> {
+        self.apexes.name(number)
+    }
+
+    /// The same zones, and nothing put together.
+    #[must_use]
+    pub fn without_answers(&self) -> Self {
+        Self { apexes: self.apexes.clone(), ..Self::default() }
     }
 
     /// The lowest existing name above one that does not exist. Within a zone, what is above an
@@ -170,6 +203,10 @@ impl Compiled {
         }
         entry(*parents.get(parents.partition_point(|at| entry(*at).is_none()))?)
     }
+}
+
+fn lower(name: &[u8]) -> Lowered {
+    name.iter().map(u8::to_ascii_lowercase).collect()
 }
 
 /// Where the labels of a name begin, the root's included.
@@ -288,7 +325,7 @@ impl<'c> Composer<'c, '_> {
             return None;
         }
         opt::write(edns, rcode, scope, self.extras, self.limit, self.out);
-        Some((Written { rcode, truncated: false, led }, kind))
+        Some((Written { rcode, truncated: false, led, zone: 0 }, kind))
     }
 }
 
