@@ -1,6 +1,7 @@
 //! What lies in a configuration directory: its files, the objects in them, and the files and
 //! directories that these name as their own.
 
+use crate::source;
 use serde_json::Value;
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -98,7 +99,9 @@ pub(super) fn read(file: &Path) -> Written {
         }
     };
     let (mut manifests, mut masters) = (Vec::new(), Vec::new());
-    match serde_saphyr::from_multiple::<Value>(&text) {
+    let mut options = source::yaml_options();
+    options.with_snippet = true; // somebody wrote it by hand
+    match serde_saphyr::from_multiple_with_options::<Value>(&text, options) {
         Ok(documents) => {
             let objects: Vec<Value> = documents.into_iter().flat_map(apart).collect();
             manifests = named(&objects, "/spec/access/directory");
@@ -206,5 +209,13 @@ mod tests {
             "spec: [\n  access: {directory: a/b, x: y}\n  directory: \"c\" # why\ndirectory:";
         let words: Vec<_> = words_after(text, "directory:").collect();
         assert_eq!(words, ["a/b", "c"]);
+    }
+
+    #[test]
+    fn a_file_may_hold_thousands_of_objects() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("policies.yaml");
+        fs::write(&file, "---\nkind: TrafficPolicy\n".repeat(5_000)).unwrap();
+        assert_eq!(read(&file).objects.map(|objects| objects.len()), Ok(5_000));
     }
 }

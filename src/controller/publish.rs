@@ -7,13 +7,18 @@ use crate::{
     server::{Answers, Arrival, Compiled, Compiler, Messages, Transfers},
 };
 use arc_swap::ArcSwap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError},
+    thread,
+};
 
 /// The snapshot in force, with the answers that are put together from it.
 #[derive(Debug)]
 pub struct Published {
     state: ArcSwap<State>,
-    /// Also keeps two writers apart.
+    /// Keeps two writers apart.
+    writing: Mutex<()>,
+    /// Taken before `writing`, or tried.
     compiler: Mutex<Compiler>,
     transfers: Arc<Transfers>,
 }
@@ -32,6 +37,7 @@ impl Published {
         let state = State { snapshot, compiled: Arc::default() };
         Self {
             state: ArcSwap::from_pointee(state),
+            writing: Mutex::default(),
             compiler: Mutex::default(),
             transfers: Arc::default(),
         }
@@ -49,6 +55,11 @@ impl Published {
         self.state.load().snapshot.clone()
     }
 
+    /// Nothing put together, for the time until it is.
+    fn without_answers(&self) -> Compiled {
+        self.state.load().compiled.without_answers()
+    }
+
     /// What is counted by the numbers of zones, by their names.
     #[must_use]
     pub fn named(&self, numbers: &[(u16, u64)]) -> Vec<(Name, u64)> {
@@ -60,20 +71,61 @@ impl Published {
 
     /// Puts a snapshot in force; an older one never takes a newer one's place (invariant I2).
     ///
-    /// Where many names changed, it is in force at once and its answers are put together behind
-    /// it: until then they are decided for each query.
-    pub fn store(&self, snapshot: Arc<Snapshot>) {
-        let mut compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Where many names changed, it is in force at once and a thread puts its answers together:
+    /// until then they are decided for each query.
+    pub fn store(self: &Arc<Self>, snapshot: Arc<Snapshot>) {
+        let writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if snapshot.generation < self.state.load().snapshot.generation {
             return;
         }
         self.transfers.publish(&snapshot.served);
-        if compiler.is_long_work(&snapshot.served) {
-            let compiled = Arc::new(self.state.load().compiled.without_answers());
-            self.state.store(Arc::new(State { snapshot: snapshot.clone(), compiled }));
+        let (compiled, is_behind) = match self.free_compiler() {
+            Some(mut compiler) if !compiler.is_long_work(&snapshot.served) => {
+                (compiler.update(&snapshot.served), false)
+            }
+            Some(_) => (self.without_answers(), true),
+            // Who has it sees that there is something newer once he is done.
+            None => (self.without_answers(), false),
+        };
+        self.state.store(Arc::new(State { snapshot, compiled: Arc::new(compiled) }));
+        drop(writing);
+        if is_behind {
+            let own = self.clone();
+            let catch_up = move || own.catch_up();
+            if thread::Builder::new().name("answers".to_owned()).spawn(catch_up).is_err() {
+                self.catch_up();
+            }
         }
-        let compiled = Arc::new(compiler.update(&snapshot.served));
-        self.state.store(Arc::new(State { snapshot, compiled }));
+    }
+
+    /// The compiler, if nobody has it; one that somebody broke begins anew.
+    fn free_compiler(&self) -> Option<MutexGuard<'_, Compiler>> {
+        match self.compiler.try_lock() {
+            Ok(compiler) => Some(compiler),
+            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Poisoned(broken)) => {
+                self.compiler.clear_poison();
+                let mut compiler = broken.into_inner();
+                *compiler = Compiler::default();
+                Some(compiler)
+            }
+        }
+    }
+
+    /// Puts the answers of the snapshot in force together, and of the one that came meanwhile.
+    fn catch_up(&self) {
+        let mut compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let snapshot = self.load();
+            let compiled = Arc::new(compiler.update(&snapshot.served));
+            let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+            if Arc::ptr_eq(&self.state.load().snapshot, &snapshot) {
+                self.state.store(Arc::new(State { snapshot, compiled }));
+                // Let go of before `writing`, so that the next writer finds it free.
+                drop(compiler);
+                return;
+            }
+        }
     }
 }
 

@@ -19,7 +19,7 @@ mod steered;
 mod text;
 mod zone;
 
-pub use crate::model::Client;
+pub use crate::{model::Client, policy::Settled};
 pub use answer::{Answer, DnssecOk, Entry, Outcome, Owner, Question, Section};
 pub use denial::{compact_nsec, denial_ttl};
 pub use export::{MasterFile, Row, rows};

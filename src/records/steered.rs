@@ -4,7 +4,7 @@
 use super::{Led, RecordType, Rrset};
 use crate::{
     model::{Client, Ttl},
-    policy::{Steering, Variant},
+    policy::{Settled, Steering, Variant},
 };
 use std::{net::IpAddr, sync::Arc};
 
@@ -93,6 +93,12 @@ impl Steered {
         // "No" is kept for all clients of a resolver (RFC 7871 §7.4), so it says so.
         let scope = if rrset.is_some() { decision.scope } else { 0 };
         Some(Chosen { rrset, ttl: decision.ttl, scope, variant: decision.variant })
+    }
+
+    /// What is settled ahead of clients in one family; `None` where it is answered to nobody.
+    #[must_use]
+    pub fn settled(&self, v6: bool) -> Option<Settled> {
+        self.steering.settled(v6)
     }
 
     /// Whether that family is answered at all.

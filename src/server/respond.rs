@@ -3,6 +3,7 @@
 use super::{
     Compiled,
     clock::Stamp,
+    compiled::Lead,
     encode::{self, Written},
     guard::{self, Guard, Notes, Vetted},
     message::{self, Parsed, Query, Rcode},
@@ -131,13 +132,15 @@ pub fn respond<A: Answers>(
     arrival: &Arrival<'_>,
     out: &mut Vec<u8>,
 ) -> Reply {
-    respond_from(answers, &answers.compiled(), packet, arrival, out)
+    let compiled = answers.compiled();
+    respond_from(answers, (&compiled, Lead::default()), packet, arrival, out)
 }
 
-/// The same, with what was put together ahead at hand: it is fetched once for many packets.
+/// The same, with what was put together ahead at hand, and where in it to look: both are fetched
+/// once for many packets.
 pub(super) fn respond_from<A: Answers>(
     answers: &A,
-    compiled: &Compiled,
+    ahead: (&Compiled, Lead<'_>),
     packet: &[u8],
     arrival: &Arrival<'_>,
     out: &mut Vec<u8>,
@@ -158,7 +161,7 @@ pub(super) fn respond_from<A: Answers>(
     let asked = Asked { query: &query, arrival, limit };
     match vetted.refused {
         Some(rcode) => asked.refuse(vetted, rcode, out),
-        None => asked.look_up(answers, compiled, vetted, out),
+        None => asked.look_up(answers, ahead, vetted, out),
     }
 }
 
@@ -180,7 +183,7 @@ impl Asked<'_> {
     fn look_up<A: Answers>(
         &self,
         answers: &A,
-        compiled: &Compiled,
+        (compiled, lead): (&Compiled, Lead<'_>),
         mut vetted: Vetted<'_>,
         out: &mut Vec<u8>,
     ) -> Reply {
@@ -191,7 +194,7 @@ impl Asked<'_> {
         let client = Client { address: Some(self.arrival.from), subnet, draw: fastrand::u64(..) };
         // What is put together is copied sooner than it is counted.
         if let Some((written, kind)) =
-            compiled.answer(query, &client, &vetted.extras, self.limit, out)
+            compiled.answer(query, lead, &client, (&vetted.extras, self.limit), out)
         {
             return self.admitted(&mut vetted, kind, out, |_, _| written);
         }

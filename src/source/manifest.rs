@@ -26,7 +26,7 @@ pub(super) struct Manifest {
 /// # Errors
 /// When the text as a whole is neither YAML nor JSON.
 pub(super) fn parse(text: &str) -> Result<Manifest, String> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options())
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, yaml_options())
         .map_err(|error| error.to_string())?;
     let mut manifest = Manifest::default();
     for document in documents {
@@ -36,7 +36,8 @@ pub(super) fn parse(text: &str) -> Result<Manifest, String> {
 }
 
 /// A dump of a whole cluster is one document of millions of nodes; depth and aliases stay bounded.
-fn options() -> serde_saphyr::Options {
+#[must_use]
+pub fn yaml_options() -> serde_saphyr::Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_documents: 1_000_000,

@@ -19,6 +19,7 @@ mod tests;
 mod timing;
 
 pub use kubeconfig::{KubeconfigError, contexts};
+pub use manifest::yaml_options;
 
 use timing::Timing;
 

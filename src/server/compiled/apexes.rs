@@ -15,19 +15,20 @@ pub(super) struct Apexes {
 pub(in crate::server) const MOST_ZONES: usize = 1_024;
 
 impl Apexes {
-    /// The number of a zone; 0 where it has none.
-    pub(super) fn number(&self, lowered: &[u8]) -> u16 {
-        self.numbers.get(lowered).copied().unwrap_or_default()
+    /// The number that a zone has; 0 where there are no more to give.
+    pub(super) fn known(&self, apex: &Name) -> Option<u16> {
+        let lowered = Lowered::from_slice(apex.to_lowercase().as_wire());
+        let known = self.numbers.get(&lowered).copied();
+        known.or((self.names.len() >= MOST_ZONES).then_some(0))
     }
 
-    /// Gives it one, unless it has.
-    pub(super) fn add(&mut self, apex: &Name) {
+    /// Gives it one.
+    pub(super) fn add(&mut self, apex: &Name) -> u16 {
+        let number = u16::try_from(self.names.len() + 1).unwrap_or_default();
         let lowered = Lowered::from_slice(apex.to_lowercase().as_wire());
-        let next = u16::try_from(self.names.len() + 1).unwrap_or_default();
-        if self.names.len() < MOST_ZONES && !self.numbers.contains_key(&lowered) {
-            self.names.push(apex.clone());
-            self.numbers.insert(lowered, next);
-        }
+        self.names.push(apex.clone());
+        self.numbers.insert(lowered, number);
+        number
     }
 
     /// The zone that a name lies in; 0 where that has no number.
@@ -50,16 +51,18 @@ mod tests {
     fn a_zone_keeps_its_number_and_names_lie_in_the_lowest_zone_above() {
         let name = |text: &str| text.parse::<Name>().unwrap();
         let mut apexes = Apexes::default();
-        for apex in ["example.org", "sub.example.org", "EXAMPLE.org"] {
-            apexes.add(&name(apex));
-        }
+        let mut number = |text: &str| {
+            let known = apexes.known(&name(text));
+            known.unwrap_or_else(|| apexes.add(&name(text)))
+        };
+        assert_eq!(["example.org", "sub.example.org", "EXAMPLE.org"].map(&mut number), [1, 2, 1]);
+        let all: Vec<u16> = (0..MOST_ZONES).map(|own| number(&format!("z{own}"))).collect();
+        assert_eq!((all[0], all[MOST_ZONES - 3], all[MOST_ZONES - 1]), (3, MOST_ZONES as u16, 0));
         let above = |text: &str| apexes.above(name(text).as_wire());
         assert_eq!((above("example.org"), above("www.example.org")), (1, 1));
         assert_eq!((above("sub.example.org"), above("a.b.sub.example.org")), (2, 2));
         assert_eq!((above("example.net"), above("org")), (0, 0));
         assert_eq!(apexes.name(2), Some(&name("sub.example.org")));
-        assert_eq!((apexes.name(0), apexes.name(3)), (None, None));
-        (0..2 * MOST_ZONES).for_each(|number| apexes.add(&name(&format!("z{number}"))));
-        assert_eq!(apexes.names.len(), MOST_ZONES);
+        assert_eq!((apexes.name(0), apexes.name(u16::MAX)), (None, None));
     }
 }

@@ -4,96 +4,119 @@
 use super::Records;
 use crate::{
     model::{Client, Ttl},
-    policy::Settled,
-    records::{Led, RecordType, Rrset, Steered},
+    records::{Led, RecordType, Rrset, Settled, SignedFamily, Steered},
 };
 use std::sync::Arc;
+
+/// Owner (a pointer), type, class and TTL (RFC 1035 §4.1.3).
+const RECORD_HEAD: usize = 10;
 
 /// A steered name's answers in one family.
 #[derive(Debug)]
 pub(super) struct Choices {
-    /// Where each of the next parts ends and whom it leads to, two octets each; the alias chain, if
-    /// any; the records for each of the decision's variants, with what stands before each.
+    /// A [`PART`] for each of these: the list of them itself; the alias chain, if any; the records
+    /// for each of the decision's variants, with their signatures where those are wanted.
     octets: Box<[u8]>,
-    /// Where the alias chain begins in there: behind the ends.
-    start: usize,
-    /// How many records the alias chain has.
-    count: u16,
     settled: Settled,
-    /// The pointer to the owner's name.
-    owner: u16,
-    pub(super) steered: Arc<Steered>,
+    steered: Arc<Steered>,
 }
 
-/// The records that are settled ahead for a client.
+/// Where a part of the octets ends, how many records it has and whom they lead to: two octets each.
+const PART: usize = 6;
+
+/// Octets of the answer section.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Choice<'c> {
-    pub(super) records: &'c [u8],
-    /// How many, those of the alias chain included.
+pub(super) struct Part<'c> {
+    pub(super) octets: &'c [u8],
+    /// How many records.
     pub(super) count: u16,
-    /// Leading bits of the client's subnet that they hold for.
-    pub(super) scope: u8,
     /// Whom they lead to.
     pub(super) led: Led,
 }
 
-/// Owner (a pointer), type, class and TTL (RFC 1035 §4.1.3).
-const RECORD_HEAD: usize = 10;
-/// Where a part ends and whom it leads to.
-const PART: usize = 4;
+/// What one client is answered with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice<'c> {
+    pub(super) records: Part<'c>,
+    /// Another TTL than theirs.
+    pub(super) ttl: Option<Ttl>,
+    /// Leading bits of the client's subnet that they hold for.
+    pub(super) scope: u8,
+    /// Whom the records lead to.
+    pub(super) led: Led,
+}
 
 impl Choices {
     /// `None` where a family is answered to nobody, or there is more than two octets can count.
+    /// `owner` is the pointer to the name whose records they are.
     pub(super) fn new(
         chain: &Records,
         owner: u16,
         rtype: RecordType,
         steered: &Arc<Steered>,
+        signed: Option<&SignedFamily>,
     ) -> Option<Self> {
         let v6 = rtype == RecordType::AAAA;
-        let settled = steered.steering().settled(v6)?;
+        let settled = steered.settled(v6)?;
         let variants = steered.variants(v6);
-        let start = PART * (variants.len() + 1);
-        let mut octets = vec![0; start];
+        let nobody = Led::default();
+        let mut octets = vec![0; PART * (variants.len() + 2)];
+        end_part(&mut octets, 0, 0, nobody)?;
         octets.extend_from_slice(&chain.octets);
-        set_end(&mut octets, 0, Led::default())?;
+        end_part(&mut octets, 1, usize::from(chain.count), nobody)?;
         for (at, variant) in variants.iter().enumerate() {
-            let rrset = variant.as_ref().filter(|rrset| rrset.rtype == rtype);
-            if let Some(rrset) = rrset {
+            let rrsig = signed.and_then(|signed| signed.variants.get(at)?.as_ref());
+            let all = match variant.as_ref().filter(|rrset| rrset.rtype == rtype) {
+                Some(rrset) if signed.is_none() || rrsig.is_some() => [Some(rrset), rrsig],
+                _ => [None, None],
+            };
+            let mut count = 0;
+            for rrset in all.into_iter().flatten() {
                 write(rrset, owner, settled.ttl, &mut octets);
+                count += rrset.len();
             }
-            set_end(&mut octets, at + 1, rrset.map(Rrset::led).unwrap_or_default())?;
+            let led = all[0].map(Rrset::led).unwrap_or_default();
+            end_part(&mut octets, at + 2, count, led)?;
         }
         let (octets, steered) = (octets.into(), steered.clone());
-        Some(Self { octets, start, count: chain.count, settled, owner, steered })
+        Some(Self { octets, settled, steered })
     }
 
-    /// What is settled ahead for a client; `None` where the steering has to choose.
-    pub(super) fn settled(&self, rtype: RecordType, client: &Client) -> Option<Choice<'_>> {
-        let (variant, scope) = self.settled.decide(client)?;
-        let variant = usize::try_from(variant).ok()?;
-        let (end, led) = self.end(variant + 1)?;
-        let records = self.octets.get(self.end(variant)?.0..end)?;
-        let each = RECORD_HEAD + 2 + if rtype == RecordType::AAAA { 16 } else { 4 };
-        let count = self.count.saturating_add(u16::try_from(records.len() / each).ok()?);
-        (count > self.count).then_some(Choice { records, count, scope, led })
+    /// What a client is answered with; `None` where it is not put together: a fence leaves nothing,
+    /// or an alias stands outside of it.
+    pub(super) fn choose(&self, rtype: RecordType, client: &Client) -> Option<Choice<'_>> {
+        let (variant, ttl, scope) = match self.settled.decide(client) {
+            Some((variant, scope)) => (variant, self.settled.ttl, scope),
+            None => {
+                let chosen = self.steered.choose(rtype, client)?;
+                (chosen.variant?, chosen.ttl, chosen.scope)
+            }
+        };
+        let records = self.part(usize::try_from(variant).ok()?.checked_add(2)?)?;
+        let ttl = (ttl != self.settled.ttl).then_some(ttl);
+        (records.count > 0).then_some(Choice { records, ttl, scope, led: records.led })
     }
 
-    /// The alias chain, and how many records it has.
-    pub(super) fn chain(&self) -> (&[u8], u16) {
-        let (end, _) = self.end(0).unwrap_or_default();
-        (self.octets.get(self.start..end).unwrap_or_default(), self.count)
+    /// The alias chain.
+    pub(super) fn chain(&self) -> Option<Part<'_>> {
+        self.part(1)
     }
 
-    /// Adds an rrset's records under this name.
-    pub(super) fn write(&self, rrset: &Rrset, ttl: Ttl, out: &mut Vec<u8>) {
-        write(rrset, self.owner, ttl, out);
+    /// Reads of its memory what answers are copied from.
+    pub(super) fn touch(&self) -> u8 {
+        self.octets.first().copied().unwrap_or_default()
     }
 
-    fn end(&self, part: usize) -> Option<(usize, Led)> {
-        let [high, low, led @ ..] = *self.octets.get(PART * part..)?.first_chunk::<PART>()?;
-        let end = usize::from(u16::from_be_bytes([high, low]));
-        Some((end, Led(u16::from_be_bytes(led))))
+    fn part(&self, at: usize) -> Option<Part<'_>> {
+        let (start, ..) = self.end(at.checked_sub(1)?)?;
+        let (end, count, led) = self.end(at)?;
+        Some(Part { octets: self.octets.get(start..end)?, count, led })
+    }
+
+    fn end(&self, part: usize) -> Option<(usize, u16, Led)> {
+        let [e0, e1, c0, c1, l0, l1] = *self.octets.get(PART * part..)?.first_chunk::<PART>()?;
+        let [end, count, led] = [[e0, e1], [c0, c1], [l0, l1]].map(u16::from_be_bytes);
+        Some((usize::from(end), count, Led(led)))
     }
 }
 
@@ -106,11 +129,13 @@ impl PartialEq for Choices {
 
 impl Eq for Choices {}
 
-fn set_end(octets: &mut [u8], part: usize, led: Led) -> Option<()> {
-    let end = u16::try_from(octets.len()).ok()?;
-    let place = octets.get_mut(PART * part..)?.first_chunk_mut::<PART>()?;
-    place[..2].copy_from_slice(&end.to_be_bytes());
-    place[2..].copy_from_slice(&led.0.to_be_bytes());
+/// Notes that a part ends here.
+fn end_part(octets: &mut [u8], part: usize, count: usize, led: Led) -> Option<()> {
+    let [end, count] = [octets.len(), count].map(u16::try_from);
+    let entry = octets.get_mut(PART * part..)?.first_chunk_mut::<PART>()?;
+    entry[..2].copy_from_slice(&end.ok()?.to_be_bytes());
+    entry[2..4].copy_from_slice(&count.ok()?.to_be_bytes());
+    entry[4..].copy_from_slice(&led.0.to_be_bytes());
     Some(())
 }
 
@@ -123,5 +148,14 @@ fn write(rrset: &Rrset, owner: u16, ttl: Ttl, out: &mut Vec<u8>) {
     for data in rrset.framed() {
         out.extend_from_slice(&head);
         out.extend_from_slice(data);
+    }
+}
+
+/// Gives records under pointers another TTL.
+pub(super) fn set_ttl(mut records: &mut [u8], ttl: Ttl) {
+    while let Some((head, rest)) = records.split_first_chunk_mut::<{ RECORD_HEAD + 2 }>() {
+        head[6..RECORD_HEAD].copy_from_slice(&ttl.as_secs().to_be_bytes());
+        let length = usize::from(u16::from_be_bytes([head[RECORD_HEAD], head[RECORD_HEAD + 1]]));
+        records = rest.get_mut(length..).unwrap_or_default();
     }
 }

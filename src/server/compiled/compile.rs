@@ -2,13 +2,14 @@
 //! above it (which exist through it, or do no longer), and those whose aliases lead to it.
 
 use super::{
-    Below, Body, Choices, Compiled, Composer, DEPTHS, Entry, Lowered, Others, Records, wire::Soa,
+    Below, Bodies, Body, Choices, Compiled, Composer, DEPTHS, Entry, Lowered, Others, Records,
+    Soas, wire::Soa,
 };
 use crate::{
     model::{Client, Key, Name},
     records::{
-        self, Answer, DnssecOk, Entry as Found, Foreseen, Node, Outcome, Owner, Question,
-        RecordType, Rrset, Zone, ZoneSet, foresee,
+        self, Answer, DnssecOk, Entry as Found, Foreseen, Led, Node, Outcome, Owner, Question,
+        RecordType, Rrset, SignedFamily, Zone, ZoneSet, foresee,
     },
     server::{
         encode,
@@ -16,6 +17,7 @@ use crate::{
         opt::Extras,
     },
 };
+use imbl::ordmap::DiffItem;
 use smallvec::SmallVec;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -74,7 +76,9 @@ impl Compiler {
     /// SOA (which others are compressed against).
     fn can_follow(&self, zones: &ZoneSet) -> bool {
         let same = |(one, other): (&Arc<Zone>, &Arc<Zone>)| {
-            one.key() == other.key() && one.completeness == other.completeness
+            one.key() == other.key()
+                && one.completeness == other.completeness
+                && one.signed().is_some() == other.signed().is_some()
         };
         self.zones.len() == zones.len()
             && self.zones.iter().zip(zones.iter()).all(same)
@@ -93,7 +97,10 @@ impl Compiler {
     }
 
     fn changed<'z>(&'z self, zones: &'z ZoneSet) -> impl Iterator<Item = &'z Key> {
-        self.pairs(zones).flat_map(|(before, after)| after.changes_since(before)).map(|it| it.0)
+        self.pairs(zones).flat_map(|(before, after)| {
+            let records = after.changes_since(before).map(|change| change.0);
+            records.chain(signed_anew(before, after))
+        })
     }
 
     fn touched(&self, zones: &ZoneSet) -> BTreeSet<Key> {
@@ -124,14 +131,12 @@ impl Compiler {
         let few = depths.len() <= DEPTHS;
         self.compiled.depths = depths.into_iter().rev().filter(|_| few).collect();
         for zone in self.zones.iter() {
-            let apex = zone.apex();
-            if self.compiled.number(apex) == 0 {
-                Arc::make_mut(&mut self.compiled.apexes).add(apex);
-            }
-            if let Some(soa) = soa(&self.zones, zone) {
+            let apexes = &mut self.compiled.apexes;
+            let known = apexes.known(zone.apex());
+            let number = known.unwrap_or_else(|| Arc::make_mut(apexes).add(zone.apex()));
+            if let Some(soas) = soas(&self.zones, zone) {
                 self.indices.insert(zone.key().clone(), self.compiled.zones.len());
-                self.compiled.zones.push(soa);
-                let number = self.compiled.number(apex);
+                self.compiled.zones.push(soas);
                 self.compiled.numbers.push(number);
             }
         }
@@ -154,14 +159,20 @@ impl Compiler {
             self.lead(key, BTreeSet::new());
             return;
         };
-        let one = One { zones: &zones, soas: &self.compiled.zones, name: &name, index };
+        let (soas, dnssec) = (self.compiled.zones.as_slice(), DnssecOk::No);
+        let one = One { zones: &zones, soas, name: &name, index, dnssec };
         let mut passed = BTreeSet::new();
+        let bodies = one.bodies(&mut passed);
+        let signed = self
+            .compiled
+            .signed
+            .then(|| Box::new(One { dnssec: DnssecOk::Yes, ..one }.bodies(&mut passed)));
         let entry = Entry {
             name: lowered,
             is_apex,
             zone: index,
-            a: one.body(RecordType::A, &mut passed),
-            aaaa: one.body(RecordType::AAAA, &mut passed),
+            bodies,
+            signed,
             others: one.others(zone.node(key.as_bytes())),
             below: one.below(),
         };
@@ -196,17 +207,25 @@ impl Compiler {
 const MANY: usize = 2_000;
 
 /// One name that is being put together.
+#[derive(Clone, Copy)]
 struct One<'z> {
     zones: &'z ZoneSet,
-    soas: &'z [Soa],
+    soas: &'z [Soas],
     name: &'z Name,
     index: usize,
+    /// Whether with signatures, where there are any.
+    dnssec: DnssecOk,
 }
 
 impl One<'_> {
+    fn bodies(&self, passed: &mut BTreeSet<Key>) -> Bodies {
+        let a = self.body(RecordType::A, passed);
+        Bodies { a, aaaa: self.body(RecordType::AAAA, passed) }
+    }
+
     /// The answer for addresses; the names that its aliases lead to are added to `passed`.
     fn body(&self, rtype: RecordType, passed: &mut BTreeSet<Key>) -> Body {
-        let question = Question { name: self.name.as_wire(), rtype, dnssec: DnssecOk::No };
+        let question = Question { name: self.name.as_wire(), rtype, dnssec: self.dnssec };
         let Foreseen { answer, steered } = foresee(self.zones, &question);
         let targets: SmallVec<[Name; 2]> = aliases(&answer).collect();
         passed.extend(targets.iter().map(Name::key));
@@ -218,7 +237,9 @@ impl One<'_> {
             return self.steered(answer, owner, rtype, steered).unwrap_or(Body::Slow);
         }
         match answer.outcome {
-            Outcome::Data | Outcome::Alias => Body::Records(self.records(&answer, rtype)),
+            Outcome::Data | Outcome::Alias if answer.authority.is_empty() => {
+                Body::Records(self.records(&answer, rtype))
+            }
             Outcome::NoData | Outcome::NxDomain => {
                 self.negative(&answer, rtype).unwrap_or(Body::Slow)
             }
@@ -238,12 +259,12 @@ impl One<'_> {
         })
     }
 
+    /// The records of its answer section, when it has no other.
     fn records(&self, answer: &Answer<'_>, rtype: RecordType) -> Records {
         let whole = self.message(answer, rtype);
         let octets = whole.get(HEADER + self.name.as_wire().len() + 4..).unwrap_or_default();
-        let count = answer.answer.iter().map(|found| found.rrset.len()).sum::<usize>();
         let led = answer.answer.last().map(|last| last.rrset.led()).unwrap_or_default();
-        Records { octets: octets.into(), count: u16::try_from(count).unwrap_or(u16::MAX), led }
+        Records { octets: octets.into(), count: counted(&whole, 6), led }
     }
 
     /// A record that stands in for those to come shows where their owner's name is.
@@ -255,6 +276,7 @@ impl One<'_> {
         steered: &Arc<records::Steered>,
     ) -> Option<Body> {
         let rrset = Rrset::new(rtype, crate::model::Ttl::SERVED, [[0_u8; 4]])?;
+        let signed = self.signed_family(&owner, rtype)?;
         let ttl = rrset.ttl;
         let rrset = std::borrow::Cow::Owned(rrset);
         answer.answer.push(Found { owner: into_owned(owner), rrset, ttl, rrsig: None });
@@ -263,22 +285,65 @@ impl One<'_> {
         let owner = u16::from_be_bytes([stand_in[0], stand_in[1]]);
         let count = all.count.checked_sub(1)?;
         let before = Records { octets: octets.into(), count, led: all.led };
-        let choices = Choices::new(&before, owner, rtype, steered)?;
+        let choices = Choices::new(&before, owner, rtype, steered, signed)?;
         (owner >= 0xc000).then_some(Body::Steered(choices))
+    }
+
+    /// The signatures over what the owner's clients are answered with: `Some(None)` where none are
+    /// wanted or the zone has none.
+    fn signed_family(&self, owner: &Owner<'_>, rtype: RecordType) -> Option<Option<&SignedFamily>> {
+        let key = match owner {
+            Owner::Asked => self.name.key(),
+            Owner::Name(name) => name.key(),
+        };
+        let signed = self.zones.find(key.as_bytes())?.signed();
+        let Some(signed) = signed.filter(|_| self.dnssec != DnssecOk::No) else {
+            return Some(None);
+        };
+        let families = signed.name(key.as_bytes())?.steered.as_ref()?;
+        Some(Some(&families[usize::from(rtype == RecordType::AAAA)]))
     }
 
     /// Compared with what the slow way writes: names within the SOA may be compressed against
     /// those of the chain.
     fn negative(&self, answer: &Answer<'_>, rtype: RecordType) -> Option<Body> {
-        let [soa] = answer.authority.as_slice() else { return None };
+        let (soa, proof) = answer.authority.split_first()?;
         let Owner::Name(apex) = &soa.owner else { return None };
+        if !self.is_own_proof(answer, proof) {
+            return None;
+        }
         let rcode = encode::rcode(answer.outcome);
-        let chain = Answer { authority: SmallVec::new(), ..answer.clone() };
-        let before = self.records(&chain, rtype);
-        let zone = self.zones.get(apex)?;
-        let zone = self.index_of(zone)?;
-        let body = Body::Negative { before, rcode, zone };
-        (self.composed(&body, rtype)? == self.message(answer, rtype)).then_some(body)
+        let before = self.records(&Answer { authority: SmallVec::new(), ..answer.clone() }, rtype);
+        let zone = self.index_of(self.zones.get(apex)?)?;
+        let whole = self.message(answer, rtype);
+        let bare = Body::Negative { before, rcode, zone, after: Records::default() };
+        let without = self.composed(&bare, rtype)?;
+        let Body::Negative { before, .. } = bare else { return None };
+        let after = Records {
+            octets: whole.get(without.len()..)?.into(),
+            count: counted(&whole, 8).checked_sub(counted(&without, 8))?,
+            led: Led::default(),
+        };
+        let body = Body::Negative { before, rcode, zone, after };
+        (self.composed(&body, rtype)? == whole).then_some(body)
+    }
+
+    /// Whether what proves that there are no such data is the NSEC of the name itself, or of the
+    /// one that its aliases lead to, which are followed: not of its neighbours.
+    fn is_own_proof(&self, answer: &Answer<'_>, proof: &[Found<'_>]) -> bool {
+        let last = aliases(answer).last();
+        let name = last.as_ref().unwrap_or(self.name);
+        let own = |found: &Found<'_>| match &found.owner {
+            Owner::Asked => last.is_none(),
+            Owner::Name(owner) => **owner == *name,
+        };
+        let key = name.key();
+        let is_known = |zone: &Arc<Zone>| zone.node(key.as_bytes()).is_some();
+        proof.is_empty()
+            || (matches!(proof, [one] if one.rrset.rtype == RecordType::NSEC && own(one))
+                && answer.outcome == Outcome::NoData
+                && !answer.compact
+                && self.zones.find(key.as_bytes()).is_some_and(is_known))
     }
 
     /// The place of the zone's SOA: the name's own zone, unless an alias led to another, whose
@@ -326,8 +391,14 @@ impl One<'_> {
         let question = question(self.name, rtype);
         let query = Query::plain(&question, self.name.as_wire(), rtype);
         let (limit, extras) = (usize::from(u16::MAX), Extras::default());
-        let composer =
-            Composer { zones: self.soas, query: &query, extras: &extras, limit, out: &mut out };
+        let composer = Composer {
+            zones: self.soas,
+            query: &query,
+            signed: self.dnssec != DnssecOk::No,
+            extras: &extras,
+            limit,
+            out: &mut out,
+        };
         composer.body(body, &Client::NEUTRAL)?;
         Some(out)
     }
@@ -343,16 +414,28 @@ fn question(name: &Name, rtype: RecordType) -> Vec<u8> {
     [name.as_wire(), &[high, low, 0, 1]].concat()
 }
 
-fn soa(zones: &ZoneSet, zone: &Zone) -> Option<Soa> {
+/// A number of records in the header.
+fn counted(message: &[u8], at: usize) -> u16 {
+    let two = message.get(at..).and_then(|rest| rest.first_chunk());
+    two.map_or(0, |two| u16::from_be_bytes(*two))
+}
+
+fn soas(zones: &ZoneSet, zone: &Zone) -> Option<Soas> {
+    let plain = soa(zones, zone, DnssecOk::No)?;
+    Some(Soas { plain, signed: soa(zones, zone, DnssecOk::Yes) })
+}
+
+fn soa(zones: &ZoneSet, zone: &Zone, dnssec: DnssecOk) -> Option<Soa> {
     if zone.apex().is_root() || zone.completeness != records::Completeness::Complete {
         return None;
     }
-    let question = Question { name: zone.apex().as_wire(), rtype: UNUSED, dnssec: DnssecOk::No };
-    let answer = foresee(zones, &question).answer;
+    let question = Question { name: zone.apex().as_wire(), rtype: UNUSED, dnssec };
+    let mut answer = foresee(zones, &question).answer;
+    answer.authority.truncate(1);
     if answer.outcome != Outcome::NoData || !answer.answer.is_empty() {
         return None;
     }
-    let one = One { zones, soas: &[], name: zone.apex(), index: 0 };
+    let one = One { zones, soas: &[], name: zone.apex(), index: 0, dnssec };
     let message = one.message(&answer, UNUSED);
     Soa::read(&message, zone.apex().to_lowercase().as_wire(), &soa_names(zone)?)
 }
@@ -375,6 +458,16 @@ fn aliases(answer: &Answer<'_>) -> impl Iterator<Item = Name> {
 /// Whether a record of the answer is of a kind that is followed through changes.
 fn is_followed(found: &Found<'_>, rtype: RecordType) -> bool {
     found.rrset.rtype == rtype || found.rrset.rtype == RecordType::CNAME
+}
+
+/// The names whose signatures are others.
+fn signed_anew<'z>(before: &'z Zone, after: &'z Zone) -> impl Iterator<Item = &'z Key> {
+    let signed = before.signed().zip(after.signed());
+    let changes = signed.into_iter().flat_map(|(one, other)| one.names().diff(other.names()));
+    changes.map(|change| match change {
+        DiffItem::Add(key, _) | DiffItem::Remove(key, _) => key,
+        DiffItem::Update { new, .. } => new.0,
+    })
 }
 
 fn is_cut(node: &Node, inner: bool) -> bool {

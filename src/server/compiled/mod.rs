@@ -21,7 +21,7 @@ pub use compile::Compiler;
 
 use super::{
     encode::{self, Written},
-    message::{Query, Rcode},
+    message::{HEADER, Query, Rcode, plain_name},
     opt::{self, Extras},
     rrl::Kind,
 };
@@ -30,10 +30,10 @@ use crate::{
     records::{Led, RecordType},
 };
 use apexes::Apexes;
-use choices::{Choice, Choices};
+use choices::{Choice, Choices, Part, set_ttl};
 use names::Names;
 use smallvec::SmallVec;
-use std::sync::Arc;
+use std::{hint::black_box, sync::Arc};
 use wire::Soa;
 
 /// All answers of one state, frozen; cloning shares them.
@@ -43,12 +43,20 @@ pub struct Compiled {
     /// How many labels the zones' own names have, the most first: where a name's zone is looked for.
     depths: SmallVec<[usize; DEPTHS]>,
     /// By [`Entry::zone`].
-    zones: Vec<Soa>,
+    zones: Vec<Soas>,
     /// What answers of those zones are counted as.
     numbers: Vec<u16>,
     apexes: Arc<Apexes>,
-    /// Some zone is signed: who asks for signatures is answered the slow way.
+    /// Some zone is signed: who asks for signatures is answered with them.
     signed: bool,
+}
+
+/// A zone's SOA as it stands in negative answers.
+#[derive(Clone, Debug)]
+struct Soas {
+    plain: Soa,
+    /// With its signatures; `None` in a zone without.
+    signed: Option<Soa>,
 }
 
 /// Zones of more depths than this are many: names that do not exist are left to the slow way then.
@@ -65,12 +73,34 @@ struct Entry {
     is_apex: bool,
     /// Whose SOA stands in its negative answers.
     zone: usize,
-    a: Body,
-    aaaa: Body,
+    bodies: Bodies,
+    /// For those who ask for signatures, where a zone has any.
+    signed: Option<Box<Bodies>>,
     /// The types that it has, or may have; no others exist. Empty where nothing is known of that.
     others: Others,
     below: Below,
 }
+
+/// What is put together for addresses.
+#[derive(Debug, Eq, PartialEq)]
+struct Bodies {
+    a: Body,
+    aaaa: Body,
+}
+
+/// Where the answer to a packet probably is: found for all packets of a batch before the first is
+/// answered, so that memory is waited for once and not for each.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lead<'c> {
+    entry: Option<&'c Entry>,
+    /// The type that is asked for.
+    rtype: u16,
+}
+
+/// Those of a batch, in its order.
+pub(super) type Leads<'c> = SmallVec<[Lead<'c>; BATCH]>;
+/// Packets of a batch, mostly.
+const BATCH: usize = 64;
 
 /// What comes behind the question.
 #[derive(Debug, Eq, PartialEq)]
@@ -79,13 +109,13 @@ enum Body {
     Slow,
     /// The answer section.
     Records(Records),
-    /// The alias chain, if any, and the zone's SOA.
-    Negative { before: Records, rcode: Rcode, zone: usize },
+    /// The alias chain, if any, the zone's SOA, and what proves it.
+    Negative { before: Records, rcode: Rcode, zone: usize, after: Records },
     /// The alias chain, if any, and what is chosen for the client.
     Steered(Choices),
 }
 
-/// Records of the answer section as they go over the wire.
+/// Records of one section as they go over the wire.
 #[derive(Debug, Default, Eq, PartialEq)]
 struct Records {
     octets: Box<[u8]>,
@@ -115,8 +145,15 @@ enum Below {
 impl Entry {
     /// One whose answers are all left to the slow way.
     fn left_out(name: Lowered, is_apex: bool) -> Self {
-        let (a, aaaa) = (Body::Slow, Body::Slow);
-        Self { name, is_apex, zone: 0, a, aaaa, others: Others::Slow, below: Below::Slow }
+        let bodies = Bodies { a: Body::Slow, aaaa: Body::Slow };
+        let (others, below) = (Others::Slow, Below::Slow);
+        Self { name, is_apex, zone: 0, bodies, signed: None, others, below }
+    }
+}
+
+impl Records {
+    fn part(&self) -> Part<'_> {
+        Part { octets: &self.octets, count: self.count, led: self.led }
     }
 }
 
@@ -133,26 +170,58 @@ impl Compiled {
         self.names.len() == 0
     }
 
+    /// Where the answers to these packets probably are.
+    ///
+    /// Each step reads for all packets what it reads, so that the processor waits for their memory
+    /// at once.
+    pub(super) fn leads<'p>(&self, packets: impl Iterator<Item = &'p [u8]>) -> Leads<'_> {
+        let asked: SmallVec<[Option<(u64, u16)>; BATCH]> =
+            packets.map(|packet| self.glance(packet)).collect();
+        let hashes = asked.iter().flatten();
+        black_box(hashes.fold(0, |sum, (hash, _)| sum ^ self.names.touch(*hash)));
+        let lead = |asked: &Option<(u64, u16)>| {
+            let (hash, rtype) = (*asked)?;
+            Some(Lead { entry: self.names.lead(hash), rtype })
+        };
+        let leads: Leads<'_> = asked.iter().map(|own| lead(own).unwrap_or_default()).collect();
+        black_box(leads.iter().fold(0, |sum, lead| sum ^ lead.touch()));
+        leads
+    }
+
+    /// The hash of the name and the type that a packet asks for, as far as a glance shows.
+    fn glance(&self, packet: &[u8]) -> Option<(u64, u16)> {
+        let mut lowered = [0; Name::MAX_OCTETS];
+        let question = packet.get(HEADER..)?;
+        let end = plain_name(question)?;
+        let rtype = u16::from_be_bytes(*question.get(end..)?.first_chunk()?);
+        Some((self.names.hash(lower(question.get(..end)?, &mut lowered)?), rtype))
+    }
+
     /// Writes the answer into `out`, where it is put together and fits; else `out` is of no use.
-    /// Also says what the limiter counts it as.
+    /// Also says what the limiter counts it as. `lead` may be of another packet, but helps then
+    /// little.
     pub(super) fn answer(
         &self,
         query: &Query<'_>,
+        lead: Lead<'_>,
         client: &Client,
-        extras: &Extras<'_>,
-        limit: usize,
+        (extras, limit): (&Extras<'_>, usize),
         out: &mut Vec<u8>,
     ) -> Option<(Written, Kind<'_>)> {
-        let wants_signatures = query.edns.is_some_and(|edns| edns.dnssec_ok);
-        if self.is_empty() || (self.signed && wants_signatures) {
+        if self.is_empty() {
+            return None;
+        }
+        let dnssec = query.edns.filter(|edns| edns.dnssec_ok && self.signed);
+        // The answer says whether the zone denies compactly (RFC 9824 §5.1).
+        if dnssec.is_some_and(|edns| edns.compact_ok) {
             return None;
         }
         let mut lowered = [0; Name::MAX_OCTETS];
-        let lowered = lowered.get_mut(..query.name.len())?;
-        lowered.copy_from_slice(query.name);
-        lowered.make_ascii_lowercase();
-        let composer = Composer { zones: &self.zones, query, extras, limit, out };
-        let (zone, made) = match self.names.get(lowered) {
+        let lowered = lower(query.name, &mut lowered)?;
+        let signed = dnssec.is_some();
+        let composer = Composer { zones: &self.zones, query, signed, extras, limit, out };
+        let led = lead.entry.filter(|entry| *entry.name == *lowered);
+        let (zone, made) = match led.or_else(|| self.names.get(lowered)) {
             Some(entry) => (entry.zone, composer.known(entry, client)),
             None => {
                 let encloser = self.encloser(lowered)?;
@@ -165,11 +234,8 @@ impl Compiled {
 
     /// What answers to a name are counted as, by its zone.
     pub(super) fn zone_of(&self, name: &[u8]) -> u16 {
-        self.apexes.above(&lower(name))
-    }
-
-    fn number(&self, apex: &Name) -> u16 {
-        self.apexes.number(&lower(apex.as_wire()))
+        let mut lowered = [0; Name::MAX_OCTETS];
+        lower(name, &mut lowered).map_or(0, |lowered| self.apexes.above(lowered))
     }
 
     /// The zone that is counted under that number.
@@ -205,8 +271,33 @@ impl Compiled {
     }
 }
 
-fn lower(name: &[u8]) -> Lowered {
-    name.iter().map(u8::to_ascii_lowercase).collect()
+impl Lead<'_> {
+    fn touch(&self) -> u8 {
+        let Some(entry) = self.entry else { return 0 };
+        let Bodies { a, aaaa } = &entry.bodies;
+        let body = if self.rtype == RecordType::AAAA.0 { aaaa } else { a };
+        entry.name.first().copied().unwrap_or_default() ^ body.touch()
+    }
+}
+
+impl Body {
+    fn touch(&self) -> u8 {
+        match self {
+            Self::Slow => 0,
+            Self::Records(before) | Self::Negative { before, .. } => {
+                before.octets.first().copied().unwrap_or_default()
+            }
+            Self::Steered(choices) => choices.touch(),
+        }
+    }
+}
+
+/// A name in lower case.
+fn lower<'l>(name: &[u8], room: &'l mut [u8; Name::MAX_OCTETS]) -> Option<&'l [u8]> {
+    let lowered = room.get_mut(..name.len())?;
+    lowered.copy_from_slice(name);
+    lowered.make_ascii_lowercase();
+    Some(lowered)
 }
 
 /// Where the labels of a name begin, the root's included.
@@ -228,8 +319,10 @@ fn is_plain(rtype: RecordType) -> bool {
 
 /// One answer on its way.
 struct Composer<'c, 'q> {
-    zones: &'c [Soa],
+    zones: &'c [Soas],
     query: &'q Query<'q>,
+    /// Whether signatures are wanted, and there are any.
+    signed: bool,
     extras: &'q Extras<'q>,
     limit: usize,
     out: &'q mut Vec<u8>,
@@ -237,12 +330,15 @@ struct Composer<'c, 'q> {
 
 impl<'c> Composer<'c, '_> {
     fn known(self, entry: &Entry, client: &Client) -> Option<(Written, Kind<'c>)> {
+        let bodies = if self.signed { entry.signed.as_deref()? } else { &entry.bodies };
         match self.query.rtype {
-            RecordType::A => self.body(&entry.a, client),
-            RecordType::AAAA => self.body(&entry.aaaa, client),
+            RecordType::A => self.body(&bodies.a, client),
+            RecordType::AAAA => self.body(&bodies.aaaa, client),
             rtype => match &entry.others {
-                Others::NoneBut(types) if is_plain(rtype) && !types.contains(&rtype) => {
-                    self.negative(&Records::default(), Rcode::NOERROR, entry.zone)
+                Others::NoneBut(types)
+                    if is_plain(rtype) && !types.contains(&rtype) && !self.signed =>
+                {
+                    self.denied(Rcode::NOERROR, entry.zone)
                 }
                 _ => None,
             },
@@ -250,36 +346,49 @@ impl<'c> Composer<'c, '_> {
     }
 
     fn unknown(self, encloser: &Entry, lowered: &[u8]) -> Option<(Written, Kind<'c>)> {
-        let soa = self.zones.get(encloser.zone)?;
+        let soa = &self.zones.get(encloser.zone)?.plain;
         match encloser.below {
-            Below::Nothing if !soa.is_near(lowered) => {
-                self.negative(&Records::default(), Rcode::NXDOMAIN, encloser.zone)
+            Below::Nothing if !soa.is_near(lowered) && !self.signed => {
+                self.denied(Rcode::NXDOMAIN, encloser.zone)
             }
             _ => None,
         }
+    }
+
+    /// There is no such thing, and nothing to prove it with.
+    fn denied(self, rcode: Rcode, zone: usize) -> Option<(Written, Kind<'c>)> {
+        let none = Records::default();
+        self.negative(rcode, zone, &none, &none)
     }
 
     fn body(mut self, body: &Body, client: &Client) -> Option<(Written, Kind<'c>)> {
         match body {
             Body::Slow => None,
             Body::Records(before) => {
-                self.begin(Rcode::NOERROR, (&before.octets, before.count), 0);
+                self.begin(Rcode::NOERROR, before.part());
                 self.finish(Rcode::NOERROR, 0, (Kind::Positive, before.led))
             }
-            Body::Negative { before, rcode, zone } => self.negative(before, *rcode, *zone),
+            Body::Negative { before, rcode, zone, after } => {
+                self.negative(*rcode, *zone, before, after)
+            }
             Body::Steered(choices) => self.steered(choices, client),
         }
     }
 
     fn negative(
         mut self,
-        before: &Records,
         rcode: Rcode,
         zone: usize,
+        before: &Records,
+        after: &Records,
     ) -> Option<(Written, Kind<'c>)> {
-        let soa = self.zones.get(zone)?;
-        self.begin(rcode, (&before.octets, before.count), 1);
+        let zone = self.zones.get(zone)?;
+        let soa = if self.signed { zone.signed.as_ref()? } else { &zone.plain };
+        self.begin(rcode, before.part());
+        let authority = soa.count().saturating_add(after.count);
+        self.out[8..10].copy_from_slice(&authority.to_be_bytes());
         soa.write(self.query.name.len(), self.out)?;
+        self.out.extend_from_slice(&after.octets);
         let kind = match rcode {
             Rcode::NXDOMAIN => Kind::NxDomain(soa.apex()),
             _ => Kind::NoData(soa.apex()),
@@ -287,31 +396,27 @@ impl<'c> Composer<'c, '_> {
         self.finish(rcode, 0, (kind, Led::default()))
     }
 
-    /// Where the fence leaves nothing, or an alias stands outside of it, the slow way answers.
     fn steered(mut self, choices: &Choices, client: &Client) -> Option<(Written, Kind<'c>)> {
-        let rtype = self.query.rtype;
-        let (chain, before) = choices.chain();
-        if let Some(Choice { records, count, scope, led }) = choices.settled(rtype, client) {
-            self.begin(Rcode::NOERROR, (chain, count), 0);
-            self.out.extend_from_slice(records);
-            return self.finish(Rcode::NOERROR, scope, (Kind::Positive, led));
+        let chain = choices.chain()?;
+        let Choice { records, ttl, scope, led } = choices.choose(self.query.rtype, client)?;
+        let count = chain.count.saturating_add(records.count);
+        self.begin(Rcode::NOERROR, Part { count, ..chain });
+        let start = self.out.len();
+        self.out.extend_from_slice(records.octets);
+        if let Some(ttl) = ttl {
+            set_ttl(&mut self.out[start..], ttl);
         }
-        let chosen = choices.steered.choose(rtype, client)?;
-        let rrset = chosen.rrset.filter(|rrset| rrset.rtype == rtype)?;
-        let count = before.saturating_add(u16::try_from(rrset.len()).ok()?);
-        self.begin(Rcode::NOERROR, (chain, count), 0);
-        choices.write(rrset, chosen.ttl, self.out);
-        self.finish(Rcode::NOERROR, chosen.scope, (Kind::Positive, rrset.led()))
+        self.finish(Rcode::NOERROR, scope, (Kind::Positive, led))
     }
 
-    /// The header, the question and what was put together.
-    fn begin(&mut self, rcode: Rcode, (before, count): (&[u8], u16), authority: u8) {
+    /// The header, the question, and what the answer section begins with; the count is the whole
+    /// section's.
+    fn begin(&mut self, rcode: Rcode, answer: Part<'_>) {
         encode::head(self.query, self.out);
         self.out[2] |= 0x84; // a response (QR), from authoritative data (AA)
         self.out[3] |= u8::try_from(rcode.0 & 0x0f).unwrap_or_default();
-        self.out[6..8].copy_from_slice(&count.to_be_bytes());
-        self.out[9] = authority;
-        self.out.extend_from_slice(before);
+        self.out[6..8].copy_from_slice(&answer.count.to_be_bytes());
+        self.out.extend_from_slice(answer.octets);
     }
 
     fn finish(

@@ -61,6 +61,33 @@ impl Names {
         }
     }
 
+    /// The hash of a name in wire form and lower case, for [`Self::lead`].
+    pub(super) fn hash(&self, lowered: &[u8]) -> u64 {
+        hash(self.hasher, lowered)
+    }
+
+    /// Reads what a look-up for that hash reads first.
+    pub(super) fn touch(&self, hash: u64) -> u32 {
+        let shard = self.shards.get(self.shard_of(hash));
+        let first = shard.and_then(|shard| shard.get(middle(hash) & shard.len().wrapping_sub(1)));
+        first.map_or(0, |slot| slot.tag)
+    }
+
+    /// The entry that a name's hash leads to, which is the name's if there is one; its own octets
+    /// are not looked at.
+    pub(super) fn lead(&self, hash: u64) -> Option<&Entry> {
+        let shard = self.shards.get(self.shard_of(hash))?;
+        let mask = shard.len().checked_sub(1)?;
+        let mut at = middle(hash) & mask;
+        while let Slot { tag: own, entry: Some(entry) } = &shard[at] {
+            if *own == tag(hash) {
+                return Some(entry);
+            }
+            at = (at + 1) & mask;
+        }
+        None
+    }
+
     /// Puts an entry in its name's place.
     pub(super) fn insert(&mut self, entry: Entry) {
         self.resize();
@@ -99,10 +126,6 @@ impl Names {
     /// All entries, in no order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Entry>> {
         self.shards.iter().flat_map(|shard| shard.iter()).filter_map(|slot| slot.entry.as_ref())
-    }
-
-    fn hash(&self, lowered: &[u8]) -> u64 {
-        hash(self.hasher, lowered)
     }
 
     fn shard_of(&self, hash: u64) -> usize {

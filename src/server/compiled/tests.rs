@@ -3,8 +3,9 @@
 
 use super::*;
 use crate::{
+    dnssec::{Algorithm, Key as ZoneKey, Keys, Role, Signing},
     model::{Key, Serial, Ttl},
-    records::{Completeness, Node, Question, Rrset, Zone, ZoneSet, lookup},
+    records::{Completeness, Denial, DnssecOk, Node, Question, Rrset, Zone, ZoneSet, lookup},
     server::{encode, message, respond},
 };
 use proptest::prelude::*;
@@ -127,9 +128,13 @@ fn both(
     let client = Client { draw: 5, ..Client::at([198, 51, 100, 1].into()) };
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
     let extras = Extras { nsid: b"ns1", cookie: Some([7; 24]), ..Extras::default() };
-    let composed = compiled.answer(&query, &client, &extras, limit, &mut fast);
-    let question =
-        Question { name: query.name, rtype: query.rtype, dnssec: crate::records::DnssecOk::No };
+    let lead = compiled.leads(std::iter::once(packet))[0];
+    let composed = compiled.answer(&query, lead, &client, (&extras, limit), &mut fast);
+    let dnssec = match query.edns.is_some_and(|edns| edns.dnssec_ok) {
+        true => DnssecOk::Yes,
+        false => DnssecOk::No,
+    };
+    let question = Question { name: query.name, rtype: query.rtype, dnssec };
     let answer = lookup(zones, &question, &client);
     let expected = encode::answer(&query, &answer, &extras, limit, &mut slow);
     let written = composed.map(|(written, _)| written);
@@ -258,6 +263,45 @@ fn addresses_aliases_and_denials_are_put_together() {
         ("x.y.a.z.test", 16),
     ] {
         assert!(is_fast(&zone, name, rtype), "{name} type {rtype}");
+    }
+}
+
+fn signed(zone: &Zone) -> Zone {
+    let random = ring::rand::SystemRandom::new();
+    let key = Arc::new(ZoneKey::generate(Algorithm::Ed25519, Role::Csk.flags(), &random).unwrap());
+    let all = || vec![key.clone()];
+    let keys = Keys { published: all(), sign_keys: all(), sign_zone: all(), wished: all() };
+    let (key_ttl, lifetime, now) = (Ttl::from_secs(60), 1_209_600, 1_800_000_000);
+    let with = Signing { keys, key_ttl, lifetime, denial: Denial::Chain, now, threads: 1 };
+    with.sign(zone, zone.serial(), None, [], &random, &std::sync::atomic::AtomicUsize::new(0))
+        .unwrap()
+}
+
+#[test]
+fn answers_with_signatures_are_put_together_too() {
+    let zone = signed(&zone_of(&[
+        ("a.z.test", Record::A(1)),
+        ("b.z.test", Record::Alias("a.z.test".parse().unwrap())),
+        ("c.b.z.test", Record::Alias("b.z.test".parse().unwrap())),
+        ("t.e.z.test", Record::Text),
+    ]));
+    let zones = ZoneSet::from(zone);
+    let compiled = Compiler::default().update(&zones);
+    let same = |name: &str, rtype: u16| {
+        let mut packet = packet(&name.parse().unwrap(), rtype, Some(1232));
+        let flags = packet.len() - 4;
+        packet[flags] = 0x80;
+        let (fast, slow) = both(&compiled, &zones, &packet, 1232);
+        fast.is_some_and(|fast| fast == slow)
+    };
+    for (name, rtype) in
+        [("a.z.test", 1), ("A.z.test", 28), ("b.z.test", 1), ("c.b.z.test", 1), ("c.b.z.test", 28)]
+    {
+        assert!(same(name, rtype), "{name} type {rtype}");
+    }
+    // What is proven by neighbours changes with those.
+    for name in ["e.z.test", "nope.z.test", "x.a.z.test"] {
+        assert!(!same(name, 1), "{name}");
     }
 }
 

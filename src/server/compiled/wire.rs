@@ -4,10 +4,12 @@ use super::Lowered;
 use crate::server::message::HEADER;
 use smallvec::SmallVec;
 
-/// A zone's SOA record, from its owner to its last number.
+/// A zone's SOA record, from its owner to its last number, and the signatures over it.
 #[derive(Clone, Debug)]
 pub(super) struct Soa {
     octets: Box<[u8]>,
+    /// How many records.
+    count: u16,
     pointers: SmallVec<[Pointer; 3]>,
     /// The last labels of the primary's and the mailbox's name, one more than the apex has.
     ends: SmallVec<[Lowered; 2]>,
@@ -45,19 +47,33 @@ const NUMBERS: usize = 20;
 const QUESTION_END: usize = 4;
 
 impl Soa {
-    /// From a message that asks for the apex and has nothing but its SOA behind the question;
-    /// `None` for a form that cannot be moved.
+    /// From a message that asks for the apex and has nothing but its SOA, and signatures, behind the
+    /// question; `None` for a form that cannot be moved.
     pub(super) fn read(message: &[u8], apex: &[u8], names: &[Lowered; 2]) -> Option<Self> {
         let apex_octets = apex.len();
         let start = HEADER + apex_octets + QUESTION_END;
         let octets = message.get(start..)?;
         let ends = names.iter().filter_map(|name| end(name, apex)).collect();
         let apex = Lowered::from_slice(apex);
-        let mut soa = Self { octets: octets.into(), pointers: SmallVec::new(), ends, apex };
+        let pointers = SmallVec::new();
+        let mut soa = Self { octets: octets.into(), count: 1, pointers, ends, apex };
         let owner = soa.pass_name(0, start, apex_octets)?;
         let primary = soa.pass_name(owner + FIXED, start, apex_octets)?;
         let mailbox = soa.pass_name(primary, start, apex_octets)?;
-        (mailbox + NUMBERS == octets.len()).then_some(soa)
+        let mut end = mailbox + NUMBERS;
+        // A signature's names are not compressed (RFC 4034 §3.1.7), but its owner is.
+        while end < octets.len() {
+            let fixed = soa.pass_name(end, start, apex_octets)?;
+            let length = octets.get(fixed + FIXED - 2..)?.first_chunk()?;
+            end = fixed + FIXED + usize::from(u16::from_be_bytes(*length));
+            soa.count = soa.count.checked_add(1)?;
+        }
+        (end == octets.len()).then_some(soa)
+    }
+
+    /// How many records.
+    pub(super) fn count(&self) -> u16 {
+        self.count
     }
 
     /// The zone's name.

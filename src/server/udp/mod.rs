@@ -6,7 +6,7 @@ mod batch;
 use super::{
     Stats,
     clock::{Clock, Stamp},
-    compiled::Compiled,
+    compiled::{Compiled, Lead},
     dnstap::{Ends, Tap},
     guard::Guard,
     respond::{Answers, Arrival, Reply, Transport, respond_from},
@@ -95,7 +95,9 @@ impl<A: Answers> Server<A> {
     }
 
     fn answer<S: Peer>(&self, batch: &mut Batch<S>) {
-        let state = (self.answers.compiled(), self.clock.read());
+        let (compiled, at) = (self.answers.compiled(), self.clock.read());
+        let packets = batch.received.iter().enumerate();
+        let leads = compiled.leads(packets.map(|(slot, one)| batch.packet(slot, one.octets)));
         let mut tally = Tally::default();
         let mut outgoing: SmallVec<[Outgoing<S>; BATCH]> = SmallVec::new();
         let mut tapped = self.tap.as_ref().map(|tap| (tap.sheaf(), self.socket.local_addr().ok()));
@@ -103,7 +105,8 @@ impl<A: Answers> Server<A> {
             let one = batch.received[slot];
             let mut out = std::mem::take(&mut batch.answers[slot]);
             let packet = batch.packet(slot, one.octets);
-            let answered = self.one(packet, &one, &state, &mut out, &mut tally);
+            let answered =
+                self.one(packet, &one, (&compiled, leads[slot], at), &mut out, &mut tally);
             if answered {
                 outgoing.push(Outgoing { slot, to: one.from, from: one.local });
             }
@@ -124,7 +127,7 @@ impl<A: Answers> Server<A> {
         &self,
         packet: &[u8],
         received: &Received<S>,
-        (compiled, at): &(Arc<Compiled>, Stamp),
+        (compiled, lead, at): (&Compiled, Lead<'_>, Stamp),
         out: &mut Vec<u8>,
         tally: &mut Tally,
     ) -> bool {
@@ -135,11 +138,11 @@ impl<A: Answers> Server<A> {
         }
         let arrival = Arrival {
             client_subnet: self.client_subnet,
-            at: *at,
+            at,
             guard: Some(&self.guard),
             ..Arrival::new(from.ip(), Transport::Udp)
         };
-        match respond_from(self.answers.as_ref(), compiled, packet, &arrival, out) {
+        match respond_from(self.answers.as_ref(), (compiled, lead), packet, &arrival, out) {
             Reply::Drop(why) => tally.dropped(why, 1),
             Reply::Send { rcode, truncated, notes } => {
                 tally.answered(rcode, truncated);
