@@ -3,7 +3,7 @@
 use super::{tap::TapArgs, transports::TransportArgs};
 use crate::{
     controller,
-    server::{Clock, Cookies, Guard, Limiter, Listen, Rates, Secrets},
+    server::{Budget, Clock, Cookies, Guard, Limiter, Listen, Rates, Secrets},
 };
 use anyhow::anyhow;
 use clap::{Args, builder::RangedU64ValueParser};
@@ -68,15 +68,20 @@ struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = 2,
         value_parser = RangedU64ValueParser::<u8>::new().range(0..=u64::from(Rates::MOST_SLIP)))]
     dns_rrl_slip: u8,
-    /// Network that is not limited, beside loopback; once for each
+    /// Network that is not limited, beside loopback, nor its connections; once for each
     #[arg(long, value_name = "CIDR")]
     dns_rrl_exempt: Vec<IpNet>,
     /// Only count what would be held back
     #[arg(long)]
     dns_rrl_dry_run: bool,
     /// Limit no answers
-    #[arg(long, conflicts_with_all = ["dns_rrl_rate", "dns_rrl_slip", "dns_rrl_exempt", "dns_rrl_dry_run"])]
+    #[arg(long, conflicts_with_all = ["dns_rrl_rate", "dns_rrl_slip", "dns_rrl_dry_run"])]
     no_dns_rrl: bool,
+    /// Microseconds of a processor per second that one address may use over connections (TCP, TLS,
+    /// HTTPS and QUIC); networks get 2 to 4 times as many. What is above waits. 0 for no limit
+    #[arg(long, value_name = "MICROS", default_value_t = Budget::PER_SECOND,
+        value_parser = RangedU64ValueParser::<u32>::new().range(0..=u64::from(Budget::MOST)))]
+    dns_connection_cpu: u32,
 }
 
 impl DnsArgs {
@@ -89,12 +94,14 @@ impl DnsArgs {
             cookies: self.cookies.cookies()?,
             secrets: self.cookies.dns_cookie_secret_file.clone(),
             limiter: self.limits.limiter()?,
+            budget: self.limits.budget()?,
             nsid: self.dns_nsid.clone().unwrap_or_default().0,
         };
         Ok(Listen {
             client_subnet: !self.no_client_subnet,
             guard: Arc::new(guard),
             proxies: self.transports.proxies(),
+            udp_proxies: self.transports.udp_proxies(),
             secure: self.transports.secure()?,
             tap: self.tap.tap(),
             ..listen(self.dns_listen.clone())
@@ -117,18 +124,29 @@ impl LimitArgs {
         if self.no_dns_rrl {
             return Ok(None);
         }
-        // Nobody outside can pretend to be this machine.
+        let rates = Rates {
+            rate: self.dns_rrl_rate,
+            slip: self.dns_rrl_slip,
+            exempt: self.exempt(),
+            dry_run: self.dns_rrl_dry_run,
+        };
+        Ok(Some(Limiter::new(rates, random()?)))
+    }
+
+    fn budget(&self) -> anyhow::Result<Option<Budget>> {
+        match self.dns_connection_cpu {
+            0 => Ok(None),
+            micros => Ok(Some(Budget::new(micros, &self.exempt(), random()?))),
+        }
+    }
+
+    /// Nobody outside can pretend to be this machine.
+    fn exempt(&self) -> Vec<IpNet> {
         let loopback = [
             IpNet::from(ipnet::Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8)),
             IpNet::from(ipnet::Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128)),
         ];
-        let rates = Rates {
-            rate: self.dns_rrl_rate,
-            slip: self.dns_rrl_slip,
-            exempt: loopback.into_iter().chain(self.dns_rrl_exempt.iter().copied()).collect(),
-            dry_run: self.dns_rrl_dry_run,
-        };
-        Ok(Some(Limiter::new(rates, random()?)))
+        loopback.into_iter().chain(self.dns_rrl_exempt.iter().copied()).collect()
     }
 }
 
@@ -159,7 +177,11 @@ fn nsid(text: &str) -> Result<Nsid, String> {
 /// The defaults at those addresses.
 pub(super) fn listen(addresses: Vec<SocketAddr>) -> Listen {
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    Listen { workers, clock: Clock::new(controller::now), ..Listen::at(addresses) }
+    Listen {
+        workers,
+        clock: Clock::new(controller::now).with_work(controller::worked),
+        ..Listen::at(addresses)
+    }
 }
 
 #[cfg(test)]
@@ -185,6 +207,17 @@ mod tests {
         assert!(guard.cookies.is_some() && guard.limiter.is_some() && guard.nsid.is_empty());
         let guard = parse(&["--no-dns-cookies", "--no-dns-rrl"]).unwrap();
         assert!(guard.cookies.is_none() && guard.limiter.is_none());
+    }
+
+    #[test]
+    fn the_time_of_connections_is_limited_by_default_and_the_limit_can_be_another_or_none() {
+        assert!(parse(&[]).unwrap().budget.is_some());
+        assert!(
+            parse(&["--no-dns-rrl", "--dns-rrl-exempt", "192.0.2.0/24"]).unwrap().budget.is_some()
+        );
+        assert!(parse(&["--dns-connection-cpu", "5000"]).unwrap().budget.is_some());
+        assert!(parse(&["--dns-connection-cpu", "0"]).unwrap().budget.is_none());
+        parse(&["--dns-connection-cpu", "1000001"]).unwrap_err();
     }
 
     #[test]

@@ -57,6 +57,9 @@ struct RollArgs {
     /// Which key; the only one when not given
     #[arg(long, value_enum, conflicts_with_all = ["ds_seen", "ask_parent"])]
     key: Option<KeyKind>,
+    /// Have all keys give way to keys of another algorithm: that of spec.dnssec.algorithm
+    #[arg(long, conflicts_with_all = ["key", "ds_seen", "ask_parent"])]
+    algorithm: bool,
     /// The parent has a DS of the key with this tag
     #[arg(long, value_name = "TAG", conflicts_with = "ask_parent")]
     ds_seen: Option<u16>,
@@ -159,7 +162,7 @@ fn roll(args: &RollArgs) -> anyhow::Result<()> {
                 KeyKind::Ksk => Role::Ksk,
                 KeyKind::Zsk => Role::Zsk,
             });
-            ask::post(&args.server, &path("roll"), &Rolling { role })?
+            ask::post(&args.server, &path("roll"), &Rolling { role, algorithm: args.algorithm })?
         }
     };
     show(&outcome, args.output, |text| format!("{text}\n"))

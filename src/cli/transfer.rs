@@ -25,7 +25,7 @@ pub(super) struct TransferArgs {
     #[arg(long, value_name = "NAME")]
     catalog_zone: Option<Name>,
     /// Who may have the catalog and the zones of master files, as in KEY, 192.0.2.0/24 or
-    /// KEY@192.0.2.0/24; once for each
+    /// KEY@192.0.2.0/24; with tls: before it, over TLS (RFC 9103) or QUIC alone; once for each
     #[arg(long, value_name = "WHO", value_parser = allow)]
     transfer_allow: Vec<Allow>,
     /// Who is told of their changes, as in 192.0.2.1, 192.0.2.1:53 or 192.0.2.1:53@KEY; once for
@@ -50,15 +50,16 @@ impl TransferArgs {
 }
 
 fn allow(text: &str) -> Result<Allow, String> {
+    let (text, tls) = text.strip_prefix("tls:").map_or((text, false), |rest| (rest, true));
     if let Some(network) = network(text) {
-        return Ok(Allow { key: None, networks: vec![network] });
+        return Ok(Allow { key: None, networks: vec![network], tls });
     }
     let Some((key, networks)) = text.split_once('@') else {
-        return Ok(Allow { key: Some(name(text)?), networks: Vec::new() });
+        return Ok(Allow { key: Some(name(text)?), networks: Vec::new(), tls });
     };
     let network =
         network(networks).ok_or(format!("{networks:?} is not a network such as 192.0.2.0/24"))?;
-    Ok(Allow { key: Some(name(key)?), networks: vec![network] })
+    Ok(Allow { key: Some(name(key)?), networks: vec![network], tls })
 }
 
 fn network(text: &str) -> Option<IpNet> {

@@ -15,6 +15,10 @@ pub(super) struct TransportArgs {
     /// are (PROXY protocol, version 2; not UDP or QUIC); once for each
     #[arg(long, value_name = "CIDR", value_parser = network)]
     dns_proxy_from: Vec<IpNet>,
+    /// Proxy, or network of proxies, whose datagrams begin with such a header; only where nobody
+    /// can forge their addresses; once for each
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    dns_udp_proxy_from: Vec<IpNet>,
     /// Address to serve DNS over TLS on (RFC 7858; its usual port is 853); once for each
     #[arg(long, value_name = "ADDR:PORT", requires = "dns_tls_cert")]
     dot_listen: Vec<SocketAddr>,
@@ -36,6 +40,10 @@ pub(super) struct TransportArgs {
 impl TransportArgs {
     pub(super) fn proxies(&self) -> Vec<IpNet> {
         self.dns_proxy_from.clone()
+    }
+
+    pub(super) fn udp_proxies(&self) -> Vec<IpNet> {
+        self.dns_udp_proxy_from.clone()
     }
 
     /// Where to listen for encrypted queries, and with what.

@@ -47,10 +47,18 @@ pub(super) fn owner(directory: &Path) -> Result<Owner, String> {
         }
         Err(error) => return Err(wrong(error.to_string())),
     };
-    let Installation { id, instance, keys } = own;
+    named(own).map_err(wrong)
+}
+
+/// Who we are, by a file's content.
+pub(super) fn parse(octets: &[u8]) -> Result<Owner, String> {
+    named(serde_json::from_slice(octets).map_err(|error| error.to_string())?)
+}
+
+fn named(Installation { id, instance, keys }: Installation) -> Result<Owner, String> {
     let keys = keys.iter().map(|key| BASE64.decode(key.as_bytes()));
-    let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|error| wrong(error.to_string()))?;
-    Owner::new(&id, &instance, &keys).map_err(|error| wrong(error.to_string()))
+    let keys = keys.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+    Owner::new(&id, &instance, &keys).map_err(|error| error.to_string())
 }
 
 fn make(path: &Path) -> io::Result<Installation> {

@@ -16,6 +16,7 @@ pub mod geography;
 mod handover;
 mod history;
 mod installation;
+mod kept;
 mod orders;
 mod origin;
 mod privileges;
@@ -31,9 +32,10 @@ mod vantages;
 mod writers;
 mod writing;
 
-pub use clock::now;
+pub use clock::{now, worked};
 pub use controls::Controls;
 pub use handover::Handover;
+pub use kept::{Kept, check_kept, read_state};
 pub use privileges::Identity;
 pub use publish::Published;
 pub use ready::{Ready, prepare};
@@ -386,6 +388,9 @@ impl Controller {
     // === State on disk ===
 
     fn save(&mut self) {
+        if let Some(own) = &mut self.replication {
+            tokio::task::block_in_place(|| own.save());
+        }
         let generation = self.published.load().generation;
         let Some(store) = &self.store else { return };
         if self.saved == Some(generation) {

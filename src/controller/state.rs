@@ -82,11 +82,15 @@ impl Store {
 
 /// Nothing there is no problem, and no reason to go on to an older one.
 fn read_file(path: &Path) -> Result<Option<Saved>, String> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
+    match fs::read(path) {
+        Ok(bytes) => parse(&bytes).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// The state that a file holds, if the file is whole.
+pub(super) fn parse(bytes: &[u8]) -> Result<Saved, String> {
     let end = bytes.iter().position(|byte| *byte == b'\n').ok_or("it has no header")?;
     let (header, body) = (&bytes[..end], &bytes[end + 1..]);
     let header = std::str::from_utf8(header).map_err(|_| "its header is not text")?;
@@ -102,7 +106,7 @@ fn read_file(path: &Path) -> Result<Option<Saved>, String> {
     if sum != hex(body) {
         return Err("its checksum does not match: it was changed or damaged".to_owned());
     }
-    serde_json::from_slice(body).map(Some).map_err(|error| format!("it cannot be read: {error}"))
+    serde_json::from_slice(body).map_err(|error| format!("it cannot be read: {error}"))
 }
 
 #[cfg(unix)]

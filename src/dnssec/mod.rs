@@ -2,12 +2,13 @@
 //! not there. No clock, no file, no socket: times are arguments.
 //!
 //! ```text
-//! bind ─▶ key ─▶ roll ─▶ Keys ─▶ zone ─▶ records::Signed ─▶ records::lookup
-//!                                 online ────────────────────────┘  (names that do not exist)
+//! bind ─▶ key ─▶ roll, algorithm ─▶ Keys ─▶ zone ─▶ records::Signed ─▶ records::lookup
+//!                                            online ────────────────────────┘  (names that do not exist)
 //! ```
 //! A zone is signed when it changes, never when it is asked for, but for the names that compact
 //! denial (RFC 9824) has to make up.
 
+mod algorithm;
 pub mod bind;
 mod bitmap;
 pub mod canonical;
@@ -21,7 +22,7 @@ mod zone;
 pub use bitmap::bitmap;
 pub use key::{Algorithm, Key, KeyError, Role, ds_text, key_tag};
 pub use online::{ONLINE_RATE, OnlineSigner};
-pub use roll::{KeyState, Refusal, Rollover, Stage, Timing, Track, Turn};
+pub use roll::{KeyState, Refusal, Rollover, Signatures, Stage, Timing, Track, Turn};
 pub use settings::{KeyView, Settings, View};
 pub use sign::{Validity, rrsig};
 pub use zone::{Before, Keys, Signing, signers};

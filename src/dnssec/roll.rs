@@ -10,7 +10,14 @@
 //!                           active       signature was replaced
 //! ```
 //! A CSK is on both ways at once, each at its own pace; a key goes when it has come to the end of
-//! all its ways.
+//! all its ways. A change of algorithm takes all keys at once (`algorithm.rs`):
+//!
+//! ```text
+//! new:  Hidden ──▶ Published (KSK), Active (ZSK) ──▶ …                RFC 6781 §4.1.4, conservative
+//!          TTL of all signatures
+//! old:  … Retired (KSK), Active (ZSK) ──▶ Withdrawn (ZSK) ──▶ gone
+//!                          DS' TTL           keys' TTL
+//! ```
 
 use super::key::Role;
 use serde::{Deserialize, Serialize};
@@ -20,6 +27,9 @@ use std::{collections::BTreeSet, fmt};
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Stage {
+    /// Of another algorithm than the keys in force: what it signs is there, but not the key, since
+    /// validators may want signatures of every algorithm that a key is of (RFC 4035 §2.2).
+    Hidden,
     /// In the DNSKEY rrset; caches may hold one without it.
     Published,
     /// Known to every cache: its DS may be put at the parent. KSKs only.
@@ -28,6 +38,9 @@ pub enum Stage {
     Active,
     /// Another is in force; caches may hold what hangs on this one.
     Retired,
+    /// Of the algorithm before: no longer in the DNSKEY rrset, but it signs as long as caches may
+    /// hold one with it.
+    Withdrawn,
 }
 
 /// One way of a key.
@@ -72,13 +85,29 @@ pub struct Timing {
 /// The keys of a zone on their ways.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Rollover {
-    /// All keys that are published.
+    /// All keys that are published, sign, or will.
     pub keys: Vec<KeyState>,
+    /// Those that go with their algorithm, while that is changed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub leaving: BTreeSet<u16>,
+}
+
+/// What signatures a zone has.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Signatures {
+    /// The keys that made some of them.
+    pub some: BTreeSet<u16>,
+    /// The keys that signed everything.
+    pub all: BTreeSet<u16>,
 }
 
 /// A step that a key took.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Turn {
+    /// It is in the DNSKEY rrset from now on, as what it signed is known everywhere.
+    Published(u16),
+    /// It is no longer there, but goes on signing.
+    Withdrawn(u16),
     /// Its DS may be put at the parent now.
     Ready(u16),
     /// It signs the zone from now on.
@@ -162,6 +191,9 @@ impl Rollover {
     /// # Errors
     /// When a change is under way, or nothing hangs on the key yet.
     pub fn may_roll(&self, role: Role) -> Result<(), Refusal> {
+        if let Some(tag) = self.leaving.first() {
+            return Err(Refusal::UnderWay(*tag));
+        }
         let mut own = self.keys.iter().filter(|key| key.role == role).peekable();
         own.peek().ok_or(Refusal::NoSuchRole(role))?;
         for key in own {
@@ -207,8 +239,12 @@ impl Rollover {
                 let until = Moment(track.since + timing.until_known(first));
                 return Err(Refusal::TooEarly { tag, until });
             }
+            Stage::Hidden => {
+                let wait = timing.until_signed() + timing.until_known(false);
+                return Err(Refusal::TooEarly { tag, until: Moment(track.since + wait) });
+            }
             Stage::Active => return Err(Refusal::InForce(tag)),
-            Stage::Retired => return Err(Refusal::Leaving(tag)),
+            Stage::Retired | Stage::Withdrawn => return Err(Refusal::Leaving(tag)),
         }
         for other in self.keys.iter_mut().filter(|key| key.tag != tag) {
             if let Some(track) = other.ksk.as_mut().filter(|own| own.stage == Stage::Active) {
@@ -218,15 +254,17 @@ impl Rollover {
         Ok(())
     }
 
-    /// What time alone brings about. `signing` are the tags of keys whose signatures the zone still
-    /// holds: a key that no longer signs is kept at least until those are replaced.
-    pub fn tick(&mut self, now: i64, timing: &Timing, signing: &BTreeSet<u16>) -> Vec<Turn> {
+    /// What time alone brings about. A key that no longer signs is kept at least until the zone has
+    /// no signatures of it.
+    pub fn tick(&mut self, now: i64, timing: &Timing, made: &Signatures) -> Vec<Turn> {
         let mut turns = Vec::new();
         self.tick_ksks(now, timing, &mut turns);
-        self.tick_zsks(now, timing, signing, &mut turns);
+        self.tick_zsks(now, timing, &made.some, &mut turns);
+        self.tick_algorithm(now, timing, &made.all, &mut turns);
         let gone: Vec<u16> =
             self.keys.iter().filter(|key| key.is_gone()).map(|own| own.tag).collect();
         self.keys.retain(|key| !key.is_gone());
+        self.leaving.retain(|tag| self.keys.iter().any(|key| key.tag == *tag));
         turns.extend(gone.into_iter().map(Turn::Gone));
         turns
     }
@@ -269,7 +307,7 @@ impl Rollover {
             if track.stage == Stage::Retired && signing.contains(&key.tag) {
                 track.since = now;
             }
-            if track.is_over(Stage::Retired, timing.zone_ttl + timing.propagation, now) {
+            if track.is_over(Stage::Retired, timing.until_signed(), now) {
                 key.zsk = None;
             }
         }
@@ -285,17 +323,20 @@ impl Rollover {
         }
     }
 
+    /// The keys that are in the DNSKEY rrset.
+    pub fn published(&self) -> impl Iterator<Item = u16> + '_ {
+        self.keys.iter().filter(|key| key.is_published()).map(|key| key.tag)
+    }
+
     /// The keys that sign DNSKEY, CDS and CDNSKEY: each that a DS may point at.
     pub fn sign_keys(&self) -> impl Iterator<Item = u16> + '_ {
-        self.keys.iter().filter(|key| key.ksk.is_some()).map(|key| key.tag)
+        let own = self.keys.iter().filter(|key| key.ksk.is_some_and(Track::is_published));
+        own.map(|key| key.tag)
     }
 
     /// The keys that sign all the rest.
     pub fn sign_zone(&self) -> impl Iterator<Item = u16> + '_ {
-        self.keys
-            .iter()
-            .filter(|key| key.zsk.is_some_and(|track| track.stage == Stage::Active))
-            .map(|key| key.tag)
+        self.keys.iter().filter(|key| key.zsk.is_some_and(Track::signs)).map(|key| key.tag)
     }
 
     /// The keys that the parent should have a DS of (RFC 7344 §4.1): the newest that every cache
@@ -313,13 +354,14 @@ impl Rollover {
     pub fn next_at(&self, key: &KeyState, timing: &Timing) -> Option<i64> {
         let first = !self.has_other_ksk(key.tag);
         let ksk = key.ksk.and_then(|track| match track.stage {
+            Stage::Hidden => Some(track.since + timing.until_signed()),
             Stage::Published => Some(track.since + timing.until_known(first)),
             Stage::Retired => Some(track.since + timing.until_ds_gone()),
-            Stage::Ready | Stage::Active => None,
+            Stage::Ready | Stage::Active | Stage::Withdrawn => None,
         });
         let zsk = key.zsk.and_then(|track| match track.stage {
-            Stage::Published => Some(track.since + timing.until_known(false)),
-            Stage::Retired => Some(track.since + timing.zone_ttl + timing.propagation),
+            Stage::Published | Stage::Withdrawn => Some(track.since + timing.until_known(false)),
+            Stage::Hidden | Stage::Retired => Some(track.since + timing.until_signed()),
             Stage::Ready | Stage::Active => None,
         });
         ksk.into_iter().chain(zsk).min()
@@ -330,10 +372,22 @@ impl KeyState {
     fn is_gone(&self) -> bool {
         self.ksk.is_none() && self.zsk.is_none()
     }
+
+    fn is_published(&self) -> bool {
+        [self.ksk, self.zsk].into_iter().flatten().any(Track::is_published)
+    }
 }
 
 impl Track {
-    fn is_over(&self, stage: Stage, after: i64, now: i64) -> bool {
+    fn is_published(self) -> bool {
+        !matches!(self.stage, Stage::Hidden | Stage::Withdrawn)
+    }
+
+    fn signs(self) -> bool {
+        matches!(self.stage, Stage::Hidden | Stage::Active | Stage::Withdrawn)
+    }
+
+    pub(super) fn is_over(&self, stage: Stage, after: i64, now: i64) -> bool {
         self.stage == stage && now - self.since >= after
     }
 }
@@ -341,9 +395,14 @@ impl Track {
 impl Timing {
     /// Until a key that was published now is in every cache (RFC 7583 §3.2.1, Ipub). Before the
     /// first one, unsigned answers were there, too.
-    fn until_known(&self, first: bool) -> i64 {
+    pub(super) fn until_known(&self, first: bool) -> i64 {
         let ttl = if first { self.key_ttl.max(self.zone_ttl) } else { self.key_ttl };
         ttl + self.propagation
+    }
+
+    /// Until every cache has what was signed anew (RFC 7583 §3.2.1, Iret).
+    pub(super) fn until_signed(&self) -> i64 {
+        self.zone_ttl + self.propagation
     }
 
     /// Until no cache has a DS that the parent gave up now (RFC 7583 §3.3.1, Iret).
@@ -367,7 +426,13 @@ mod tests {
     const KNOWN: i64 = 3_900;
 
     fn tick(keys: &mut Rollover, now: i64) -> Vec<Turn> {
-        keys.tick(now, &TIMING, &BTreeSet::new())
+        keys.tick(now, &TIMING, &everywhere(keys))
+    }
+
+    /// All is signed by whoever signs.
+    fn everywhere(keys: &Rollover) -> Signatures {
+        let all: BTreeSet<u16> = keys.sign_zone().collect();
+        Signatures { some: all.clone(), all }
     }
 
     fn stages(keys: &Rollover) -> Vec<(u16, Option<Stage>, Option<Stage>)> {
@@ -436,11 +501,17 @@ mod tests {
         keys.roll(3, Role::Zsk, 10).unwrap();
         assert_eq!(keys.sign_zone().collect::<Vec<_>>(), [2]);
         assert!(tick(&mut keys, 10 + KNOWN).contains(&Turn::Signs(3)));
-        let busy = |keys: &mut Rollover, now| keys.tick(now, &TIMING, &[2].into());
+        let made = Signatures { some: [2, 3].into(), all: BTreeSet::new() };
+        let busy = |keys: &mut Rollover, now| keys.tick(now, &TIMING, &made);
         assert_eq!(busy(&mut keys, 1_000_000), [], "its signatures are still there");
         assert_eq!(tick(&mut keys, 1_000_599), []);
         assert_eq!(tick(&mut keys, 1_000_600), [Turn::Gone(2)]);
         assert_eq!(keys.ds_seen(3, &TIMING, 0), Err(Refusal::Unknown(3)));
+    }
+
+    /// Which of two algorithms a key is of, in these tests.
+    fn algorithm(tag: u16) -> u8 {
+        if (tag / 1_000).is_multiple_of(2) { 13 } else { 15 }
     }
 
     /// Whatever a resolver has cached, it can validate: it holds some DS the parent had within the
@@ -457,16 +528,32 @@ mod tests {
         for (_, ds, _) in within(TIMING.ds_ttl + TIMING.parent_propagation) {
             for (_, _, keys) in within(TIMING.key_ttl + TIMING.propagation) {
                 let trusted = ds.is_empty() || keys.sign_keys().any(|tag| ds.contains(&tag));
+                // RFC 4035 §2.2: the keys are signed with each algorithm that a DS is of.
+                let each = ds
+                    .iter()
+                    .all(|tag| keys.sign_keys().any(|own| algorithm(own) == algorithm(*tag)));
+                prop_assert!(each, "at {now}: not all algorithms of DS {ds:?} sign {keys:?}");
                 prop_assert!(trusted, "at {now}: DS {ds:?} trusts none of {keys:?}");
                 if ds.is_empty() {
                     continue;
                 }
                 for (_, _, signed) in within(TIMING.zone_ttl + TIMING.propagation) {
-                    let known = |tag: u16| keys.keys.iter().any(|own| own.tag == tag);
+                    let known = |tag: u16| keys.published().any(|own| own == tag);
                     prop_assert!(
                         signed.sign_zone().any(known),
                         "at {now}: {keys:?} cannot check what {signed:?} signed"
                     );
+                    // The same section: each algorithm of a key has signed all there is.
+                    let algorithms: BTreeSet<u8> = keys.published().map(algorithm).collect();
+                    for own in algorithms {
+                        prop_assert!(
+                            signed
+                                .sign_zone()
+                                .filter(|tag| known(*tag))
+                                .any(|tag| algorithm(tag) == own),
+                            "at {now}: {keys:?} wants signatures of {own}, {signed:?} has none"
+                        );
+                    }
                 }
             }
         }
@@ -478,7 +565,7 @@ mod tests {
         #[test]
         fn no_order_of_steps_leaves_a_validator_without_a_chain(
             split in any::<bool>(),
-            steps in proptest::collection::vec((0..4_u8, 1..50_000_i64), 1..60),
+            steps in proptest::collection::vec((0..6_u8, 1..50_000_i64), 1..80),
         ) {
             let (mut keys, mut ds, mut tag, mut now) = (Rollover::default(), vec![], 2, 0);
             let roles = if split { [Role::Ksk, Role::Zsk] } else { [Role::Csk; 2] };
@@ -502,7 +589,20 @@ mod tests {
                             let _ = keys.ds_seen(ds[0], &TIMING, now);
                         }
                     }
-                    _ => drop(keys.tick(now, &TIMING, &BTreeSet::new())),
+                    3 => {
+                        let next = (tag / 1_000 + 1) * 1_000;
+                        let new: Vec<(u16, Role)> = match split {
+                            true => vec![(next, Role::Ksk), (next + 1, Role::Zsk)],
+                            false => vec![(next, Role::Csk)],
+                        };
+                        if keys.change_algorithm(&new, now).is_ok() {
+                            tag = next + 1;
+                        }
+                    }
+                    _ => {
+                        let made = everywhere(&keys);
+                        drop(keys.tick(now, &TIMING, &made));
+                    }
                 }
                 if keys != was || history.last().map(|own| &own.1) != Some(&ds) {
                     history.push((now, ds.clone(), keys.clone()));

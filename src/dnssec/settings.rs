@@ -22,6 +22,9 @@ pub struct Settings {
     pub ds_ttl: i64,
     /// Until all name servers have what one has, in seconds.
     pub propagation: i64,
+    /// Seconds after which a key that signs all but the keys gives way to another; never by itself
+    /// when `None`.
+    pub zsk_lifetime: Option<i64>,
     /// Where the keys are; in the state directory when `None`.
     pub directory: Option<PathBuf>,
 }

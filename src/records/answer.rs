@@ -68,6 +68,8 @@ pub struct Answer<'z> {
     pub additional: Section<'z>,
     /// The zone denies compactly, and DO was set: the answer to CO is CO (RFC 9824 §5.1).
     pub compact: bool,
+    /// The zone of the name that was asked for is [stale](super::Zone::stale).
+    pub stale: bool,
 }
 
 /// A section's rrsets in order; short ones take no allocation.

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     model::{Key, Name, Ttl},
-    records::octets::{depth, labels, name_prefix, parent, prefixes, suffix, wildcard_of},
+    records::octets::{depth, labels, parent, prefixes, suffix, wildcard_of},
 };
 use std::{borrow::Cow, sync::Arc};
 
@@ -67,6 +67,7 @@ impl Answer<'_> {
             authority: Section::new(),
             additional: Section::new(),
             compact: false,
+            stale: false,
         }
     }
 }
@@ -131,6 +132,7 @@ impl<'z, 'q> Search<'z, 'q> {
         if zone.completeness == Completeness::Pending {
             return Step::Done(Outcome::NotReady);
         }
+        self.answer.stale |= alias.is_none() && zone.stale;
         let key = key.as_bytes();
         match place(zone, key, self.question.rtype) {
             Place::Node { node, wildcard } => {
@@ -182,7 +184,7 @@ impl<'z, 'q> Search<'z, 'q> {
         };
         if let Some(rrset) = asked {
             self.put(zone, &found, rrset, alias);
-            self.add_addresses(zone, rrset);
+            self.add_useful(zone, &found, rrset, alias);
             return Step::Done(Outcome::Data);
         }
         match node.get(RecordType::CNAME).and_then(|cname| Some((cname, target(cname)?))) {
@@ -319,39 +321,6 @@ impl<'z, 'q> Search<'z, 'q> {
         }
     }
 
-    /// Adds what the zone knows of the addresses of the names that the records point at: all of
-    /// them for name servers (RFC 9471 §3), the first few otherwise.
-    fn add_addresses(&mut self, zone: &'z Zone, rrset: &Rrset) {
-        let Some(offset) = target_offset(rrset.rtype) else { return };
-        let is_ns = rrset.rtype == RecordType::NS;
-        let limit = if is_ns { usize::MAX } else { MAX_TARGETS };
-        for data in rrset.rdata().take(limit) {
-            let Some(name) = data.get(offset..).and_then(name_prefix) else { continue };
-            let key = Key::of(labels(name).into_iter());
-            if is_ns || !behind_cut(zone, key.as_bytes()) {
-                self.add_addresses_of(zone, &key, name);
-            }
-        }
-    }
-
-    fn add_addresses_of(&mut self, zone: &'z Zone, key: &Key, wire: &[u8]) {
-        let Some(node) = zone.node(key.as_bytes()) else { return };
-        let families = [RecordType::A, RecordType::AAAA];
-        let mut found = families.into_iter().filter_map(|family| node.get(family)).peekable();
-        if found.peek().is_none() {
-            return;
-        }
-        let Ok(name) = Name::from_wire(wire) else { return };
-        if self.answer.additional.iter().take(2 * MAX_TARGETS).any(|known| known.owner.is(&name)) {
-            return;
-        }
-        let signed = self.signed(zone).and_then(|signed| signed.name(key.as_bytes()));
-        self.answer.additional.extend(found.map(|addresses| {
-            let rrsig = signed.and_then(|signed| signed.rrsig(addresses.rtype)).map(Cow::Borrowed);
-            Entry { rrsig, ..entry(Owner::Name(Cow::Owned(name.clone())), addresses) }
-        }));
-    }
-
     /// Whether the chain has been at that name, so that following it would go round.
     fn came_by(&self, target: &Name) -> bool {
         self.answer.answer.iter().filter(|e| e.rrset.rtype == RecordType::CNAME).any(|entry| {
@@ -380,7 +349,7 @@ impl<'z, 'q> Search<'z, 'q> {
 }
 
 impl Owner<'_> {
-    fn is(&self, other: &Name) -> bool {
+    pub(super) fn is(&self, other: &Name) -> bool {
         matches!(self, Owner::Name(name) if **name == *other)
     }
 }
@@ -388,7 +357,7 @@ impl Owner<'_> {
 // === Place ===
 
 /// Where a name stands in its zone.
-enum Place<'z> {
+pub(super) enum Place<'z> {
     /// On a node, its own or that of a wildcard that stands in for it: under an encloser whose key
     /// is so long.
     Node { node: &'z Node, wildcard: Option<usize> },
@@ -402,7 +371,7 @@ enum Place<'z> {
     Nowhere { encloser: usize },
 }
 
-fn place<'z>(zone: &'z Zone, key: &[u8], rtype: RecordType) -> Place<'z> {
+pub(super) fn place<'z>(zone: &'z Zone, key: &[u8], rtype: RecordType) -> Place<'z> {
     if zone.has_cuts()
         && let Some(cut) = topmost_cut(zone, key, rtype)
     {
@@ -415,7 +384,7 @@ fn place<'z>(zone: &'z Zone, key: &[u8], rtype: RecordType) -> Place<'z> {
 }
 
 /// The first delegation or DNAME on the way down from the apex to the name.
-fn topmost_cut<'z>(zone: &'z Zone, key: &[u8], rtype: RecordType) -> Option<Place<'z>> {
+pub(super) fn topmost_cut<'z>(zone: &'z Zone, key: &[u8], rtype: RecordType) -> Option<Place<'z>> {
     let apex = zone.key().as_bytes().len();
     for end in prefixes(key, apex) {
         let Some(node) = zone.node(&key[..end]) else { continue };
@@ -449,11 +418,6 @@ fn place_without_node<'z>(zone: &'z Zone, key: &[u8]) -> Place<'z> {
     }
 }
 
-fn behind_cut(zone: &Zone, key: &[u8]) -> bool {
-    let inside = key.starts_with(zone.key().as_bytes());
-    zone.has_cuts() && inside && topmost_cut(zone, key, RecordType::A).is_some()
-}
-
 // === Records ===
 
 pub(super) fn owner<'z>(alias: Option<&Name>) -> Owner<'z> {
@@ -469,17 +433,6 @@ fn target(alias: &Rrset) -> Option<Name> {
     Name::from_wire(alias.rdata().next()?).ok()
 }
 
-/// How far into the data of a type stands the name whose addresses help the asker
-/// (RFC 1035 §3.3, RFC 2782, RFC 9460 §4.1).
-fn target_offset(rtype: RecordType) -> Option<usize> {
-    match rtype {
-        RecordType::NS => Some(0),
-        RecordType::MX | RecordType::SVCB | RecordType::HTTPS => Some(2),
-        RecordType::SRV => Some(6),
-        _ => None,
-    }
-}
-
 /// The last of an SOA's numbers (RFC 2308 §4).
 fn soa_minimum(soa: &Rrset) -> Option<Ttl> {
     let minimum = soa.rdata().next()?.last_chunk::<4>()?;
@@ -489,9 +442,6 @@ fn soa_minimum(soa: &Rrset) -> Option<Ttl> {
 /// Steps along aliases in one answer: more than any honest chain (ours has two), and few enough
 /// that a query stays cheap.
 const MAX_ALIASES: usize = 16;
-
-/// Targets of one MX, SRV or SVCB rrset that are looked up on top: all that fits an answer.
-const MAX_TARGETS: usize = 16;
 
 /// How long "no address for you" may be kept: resolvers give it to all their clients.
 const FENCED_TTL: Ttl = Ttl::from_secs(5);

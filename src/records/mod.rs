@@ -5,6 +5,7 @@
 //! Zones come from settings ([`generated`]) and master files ([`parse_master`]), and go out as
 //! [`MasterFile`] or [`rows`].
 
+mod additional;
 mod answer;
 mod denial;
 mod export;

@@ -32,6 +32,9 @@ pub struct Zone {
     signed: Option<Arc<Signed>>,
     /// How much is known.
     pub completeness: Completeness,
+    /// What it holds may have changed since: none of those that tell of it was heard lately. It is
+    /// answered all the same, and answers say so (RFC 8914 §4.4).
+    pub stale: bool,
 }
 
 impl Zone {
@@ -47,6 +50,7 @@ impl Zone {
             nodes,
             signed: None,
             completeness: Completeness::Complete,
+            stale: false,
         };
         zone.cuts = zone.nodes.iter().filter(|(key, node)| zone.is_cut(key, node)).count();
         zone.serial = zone.soa().and_then(soa_serial).unwrap_or_default();

@@ -1,18 +1,18 @@
 //! Reads a zone from its primary: its SOA first, then what changed (RFC 1995) or all of it
-//! (RFC 5936), over one TCP connection, signed where a key is shared.
+//! (RFC 5936), over one connection, signed where a key is shared.
 
+use super::connect::{Connection, open};
 use crate::{
     model::{Name, Serial},
     records::{RecordType, Zone},
     transfer::{
-        Checker, Clock, Head, Incoming, Key, Packer, Primary, Progress, Record, Rows, Unusable,
-        read_response,
+        Checker, Clock, Expire, Head, Incoming, Key, Packer, Primary, Progress, Record, Rows,
+        Unusable, append_opt, read_response,
     },
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
     time::timeout,
 };
 
@@ -22,15 +22,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const MOST: Duration = Duration::from_secs(600);
 const IXFR: u16 = 251;
 const AXFR: u16 = 252;
+const FORMERR: u8 = 1;
 const NOTAUTH: u8 = 9;
 
 /// What the primary gave.
 #[derive(Clone, Debug)]
 pub enum Fetched {
-    /// We are in step; the numbers of the primary's SOA.
-    Current([u32; 5]),
-    /// A newer zone, or the first.
-    Newer(Zone),
+    /// We are in step; the numbers of the primary's SOA, and the seconds for which the primary
+    /// itself may use the zone yet, where it says so (RFC 7314).
+    Current([u32; 5], Option<u32>),
+    /// A newer zone, or the first; and the same.
+    Newer(Zone, Option<u32>),
 }
 
 /// Asks the primary for its zone; `have` is what was had of it before.
@@ -45,15 +47,20 @@ pub async fn fetch(
     clock: Clock,
 ) -> Result<Fetched, String> {
     let told = |error: String| format!("{}: {error}", primary.address);
-    let ask = Ask { primary, key, apex, clock };
-    match timeout(MOST, ask.differences(have)).await {
+    let mut ask = Ask { primary, key, apex, clock, edns: true };
+    let mut tried = timeout(MOST, ask.differences(have)).await;
+    if let Ok(Err(Failed::Edns)) = tried {
+        ask.edns = false;
+        tried = timeout(MOST, ask.differences(have)).await;
+    }
+    match tried {
         Ok(Ok(fetched)) => Ok(fetched),
         Ok(Err(Failed::Whole(_))) => {
             let whole = timeout(MOST, ask.whole()).await;
             let whole = whole.unwrap_or_else(|_| Err(Failed::Other(too_long())));
             whole.map_err(|failed| told(failed.text()))
         }
-        Ok(Err(Failed::Other(error))) => Err(told(error)),
+        Ok(Err(failed)) => Err(told(failed.text())),
         Err(_) => Err(told(too_long())),
     }
 }
@@ -65,6 +72,8 @@ fn too_long() -> String {
 enum Failed {
     /// The zone is to be asked for whole.
     Whole(String),
+    /// It may not know EDNS, and is to be asked without (RFC 6891 §7).
+    Edns,
     Other(String),
 }
 
@@ -72,6 +81,7 @@ impl Failed {
     fn text(self) -> String {
         match self {
             Self::Whole(text) | Self::Other(text) => text,
+            Self::Edns => format!("answers {} to all requests", rcode(FORMERR)),
         }
     }
 }
@@ -81,50 +91,53 @@ struct Ask<'a> {
     key: Option<&'a Arc<Key>>,
     apex: &'a Name,
     clock: Clock,
+    edns: bool,
 }
 
 impl Ask<'_> {
     async fn differences(&self, have: Option<&Arc<Zone>>) -> Result<Fetched, Failed> {
         let mut connection = self.open().await?;
-        let soa = self.soa(&mut connection).await?;
+        let (soa, left) = self.soa(&mut connection).await?;
         let numbers = soa.soa_numbers().unwrap_or_default();
         let Some(have) = have else {
-            return self.read(&mut connection, AXFR, None).await;
+            return self.read(&mut connection, AXFR, None, left).await;
         };
         if !Serial(numbers[0]).is_after(have.serial()) {
-            return Ok(Fetched::Current(numbers));
+            return Ok(Fetched::Current(numbers, left));
         }
-        self.read(&mut connection, IXFR, Some(have)).await
+        self.read(&mut connection, IXFR, Some(have), left).await
     }
 
     async fn whole(&self) -> Result<Fetched, Failed> {
         let mut connection = self.open().await?;
-        self.read(&mut connection, AXFR, None).await
+        self.read(&mut connection, AXFR, None, None).await
     }
 
-    async fn open(&self) -> Result<TcpStream, Failed> {
-        match timeout(PATIENCE, TcpStream::connect(self.primary.address)).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(Failed::Other(format!("cannot be reached over TCP: {error}"))),
-            Err(_) => Err(Failed::Other("does not take TCP connections".to_owned())),
-        }
+    async fn open(&self) -> Result<Connection, Failed> {
+        open(self.primary, PATIENCE).await.map_err(Failed::Other)
     }
 
-    async fn soa(&self, stream: &mut TcpStream) -> Result<Record, Failed> {
+    /// The primary's SOA, and the seconds for which it may use the zone yet.
+    async fn soa(&self, stream: &mut Connection) -> Result<(Record, Option<u32>), Failed> {
         let (id, mut checker) = self.send(stream, RecordType::SOA.0, None).await?;
         let rows = self.receive(stream, id, checker.as_mut()).await?;
+        if rows.rcode == FORMERR && self.edns {
+            return Err(Failed::Edns);
+        }
         self.judge(&rows)?;
+        let left = rows.expire.left();
         let own = |record: &Record| record.owner == *self.apex && record.soa_numbers().is_some();
         let soa = rows.answer.into_iter().find(own);
         let none = || Failed::Other(format!("has no SOA of {}: it does not serve it", self.apex));
-        soa.ok_or_else(none)
+        soa.map(|soa| (soa, left)).ok_or_else(none)
     }
 
     async fn read(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Connection,
         rtype: u16,
         have: Option<&Arc<Zone>>,
+        mut left: Option<u32>,
     ) -> Result<Fetched, Failed> {
         let (id, mut checker) = self.send(stream, rtype, have).await?;
         let mut incoming = Incoming::new(self.apex.clone(), have.cloned());
@@ -135,6 +148,7 @@ impl Ask<'_> {
                 return Err(Failed::Whole(format!("answers {} to IXFR", rcode(rows.rcode))));
             }
             self.judge(&rows)?;
+            left = rows.expire.left().or(left);
             let progress = incoming.take(rows.answer).map_err(|unusable| match unusable {
                 Unusable::Misfit(_) => Failed::Whole(unusable.to_string()),
                 Unusable::Broken(text) => Failed::Other(text),
@@ -148,7 +162,7 @@ impl Ask<'_> {
                 Progress::Current => {
                     return Err(Failed::Other("its SOA is newer than its transfer".to_owned()));
                 }
-                Progress::Whole(zone) => return Ok(Fetched::Newer(zone)),
+                Progress::Whole(zone) => return Ok(Fetched::Newer(zone, left)),
             }
         }
     }
@@ -168,7 +182,7 @@ impl Ask<'_> {
 
     async fn send(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Connection,
         rtype: u16,
         have: Option<&Arc<Zone>>,
     ) -> Result<([u8; 2], Option<Checker>), Failed> {
@@ -177,12 +191,19 @@ impl Ask<'_> {
         if let Some(soa) = have.and_then(|own| Record::soa(own)) {
             append_authority(&mut message, &soa);
         }
+        if self.edns {
+            append_opt(&mut message, Expire::Asked);
+        }
         let key = self.key.cloned();
         let checker = key.map(|key| Checker::sign(key, &mut message, (self.clock)()));
         let length = u16::try_from(message.len()).unwrap_or(u16::MAX).to_be_bytes();
         let framed = [&length[..], &message].concat();
         let lost = |text: String| Failed::Other(text);
-        match timeout(PATIENCE, stream.write_all(&framed)).await {
+        let sent = async {
+            stream.write_all(&framed).await?;
+            stream.flush().await
+        };
+        match timeout(PATIENCE, sent).await {
             Ok(Ok(())) => Ok((id, checker)),
             Ok(Err(error)) => Err(lost(error.to_string())),
             Err(_) => Err(lost("takes nothing".to_owned())),
@@ -191,7 +212,7 @@ impl Ask<'_> {
 
     async fn receive(
         &self,
-        stream: &mut TcpStream,
+        stream: &mut Connection,
         id: [u8; 2],
         checker: Option<&mut Checker>,
     ) -> Result<Rows, Failed> {
@@ -247,7 +268,7 @@ fn append_authority(message: &mut Vec<u8>, soa: &Record) {
     message.extend_from_slice(&soa.data);
 }
 
-async fn frame(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+async fn frame(stream: &mut Connection) -> std::io::Result<Vec<u8>> {
     let mut octets = vec![0; usize::from(stream.read_u16().await?)];
     stream.read_exact(&mut octets).await?;
     Ok(octets)

@@ -3,6 +3,7 @@
 //!
 //! Decides nothing: what is asked and what an answer means is [`transfer`](crate::transfer)'s.
 
+mod connect;
 mod fetch;
 mod tell;
 

@@ -1,7 +1,7 @@
 //! What time it is for a packet: the two clocks that its answer may hang on, read outside.
 
 use crate::model::Moment;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// When a packet came.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -20,19 +20,31 @@ pub struct Clock(Option<Running>);
 struct Running {
     now: fn() -> Moment,
     since: Instant,
+    worked: Option<fn() -> Duration>,
 }
 
 impl Clock {
     /// Runs as `now` does; the default clock stands still.
     #[must_use]
     pub fn new(now: fn() -> Moment) -> Self {
-        Self(Some(Running { now, since: now().mono }))
+        Self(Some(Running { now, since: now().mono, worked: None }))
+    }
+
+    /// Also knows how long the thread that asks has had a processor.
+    #[must_use]
+    pub fn with_work(self, worked: fn() -> Duration) -> Self {
+        Self(self.0.map(|running| Running { worked: Some(worked), ..running }))
+    }
+
+    /// How long this thread has had a processor, since any beginning.
+    pub(super) fn worked(&self) -> Duration {
+        self.0.and_then(|running| running.worked).map_or(Duration::ZERO, |worked| worked())
     }
 
     /// The time now.
     #[must_use]
     pub fn read(&self) -> Stamp {
-        let Some(Running { now, since }) = self.0 else { return Stamp::default() };
+        let Some(Running { now, since, .. }) = self.0 else { return Stamp::default() };
         let at = now();
         let millis = at.mono.saturating_duration_since(since).as_millis();
         Stamp {

@@ -1,10 +1,10 @@
 //! Reads what an OPT record says (RFC 6891 §6.1) and the options that we know: the network that a
 //! query speaks for (RFC 7871 §6), which is also written here, cookies (RFC 7873), the name server's
-//! name (RFC 5001), keepalive (RFC 7828) and padding (RFC 7830).
+//! name (RFC 5001), expire (RFC 7314), keepalive (RFC 7828) and padding (RFC 7830).
 
 use super::{
     cookies::Cookie,
-    opt::{COOKIE, KEEPALIVE, NSID, PADDING},
+    opt::{COOKIE, EXPIRE, KEEPALIVE, NSID, PADDING},
 };
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -24,6 +24,8 @@ pub(super) struct Edns<'p> {
     pub(super) nsid: bool,
     pub(super) keepalive: Option<Keepalive>,
     pub(super) padding: bool,
+    /// Asked for (RFC 7314 §2).
+    pub(super) expire: bool,
     /// The options are against their format: FORMERR.
     pub(super) malformed: bool,
 }
@@ -46,6 +48,7 @@ impl<'p> Edns<'p> {
             nsid: false,
             keepalive: None,
             padding: false,
+            expire: false,
             malformed: false,
         };
         let mut read = bare;
@@ -83,6 +86,7 @@ impl<'p> Edns<'p> {
             }
             KEEPALIVE => self.keepalive = Some(Keepalive::Malformed),
             PADDING => self.padding = true,
+            EXPIRE => self.expire = true,
             _ => {}
         }
         Ok(())

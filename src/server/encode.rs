@@ -2,7 +2,7 @@
 
 use super::{
     message::{HEADER, Query, Rcode, plain_name},
-    opt::{self, Extras},
+    opt::{self, Extended, Extras},
 };
 use crate::records::{Answer, Entry, Led, Outcome, Owner, RecordType};
 use smallvec::SmallVec;
@@ -80,6 +80,8 @@ pub(super) struct Written {
     pub(super) led: Led,
     /// What it is counted as by its zone; 0 for none.
     pub(super) zone: u16,
+    /// What else was said, where there was an OPT to say it in.
+    pub(super) error: Option<Extended>,
 }
 
 /// The response code that an outcome is told by.
@@ -112,7 +114,9 @@ struct Writer<'w> {
     /// Where the message must end, and where records must, so that there is room for the OPT.
     end: usize,
     limit: usize,
-    /// The names that a pointer may point at.
+    /// How many octets the question's name takes; nothing, where it is not repeated.
+    asked: usize,
+    /// The names behind it that a pointer may point at.
     names: SmallVec<[Known; MAX_NAMES]>,
     /// Whether CO is answered with CO (RFC 9824 §5.1).
     compact: bool,
@@ -138,11 +142,8 @@ impl<'w> Writer<'w> {
     fn begin(query: &Query<'_>, extras: &Extras<'_>, end: usize, out: &'w mut Vec<u8>) -> Self {
         head(query, out);
         let limit = end.saturating_sub(opt::room(query.edns.as_ref(), extras));
-        let mut writer = Self { out, end, limit, names: SmallVec::new(), compact: false };
-        if !query.question.is_empty() {
-            writer.remember(query.name, HEADER, query.name.len() - 1);
-        }
-        writer
+        let asked = if query.question.is_empty() { 0 } else { query.name.len() };
+        Self { out, end, limit, asked, names: SmallVec::new(), compact: false }
     }
 
     fn flags(&mut self, rcode: Rcode, authoritative: bool) {
@@ -164,7 +165,7 @@ impl<'w> Writer<'w> {
         let compact = self.compact;
         let extras = &Extras { compact, ..*extras };
         opt::write(query.edns.as_ref(), rcode, scope, extras, self.end, self.out);
-        Written { rcode, truncated, led: Led::default(), zone: 0 }
+        Written { rcode, truncated, error: extras.error, led: Led::default(), zone: 0 }
     }
 
     /// Whether all of the section's rrsets fit.
@@ -252,6 +253,24 @@ impl<'w> Writer<'w> {
     }
 
     fn find(&self, suffix: &[u8]) -> Option<u16> {
+        self.in_question(suffix).or_else(|| self.behind_question(suffix))
+    }
+
+    /// The question's name is whole, so where an end of that length would begin needs no search; and
+    /// however many labels it has, they take no other name's place.
+    fn in_question(&self, suffix: &[u8]) -> Option<u16> {
+        let start = (HEADER + self.asked).checked_sub(suffix.len()).filter(|at| *at >= HEADER)?;
+        if !self.out.get(start..start + suffix.len())?.eq_ignore_ascii_case(suffix) {
+            return None;
+        }
+        let mut at = HEADER;
+        while at < start {
+            at += 1 + usize::from(*self.out.get(at)?);
+        }
+        pointable(start).filter(|_| at == start)
+    }
+
+    fn behind_question(&self, suffix: &[u8]) -> Option<u16> {
         let mut known = self.names.iter();
         let same = |known: &&Known| {
             usize::from(known.octets) == suffix.len()

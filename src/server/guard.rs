@@ -7,6 +7,7 @@
 //! ```
 
 use super::{
+    budget::Budget,
     cookies::{Cookies, Worth},
     edns::Keepalive,
     message::{Query, Rcode},
@@ -25,6 +26,8 @@ pub struct Guard {
     pub cookies: Option<Cookies>,
     /// Limits answers over UDP.
     pub limiter: Option<Limiter>,
+    /// Limits the time that is spent on one source's connections.
+    pub budget: Option<Budget>,
     /// The server's name for those who ask which of many it is (RFC 5001); empty for none, at most
     /// [`Guard::MOST_NSID`] octets.
     pub nsid: Box<[u8]>,
@@ -78,14 +81,7 @@ pub(super) fn vet<'g>(
     refused: Option<Rcode>,
     arrival: &Arrival<'g>,
 ) -> Result<Vetted<'g>, Dropped> {
-    let mut vetted = Vetted {
-        refused,
-        extras: Extras::default(),
-        notes: Notes::default(),
-        limiter: arrival.guard.and_then(|guard| guard.limiter.as_ref()),
-    };
-    // A client over a connection has the address that it says.
-    vetted.limiter = vetted.limiter.filter(|_| !arrival.transport.is_stream());
+    let mut vetted = Vetted::new(refused, arrival);
     vetted.keep_alive(query, arrival)?;
     vetted.take_cookie(query, arrival);
     if let Some(edns) = query.edns {
@@ -96,7 +92,25 @@ pub(super) fn vet<'g>(
     Ok(vetted)
 }
 
+/// Counts an answer that is no lookup's, to a request whose options say nothing here; what is to
+/// become of it, and what to note.
+pub(super) fn admit(kind: Kind<'_>, arrival: &Arrival<'_>) -> (Verdict, Notes) {
+    let mut vetted = Vetted::new(None, arrival);
+    (vetted.admit(kind, arrival), vetted.notes)
+}
+
 impl<'g> Vetted<'g> {
+    fn new(refused: Option<Rcode>, arrival: &Arrival<'g>) -> Self {
+        let limiter = arrival.guard.and_then(|guard| guard.limiter.as_ref());
+        Self {
+            refused,
+            extras: Extras::default(),
+            notes: Notes::default(),
+            // A client over a connection has the address that it says.
+            limiter: limiter.filter(|_| !arrival.transport.is_stream()),
+        }
+    }
+
     /// RFC 7828 §3.3: over UDP the option is as if it were not there; where messages are no part
     /// of the connection's bookkeeping (HTTPS) it is so too, and over QUIC it breaks the protocol
     /// (RFC 9250 §4.3.3).

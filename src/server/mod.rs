@@ -38,7 +38,7 @@ pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
 pub use rrl::{Limiter, Rates, Verdict};
 pub use secure::{BadCertificate, Certificate, Refreshed, Secure};
 pub use stats::{CookieCounts, Dropped, Stats, StatsView};
-pub use stream::Limits;
+pub use stream::{Limits, rehearse};
 pub use transfer::{Notice, Transfers};
 
 use ipnet::IpNet;
@@ -67,6 +67,9 @@ pub struct Listen {
     /// Proxies whose connections begin with a header that says whose they are ([`proxy`]); from
     /// others none is taken.
     pub proxies: Vec<IpNet>,
+    /// The same of those whose datagrams begin with one. Whoever can forge their addresses can claim
+    /// any client's.
+    pub udp_proxies: Vec<IpNet>,
     /// Where to listen for encrypted queries too.
     pub secure: Option<Secure>,
     /// What guards against abuse.
@@ -89,6 +92,7 @@ impl Listen {
             limits: Limits::default(),
             client_subnet: true,
             proxies: Vec::new(),
+            udp_proxies: Vec::new(),
             secure: None,
             guard: Arc::default(),
             clock: Clock::default(),
@@ -106,6 +110,7 @@ pub struct Bound {
     limits: Limits,
     client_subnet: bool,
     proxies: Vec<IpNet>,
+    udp_proxies: Arc<[IpNet]>,
     secure: Option<secure::Bound>,
     guard: Arc<Guard>,
     clock: Clock,
@@ -144,6 +149,7 @@ pub fn bind_beside(listen: &Listen, handed: &mut Handed) -> Result<Bound, BindEr
         limits: listen.limits.clone(),
         client_subnet: listen.client_subnet,
         proxies: listen.proxies.clone(),
+        udp_proxies: listen.udp_proxies.as_slice().into(),
         secure: listen.secure.as_ref().map(|own| secure::bind(own, handed)).transpose()?,
         guard: listen.guard.clone(),
         clock: listen.clock,
@@ -200,6 +206,7 @@ pub fn serve<A: Answers>(
             answers: answers.clone(),
             stats: stats.clone(),
             client_subnet: bound.client_subnet,
+            proxies: bound.udp_proxies.clone(),
             guard: bound.guard.clone(),
             clock: bound.clock,
             leaving: bound.turn.leaving.clone(),

@@ -6,6 +6,7 @@
 //! client subnet   where one came
 //! COOKIE          where a client cookie came and cookies are on
 //! NSID            where it was asked for and the server has a name
+//! EXPIRE          where it was asked for with the SOA of a zone of ours
 //! keepalive       where it was asked for, on a connection that has an idle time
 //! error           where there is more to say than the response code, and room to say it
 //! padding         last, where the query was padded, and nobody can read along
@@ -24,6 +25,8 @@ pub(super) struct Extras<'g> {
     pub(super) cookie: Option<[u8; WHOLE]>,
     /// The server's name; none where it is empty (RFC 5001).
     pub(super) nsid: &'g [u8],
+    /// How many seconds a copy of the zone may be used yet (RFC 7314).
+    pub(super) expire: Option<u32>,
     /// How long a connection may stay idle, in units of 100 milliseconds (RFC 7828).
     pub(super) idle: Option<u16>,
     /// Why it went as it did (RFC 8914); left out where there is no room.
@@ -42,6 +45,10 @@ pub(super) struct Extended {
 }
 
 impl Extended {
+    /// §4.4: no cluster of the zone was heard lately.
+    pub(super) const STALE: Self = Self { code: 3, text: "no cluster was heard lately" };
+    /// §4.20: the same of a name that did not exist then.
+    pub(super) const STALE_NXDOMAIN: Self = Self { code: 19, ..Self::STALE };
     /// §4.15: not all clusters have been heard yet.
     pub(super) const NOT_READY: Self = Self { code: 14, text: "not all sources were heard yet" };
     /// §4.19: transfers are refused.
@@ -52,6 +59,11 @@ impl Extended {
     pub(super) const NOT_SUPPORTED: Self = Self { code: 21, text: "" };
 }
 
+/// What there is to say to an answer from a zone that is stale.
+pub(super) fn stale(rcode: Rcode) -> Extended {
+    if rcode == Rcode::NXDOMAIN { Extended::STALE_NXDOMAIN } else { Extended::STALE }
+}
+
 /// How many octets must be kept for the OPT, and cannot be had for records.
 pub(super) fn room(edns: Option<&Edns<'_>>, extras: &Extras<'_>) -> usize {
     edns.map_or(0, |edns| {
@@ -59,7 +71,8 @@ pub(super) fn room(edns: Option<&Edns<'_>>, extras: &Extras<'_>) -> usize {
         let cookie = extras.cookie.map_or(0, |cookie| OPTION_HEAD + cookie.len());
         let nsid = if extras.nsid.is_empty() { 0 } else { OPTION_HEAD + extras.nsid.len() };
         let idle = extras.idle.map_or(0, |_| OPTION_HEAD + 2);
-        BARE + subnet + cookie + nsid + idle
+        let expire = extras.expire.map_or(0, |_| OPTION_HEAD + 4);
+        BARE + subnet + cookie + nsid + expire + idle
     })
 }
 
@@ -89,6 +102,9 @@ pub(super) fn write(
     }
     if !extras.nsid.is_empty() {
         option(NSID, extras.nsid, out);
+    }
+    if let Some(seconds) = extras.expire {
+        option(EXPIRE, &seconds.to_be_bytes(), out);
     }
     if let Some(idle) = extras.idle {
         option(KEEPALIVE, &idle.to_be_bytes(), out);
@@ -150,8 +166,9 @@ const ARCOUNT: usize = 10;
 /// What answers are padded to (RFC 8467 §4.1).
 const BLOCK: usize = 468;
 
-/// Options' codes, of RFC 5001, RFC 7873, RFC 7828, RFC 7830 and RFC 8914.
+/// Options' codes, of RFC 5001, RFC 7314, RFC 7873, RFC 7828, RFC 7830 and RFC 8914.
 pub(super) const NSID: u16 = 3;
+pub(super) use crate::transfer::EXPIRE;
 pub(super) const COOKIE: u16 = 10;
 pub(super) const KEEPALIVE: u16 = 11;
 pub(super) const PADDING: u16 = 12;

@@ -8,12 +8,12 @@ use super::{
     guard::{self, Guard, Notes, Vetted},
     message::{self, Parsed, Query, Rcode},
     messages::Messages,
-    opt::Extended,
+    opt::{self, Extended},
     rrl::{Kind, Verdict},
     stats::Dropped,
     transfer::{self, Transfers},
 };
-use crate::records::{Answer, Client, DnssecOk, Outcome, Owner, Question};
+use crate::records::{Answer, Client, DnssecOk, Outcome, Owner, Question, RecordType};
 use std::{net::IpAddr, sync::Arc};
 
 /// Whoever decides: the server hands a question over and encodes what comes back.
@@ -55,6 +55,8 @@ pub struct Arrival<'g> {
     pub client_subnet: bool,
     /// When it came.
     pub at: Stamp,
+    /// Whether nobody can read along as RFC 9103 §7.1 wants it: TLS 1.3 as `dot`, or QUIC.
+    pub private: bool,
     /// How long its connection may stay idle, in units of 100 milliseconds: told to clients that
     /// ask for it (RFC 7828); `None` where there is no connection, or nothing to tell.
     pub idle: Option<u16>,
@@ -67,7 +69,8 @@ impl Arrival<'_> {
     #[must_use]
     pub const fn new(from: IpAddr, transport: Transport) -> Self {
         let at = Stamp { seconds: 0, millis: 0 };
-        Self { from, transport, client_subnet: true, at, idle: None, guard: None }
+        let private = transport.is_encrypted();
+        Self { from, transport, client_subnet: true, at, private, idle: None, guard: None }
     }
 }
 
@@ -199,7 +202,8 @@ impl Asked<'_> {
             return self.admitted(&mut vetted, kind, out, |_, _| written);
         }
         answers.answer(&question, &client, |answer| {
-            vetted.extras.error = why(answer.outcome);
+            vetted.extras.error = why(answer);
+            vetted.extras.expire = expire(answers, query, answer, self.arrival.at);
             self.admitted(&mut vetted, kind(query, answer), out, |vetted, out| {
                 let zone = match answer.outcome {
                     Outcome::Refused => 0,
@@ -222,17 +226,31 @@ impl Asked<'_> {
         let written = match vetted.admit(kind, self.arrival) {
             Verdict::Drop => return Reply::Drop(Dropped::Limited),
             Verdict::Slip => encode::slip(self.query, &vetted.extras, self.limit, out),
-            Verdict::Pass => {
-                let extended = vetted.extras.error.filter(|_| self.query.edns.is_some());
-                vetted.notes.extended = extended.map(|error| error.code);
-                write(vetted, out)
-            }
+            Verdict::Pass => write(vetted, out),
         };
+        let extended = written.error.filter(|_| self.query.edns.is_some());
+        vetted.notes.extended = extended.map(|error| error.code);
         let (rcode, truncated) = (written.rcode.0, written.truncated);
         let Written { led, zone, .. } = written;
         let rtype = (!self.query.question.is_empty()).then_some(self.query.rtype);
         Reply::Send { rcode, truncated, notes: Notes { led, zone, rtype, ..vetted.notes } }
     }
+}
+
+/// How many seconds a copy of the zone may be used yet, where an SOA was asked for with that
+/// question (RFC 7314 §2, §3).
+fn expire<A: Answers>(
+    answers: &A,
+    query: &Query<'_>,
+    answer: &Answer<'_>,
+    at: Stamp,
+) -> Option<u32> {
+    let asked = query.edns.is_some_and(|edns| edns.expire) && query.rtype == RecordType::SOA;
+    let soa = answer.answer.first().filter(|_| asked && answer.outcome == Outcome::Data)?;
+    let data = soa.rrset.rdata().next().filter(|_| soa.rrset.rtype == RecordType::SOA)?;
+    let own = u32::from_be_bytes(*data.get(data.len().checked_sub(8)?..)?.first_chunk()?);
+    let left = answers.transfers().and_then(|all| all.left(query.name, at));
+    Some(left.map_or(own, |left| left.min(own)))
 }
 
 /// What the query's flags say of signatures.
@@ -261,10 +279,11 @@ pub(super) fn kind<'z>(query: &Query<'z>, answer: &'z Answer<'_>) -> Kind<'z> {
 }
 
 /// What there is to say to an answer beside its response code.
-fn why(outcome: Outcome) -> Option<Extended> {
-    match outcome {
+fn why(answer: &Answer<'_>) -> Option<Extended> {
+    match answer.outcome {
         Outcome::Refused => Some(Extended::NOT_AUTHORITATIVE),
         Outcome::NotReady => Some(Extended::NOT_READY),
+        outcome if answer.stale => Some(opt::stale(encode::rcode(outcome))),
         Outcome::Data
         | Outcome::NoData
         | Outcome::NxDomain

@@ -231,13 +231,13 @@ pub(super) fn networks(address: IpAddr) -> impl Iterator<Item = Counted> {
 
 /// Some networks, in order and none within another.
 #[derive(Debug)]
-struct Networks {
+pub(super) struct Networks {
     v4: Vec<Ipv4Net>,
     v6: Vec<Ipv6Net>,
 }
 
 impl Networks {
-    fn new(networks: &[IpNet]) -> Self {
+    pub(super) fn new(networks: &[IpNet]) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for network in networks {
             match network {
@@ -251,7 +251,7 @@ impl Networks {
         Self { v4, v6 }
     }
 
-    fn holds(&self, address: IpAddr) -> bool {
+    pub(super) fn holds(&self, address: IpAddr) -> bool {
         match address.to_canonical() {
             IpAddr::V4(own) => {
                 let at = self.v4.partition_point(|network| network.network() <= own);

@@ -21,6 +21,8 @@ pub enum Dropped {
     Response,
     /// From port 0, which no client has.
     Source,
+    /// From a proxy, and without a header that says whose it is.
+    Unproxied,
     /// The socket took no more.
     Send,
     /// Answers to its address came too fast.
@@ -49,7 +51,9 @@ pub struct Stats {
     noted: Noted,
     refused: AtomicU64,
     overdue: AtomicU64,
+    slowed: AtomicU64,
     unproxied: AtomicU64,
+    datagrams_unproxied: AtomicU64,
     unshaken: AtomicU64,
     open: AtomicU64,
 }
@@ -103,8 +107,12 @@ pub struct StatsView {
     pub refused: u64,
     /// Connections that were closed because their time was up.
     pub overdue: u64,
+    /// Times that a connection had to wait, since its client had used up its time.
+    pub slowed: u64,
     /// Connections of proxies that did not begin with a header (PROXY protocol).
     pub unproxied: u64,
+    /// Datagrams of proxies that did not.
+    pub datagrams_unproxied: u64,
     /// Connections whose handshake (TLS, QUIC) failed.
     pub unshaken: u64,
     /// Connections that are open.
@@ -178,7 +186,9 @@ impl Stats {
             protocol: self.protocol.load(Relaxed),
             refused: self.refused.load(Relaxed),
             overdue: self.overdue.load(Relaxed),
+            slowed: self.slowed.load(Relaxed),
             unproxied: self.unproxied.load(Relaxed),
+            datagrams_unproxied: self.datagrams_unproxied.load(Relaxed),
             unshaken: self.unshaken.load(Relaxed),
             open: self.open.load(Relaxed),
             ..StatsView::default()
@@ -218,6 +228,7 @@ impl Stats {
             Dropped::Short => &self.short,
             Dropped::Response => &self.responses,
             Dropped::Source => &self.source,
+            Dropped::Unproxied => &self.datagrams_unproxied,
             Dropped::Send => &self.send,
             Dropped::Limited => &self.limited,
             Dropped::Protocol => &self.protocol,
@@ -244,6 +255,10 @@ impl Stats {
 
     pub(super) fn refused(&self) {
         self.refused.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn slowed(&self) {
+        self.slowed.fetch_add(1, Relaxed);
     }
 
     pub(super) fn unproxied(&self) {

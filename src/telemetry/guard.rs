@@ -2,12 +2,13 @@
 
 use super::{raise, register};
 use crate::server::StatsView;
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
 
 #[derive(Debug)]
 pub(super) struct Guard {
     cookies: IntCounterVec,
     limited: IntCounterVec,
+    slowed: IntCounter,
     extended: IntCounterVec,
 }
 
@@ -26,6 +27,13 @@ impl Guard {
                 "meridian_dns_rate_limited_total",
                 "Answers above the rate limit, by what became of them.",
                 "action",
+            ),
+            slowed: register(
+                registry,
+                IntCounter::new(
+                    "meridian_dns_connections_slowed_total",
+                    "Times that a connection waited, its client having used up its time.",
+                ),
             ),
             extended: counters(
                 "meridian_dns_extended_errors_total",
@@ -49,6 +57,7 @@ impl Guard {
         {
             raise(&self.limited, action, count);
         }
+        self.slowed.inc_by(stats.slowed.saturating_sub(self.slowed.get()));
         for (code, count) in &stats.extended {
             raise(&self.extended, &code.to_string(), *count);
         }

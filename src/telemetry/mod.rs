@@ -257,6 +257,7 @@ impl Metrics {
             ("tcp-limit", stats.refused),
             ("tcp-time", stats.overdue),
             ("tcp-proxy", stats.unproxied),
+            ("udp-proxy", stats.datagrams_unproxied),
             ("tls-handshake", stats.unshaken),
             ("rate-limit", stats.limited),
             ("protocol", stats.protocol),

@@ -1,6 +1,6 @@
 //! What changed between a zone's versions, kept for as long as it is worth keeping (RFC 1995 §5).
 
-use super::Record;
+use super::{Past, Record};
 use crate::{
     model::{Key, Serial, Ttl},
     records::{RecordType, Zone, changed_in_full, node_in_full},
@@ -113,13 +113,13 @@ fn rows<'z>(zone: &'z Zone, key: &'z Key) -> Vec<Part<'z>> {
         .collect()
 }
 
-type Row = (Key, RecordType, Ttl, Vec<u8>);
+pub(super) type Row = (Key, RecordType, Ttl, Vec<u8>);
 
-fn row(record: &Record) -> Row {
+pub(super) fn row(record: &Record) -> Row {
     (record.owner.key(), record.rtype, record.ttl, record.data.clone())
 }
 
-fn record((key, rtype, ttl, data): Row) -> Record {
+pub(super) fn record((key, rtype, ttl, data): Row) -> Record {
     Record { owner: key.to_name(), rtype, ttl, data }
 }
 
@@ -177,19 +177,42 @@ impl History {
     /// past leads nowhere and is forgotten: secondaries take such a zone whole.
     #[must_use]
     pub fn with(&self, zone: Arc<Zone>, journal: Journal) -> Self {
+        // The same version, of which something else is known.
+        let same = zone.serial() == self.zone.serial();
+        if same && changed_in_full(&zone, &self.zone).is_empty() {
+            return Self { zone, ..self.clone() };
+        }
         if !zone.serial().is_after(self.zone.serial()) {
             return Self::new(zone);
         }
         let Some(delta) = Delta::between(&self.zone, &zone) else { return Self::new(zone) };
-        let octets = delta.octets();
         let mut next = Self { zone, ..self.clone() };
-        next.deltas.push_back((Arc::new(delta), octets));
-        next.octets += octets;
-        while next.deltas.len() > journal.versions || next.octets > journal.octets {
-            let Some((_, octets)) = next.deltas.pop_front() else { break };
-            next.octets -= octets;
-        }
+        next.push(Arc::new(delta), journal);
         next
+    }
+
+    /// A zone with what a process before this one knew of its past, if that leads to it.
+    #[must_use]
+    pub fn resumed(past: Past, zone: Arc<Zone>, journal: Journal) -> Self {
+        let ways = past.ways_to(&zone).unwrap_or_default();
+        let mut own = Self::new(zone);
+        ways.into_iter().for_each(|way| own.push(way, journal));
+        own
+    }
+
+    fn push(&mut self, delta: Arc<Delta>, journal: Journal) {
+        let octets = delta.octets();
+        self.deltas.push_back((delta, octets));
+        self.octets += octets;
+        while self.deltas.len() > journal.versions || self.octets > journal.octets {
+            let Some((_, octets)) = self.deltas.pop_front() else { break };
+            self.octets -= octets;
+        }
+    }
+
+    /// The ways to it that are known, oldest first.
+    pub(super) fn ways(&self) -> impl Iterator<Item = &Arc<Delta>> {
+        self.deltas.iter().map(|(delta, _)| delta)
     }
 
     /// The ways on from that version, in order; `None` where it is not known (any more).

@@ -1,13 +1,14 @@
 //! Reads messages that others wrote: requests for transfers, and transfers themselves
 //! (RFC 1035 §4.1). Each octet is looked at a bounded number of times, whatever it says.
 
-use super::Record;
+use super::{Expire, Record};
 use crate::{
     model::{Name, Serial, Ttl},
     records::RecordType,
 };
 
 const HEADER: usize = 12;
+const OPT: u16 = 41;
 const TSIG: u16 = 250;
 const CLASS_IN: u16 = 1;
 const CLASS_ANY: u16 = 255;
@@ -42,6 +43,8 @@ pub struct Request {
     pub serial: Option<Serial>,
     /// How large a UDP answer may be (RFC 6891); `None` without EDNS.
     pub udp_size: Option<u16>,
+    /// Whether it is asked how long a copy may be used (RFC 7314 §2).
+    pub expire: Expire,
     /// Where the TSIG record begins, when the last record is one.
     pub tsig: Option<usize>,
 }
@@ -109,6 +112,7 @@ pub fn read_request(packet: &[u8]) -> Result<Request, (Request, Malformed)> {
         class: 0,
         serial: None,
         udp_size: None,
+        expire: Expire::Silent,
         tsig: None,
     };
     match read_into(packet, &header, &mut request) {
@@ -134,7 +138,7 @@ fn read_into(packet: &[u8], header: &[u8; HEADER], request: &mut Request) -> Res
         let (rtype, class, data, next) = raw_record(packet, at).ok_or(broken)?;
         match rtype {
             // The class of an OPT is a size (RFC 6891 §6.1.2).
-            41 => request.udp_size = Some(class),
+            OPT => (request.udp_size, request.expire) = (Some(class), Expire::read(data)),
             6 if request.serial.is_none() => request.serial = soa_serial(data),
             TSIG if index + 1 < count => {
                 return Err(Malformed("a TSIG that is not the last record"));
@@ -246,6 +250,8 @@ pub struct Rows {
     pub opcode: u8,
     /// The answer section.
     pub answer: Vec<Record>,
+    /// How long a copy may be used yet, where that is said (RFC 7314 §3).
+    pub expire: Expire,
     /// Where the TSIG record begins, when the last record is one.
     pub tsig: Option<usize>,
 }
@@ -266,6 +272,7 @@ pub fn read_response(packet: &[u8]) -> Result<Rows, Malformed> {
         truncated: header[2] & 0x02 != 0,
         opcode: header[2] >> 3 & 0x0f,
         answer: Vec::new(),
+        expire: Expire::Silent,
         tsig: None,
     };
     let mut at = HEADER;
@@ -276,12 +283,14 @@ pub fn read_response(packet: &[u8]) -> Result<Rows, Malformed> {
     let answers = u32::from(u16::from_be_bytes([header[6], header[7]]));
     let count = records(header);
     for index in 0..count {
-        let (rtype, class, _, next) = raw_record(packet, at).ok_or(Malformed("a record"))?;
+        let (rtype, class, data, next) = raw_record(packet, at).ok_or(Malformed("a record"))?;
         if index < answers {
             if class != CLASS_IN {
                 return Err(Malformed("a record of another class than IN"));
             }
             rows.answer.push(record_at(packet, at).ok_or(Malformed("a record's data"))?);
+        } else if rtype == OPT {
+            rows.expire = Expire::read(data);
         } else if rtype == TSIG && index + 1 == count && class == CLASS_ANY {
             rows.tsig = Some(at);
         } else if rtype == TSIG {

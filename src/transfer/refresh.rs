@@ -55,8 +55,15 @@ impl Refresh {
 
     /// The primary says that we are in step, with an SOA of these numbers.
     pub fn confirmed(&mut self, at: Instant, soa: [u32; 5]) {
+        self.confirmed_through(at, Duration::ZERO, soa);
+    }
+
+    /// The same of a server that has the zone from others, and was in step so long ago itself
+    /// (RFC 7314 §4). Never takes back what was confirmed before.
+    pub fn confirmed_through(&mut self, at: Instant, age: Duration, soa: [u32; 5]) {
         self.timers(soa);
-        self.confirmed = Some(at);
+        let confirmed = at.checked_sub(age).unwrap_or(at);
+        self.confirmed = Some(self.confirmed.map_or(confirmed, |own| own.max(confirmed)));
         self.failures = 0;
         self.due = at + self.refresh;
     }
@@ -140,6 +147,18 @@ mod tests {
         assert!(own.is_expired(at + seconds(86_400)));
         own.notified(later);
         assert_eq!(own.due(), later);
+    }
+
+    #[test]
+    fn what_a_server_confirms_that_was_in_step_a_while_ago_is_as_old() {
+        let at = start() + seconds(100_000);
+        let mut own = Refresh::new(at);
+        own.confirmed_through(at, seconds(86_000), SOA);
+        assert_eq!((own.due(), own.expires()), (at + seconds(3_600), Some(at + seconds(400))));
+        own.confirmed_through(at, seconds(86_300), SOA);
+        assert_eq!(own.expires(), Some(at + seconds(400)), "another one knows no better");
+        own.confirmed(at, SOA);
+        assert_eq!(own.expires(), Some(at + seconds(86_400)));
     }
 
     #[test]

@@ -15,15 +15,17 @@ pub struct Allow {
     pub key: Option<Name>,
     /// Who asks from one of these; anywhere where there are none.
     pub networks: Vec<IpNet>,
+    /// Who asks so that nobody can read along (RFC 9103 §7.1).
+    pub tls: bool,
 }
 
 impl Allow {
-    fn admits(&self, key: Option<&Name>, from: IpAddr) -> bool {
+    fn admits(&self, key: Option<&Name>, from: IpAddr, private: bool) -> bool {
         // An entry that says nothing is no wish to give the zone to everyone.
         let says = self.key.is_some() || !self.networks.is_empty();
         let signed = self.key.as_ref().is_none_or(|own| Some(own) == key);
         let near = self.networks.is_empty() || self.networks.iter().any(|own| own.contains(&from));
-        says && signed && near
+        says && signed && near && (private || !self.tls)
     }
 }
 
@@ -37,6 +39,17 @@ pub struct Primary {
     pub address: SocketAddr,
     /// The key that it shares with us.
     pub key: Option<Name>,
+    /// How it is known where it is asked over TLS (RFC 9103); asked over TCP where `None`.
+    pub tls: Option<PrimaryTls>,
+}
+
+/// Whom to take for the primary (RFC 9103 §9.3.2): who shows a certificate of that name.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PrimaryTls {
+    /// A DNS name or an address.
+    pub name: String,
+    /// PEM certificates to trust; the system's where `None`.
+    pub ca: Option<String>,
 }
 
 /// What holds for one zone.
@@ -60,11 +73,12 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Whether that zone may be given to who asks, signed with that key.
+    /// Whether that zone may be given to who asks, signed with that key; `private` where nobody can
+    /// read along (RFC 9103 §7.1).
     #[must_use]
-    pub fn may_have(&self, zone: &Name, key: Option<&Name>, from: IpAddr) -> bool {
+    pub fn may_have(&self, zone: &Name, key: Option<&Name>, from: IpAddr, private: bool) -> bool {
         let rules = self.zones.get(&zone.key());
-        rules.is_some_and(|own| own.allow.iter().any(|allow| allow.admits(key, from)))
+        rules.is_some_and(|own| own.allow.iter().any(|allow| allow.admits(key, from, private)))
     }
 
     /// Whether anybody may have that zone, so that its past is worth keeping.
@@ -98,18 +112,22 @@ mod tests {
             Rules { zones: [(zone.key(), own)].into(), ..Rules::default() }
         };
         let (inside, outside) = ("192.0.2.1".parse().unwrap(), "198.51.100.1".parse().unwrap());
-        let both = Allow { key: Some(key.clone()), networks: vec![near] };
+        let both = Allow { key: Some(key.clone()), networks: vec![near], tls: false };
         let asks = |rules: &Rules| {
             [(Some(&key), inside), (Some(&key), outside), (None, inside), (None, outside)]
-                .map(|(key, from)| rules.may_have(&zone, key, from))
+                .map(|(key, from)| rules.may_have(&zone, key, from, false))
         };
         assert_eq!(asks(&rules(vec![])), [false; 4]);
         assert_eq!(asks(&rules(vec![Allow::default()])), [false; 4]);
         assert_eq!(asks(&rules(vec![both.clone()])), [true, false, false, false]);
         let by_key = Allow { networks: vec![], ..both.clone() };
         assert_eq!(asks(&rules(vec![by_key])), [true, true, false, false]);
-        let by_network = Allow { key: None, ..both };
+        let by_network = Allow { key: None, ..both.clone() };
         assert_eq!(asks(&rules(vec![by_network])), [true, false, true, false]);
-        assert!(!rules(vec![]).may_have(&name("other.test"), Some(&key), inside));
+        assert!(!rules(vec![]).may_have(&name("other.test"), Some(&key), inside, true));
+        let hidden = rules(vec![Allow { tls: true, ..both }]);
+        assert_eq!(asks(&hidden), [false; 4]);
+        assert!(hidden.may_have(&zone, Some(&key), inside, true));
+        assert!(!hidden.may_have(&zone, Some(&key), outside, true));
     }
 }

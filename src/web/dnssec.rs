@@ -24,6 +24,13 @@ pub enum DnssecOrder {
         /// Where the outcome goes.
         reply: oneshot::Sender<Result<String, String>>,
     },
+    /// All keys are to give way to keys of the algorithm that is configured.
+    ChangeAlgorithm {
+        /// Whose.
+        zone: Name,
+        /// Where the outcome goes.
+        reply: oneshot::Sender<Result<String, String>>,
+    },
     /// The parent has DS records of these keys.
     DsSeen {
         /// Whose.
@@ -42,6 +49,9 @@ pub struct Rolling {
     /// Which key; the only one when not given.
     #[serde(default)]
     pub role: Option<Role>,
+    /// All keys, for others of the algorithm that is configured.
+    #[serde(default)]
+    pub algorithm: bool,
 }
 
 /// What was seen at the parent, as it is sent.
@@ -63,7 +73,10 @@ pub(super) async fn roll(
 ) -> Result<Json<String>, Refused> {
     let (zone, role) = (name(&zone)?, rolling.role);
     let (reply, outcome) = oneshot::channel();
-    let order = Order::Dnssec(DnssecOrder::Roll { zone, role, reply });
+    let order = Order::Dnssec(match rolling.algorithm {
+        true => DnssecOrder::ChangeAlgorithm { zone, reply },
+        false => DnssecOrder::Roll { zone, role, reply },
+    });
     carry_out(&state, order, outcome).await.map(Json)
 }
 

@@ -125,6 +125,7 @@ fn holding(rrset: Rrset) -> Answer<'static> {
         authority: Section::new(),
         additional: Section::new(),
         compact: false,
+        stale: false,
     }
 }
 
@@ -153,6 +154,7 @@ fn any_answer() -> impl Strategy<Value = Answer<'static>> {
         authority: authority.into(),
         additional: additional.into(),
         compact: false,
+        stale: false,
     })
 }
 

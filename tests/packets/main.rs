@@ -19,6 +19,8 @@ use std::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 mod answers;
+mod attacks;
+mod budget;
 mod dnstap;
 mod encoding;
 mod flags;

@@ -11,7 +11,7 @@ use std::{
 };
 
 /// A running `meridian run`; ended when dropped.
-struct Process {
+pub(super) struct Process {
     child: Child,
     log: BufReader<std::process::ChildStderr>,
     lines: Vec<String>,
@@ -25,7 +25,7 @@ impl Drop for Process {
 }
 
 impl Process {
-    fn start(folder: &Path, more: &[&str]) -> Self {
+    pub(super) fn start(folder: &Path, more: &[&str]) -> Self {
         let config = folder.join("config");
         fs::create_dir_all(&config).unwrap();
         let zone = "$ORIGIN example.org.\n$TTL 30\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\n\
@@ -59,7 +59,7 @@ impl Process {
     }
 
     /// The address in a line of the log.
-    fn address(&mut self, before: &str, after: &str) -> SocketAddr {
+    pub(super) fn address(&mut self, before: &str, after: &str) -> SocketAddr {
         loop {
             for line in &self.lines {
                 let found = line.split_once(before).and_then(|(_, rest)| rest.split_once(after));
@@ -71,6 +71,10 @@ impl Process {
             assert!(self.log.read_line(&mut line).unwrap() > 0, "{:#?}", self.lines);
             self.lines.push(line);
         }
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     fn signal(&self, signal: Signal) {

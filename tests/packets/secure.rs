@@ -164,6 +164,49 @@ fn a_trusted_proxy_says_whose_connection_it_is() {
     assert_eq!(who(&mut stream).as_deref(), Some("192.0.2.9"));
 }
 
+/// The client's address of a datagram with that before its query, as the server saw it.
+fn who_sent(running: &Running, before: &[u8]) -> Option<String> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let packet = [before, &question("who.example.org", 16)].concat();
+    socket.send_to(&packet, running.address).unwrap();
+    let mut answer = vec![0; 512];
+    let length = socket.recv(&mut answer).ok()?;
+    let message = hickory_proto::op::Message::from_vec(&answer[..length]).unwrap();
+    message.answers.first().map(|record| record.data.to_string().trim_matches('"').to_owned())
+}
+
+#[test]
+fn a_trusted_proxy_says_whose_datagram_it_is_and_gets_the_answer() {
+    let listen = Listen {
+        udp_proxies: vec!["127.0.0.1/32".parse().unwrap()],
+        ..Listen::at(vec!["127.0.0.1:0".parse().unwrap()])
+    };
+    let running = serve(server::bind(&listen).unwrap(), Mirror, 2);
+    for (sent, expected) in [
+        (header(1, [192, 0, 2, 7], &[]), "192.0.2.7"),
+        (header(1, [198, 51, 100, 1], &[4, 0, 1, 0].repeat(200)), "198.51.100.1"),
+        (header(0, [192, 0, 2, 7], &[]), "127.0.0.1"),
+    ] {
+        assert_eq!(who_sent(&running, &sent).as_deref(), Some(expected));
+    }
+    // Its datagrams need the header, and its connections need none.
+    assert_eq!(who_sent(&running, &[]), None);
+    assert_eq!(who_sent(&running, b"PROXY UDP4 192.0.2.7 127.0.0.1 1 2\r\n"), None);
+    let view = running.stats.view();
+    assert_eq!((view.datagrams_unproxied, view.udp), (2, 3));
+    assert_eq!(who(&mut connect(&running)).as_deref(), Some("127.0.0.1"));
+}
+
+#[test]
+fn from_others_a_datagram_with_a_header_is_no_query() {
+    let running = start_behind(&["127.0.0.1/32"], Limits::default());
+    assert_eq!(who_sent(&running, &[]).as_deref(), Some("127.0.0.1"));
+    // The header's first octets are those of a query of nonsense.
+    assert_eq!(who_sent(&running, &header(1, [192, 0, 2, 7], &[])), None);
+    assert_eq!(running.stats.view().datagrams_unproxied, 0);
+}
+
 #[test]
 fn a_proxy_that_says_nothing_or_nonsense_is_closed_and_counted() {
     let limits = Limits { handshake: Duration::from_millis(300), ..Limits::default() };

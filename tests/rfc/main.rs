@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test of limits in time reads the clock")]
 
 mod battery;
+mod limited;
 mod rfc1034;
 mod rfc1035;
 mod rfc1995;
@@ -19,8 +20,10 @@ mod rfc4592;
 mod rfc5001;
 mod rfc5936;
 mod rfc6672;
+mod rfc6781;
 mod rfc6840;
 mod rfc6891;
+mod rfc7314;
 mod rfc7344;
 mod rfc7766;
 mod rfc7828;
@@ -35,8 +38,10 @@ mod rfc8906;
 mod rfc8914;
 mod rfc8945;
 mod rfc9018;
+mod rfc9103;
 mod rfc9250;
 mod rfc9432;
+mod rfc9460;
 mod rfc9471;
 mod rfc9824;
 mod tools;

@@ -85,3 +85,21 @@ fn s4_5_an_alias_into_its_own_wildcard_ends() {
         &["x.z.test 3600 CNAME a.z.test.", "a.z.test 3600 CNAME a.z.test."],
     );
 }
+
+#[test]
+fn s3_2_a_wildcard_stands_in_for_names_in_the_additional_section_too() {
+    let dns = zone(
+        "z.test",
+        "@ MX 10 mx.w\n@ MX 20 own.w\n*.w A 192.0.2.1\n*.w AAAA ::1\nown.w A 192.0.2.2\n\
+         s SRV 1 2 3 ent.w\nx.ent.w TXT x\nsub NS ns.sub\n*.sub A 192.0.2.3\nfar MX 10 mx.w.y.test.\n",
+    );
+    dns.ask("z.test MX").additional(&[
+        "mx.w.z.test 3600 A 192.0.2.1",
+        "mx.w.z.test 3600 AAAA ::1",
+        "own.w.z.test 3600 A 192.0.2.2",
+    ]);
+    // An empty non-terminal exists; a wildcard behind a cut is the child's; others' names are theirs.
+    dns.ask("s.z.test SRV").additional(&[]);
+    dns.ask("q.sub.z.test A").additional(&[]);
+    dns.ask("far.z.test MX").additional(&[]);
+}

@@ -499,6 +499,7 @@ impl Answers for Made {
             authority: Section::new(),
             additional: Section::new(),
             compact: false,
+            stale: false,
         })
     }
 }

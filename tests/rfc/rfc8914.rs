@@ -1,10 +1,14 @@
 //! RFC 8914: what there is to say beside the response code.
 
 use crate::{
-    battery::zone,
+    battery::{Dns, zone},
     wire::{EDE, NOERROR, NOTIMP, NSID, Packet, REFUSED, Server, query, server},
 };
-use meridian::{records::Completeness, server::Transport};
+use meridian::{
+    records::{Answer, Client, Completeness, Question, ZoneSet},
+    server::{Answers, Arrival, Compiled, Compiler, Reply, Transport, respond},
+};
+use std::sync::Arc;
 
 /// Code and text of the error in the answer.
 fn error(server: &Server, packet: &Packet) -> Option<(u16, String)> {
@@ -15,6 +19,80 @@ fn error(server: &Server, packet: &Packet) -> Option<(u16, String)> {
 
 fn code(server: &Server, packet: &Packet) -> Option<u16> {
     error(server, packet).map(|error| error.0)
+}
+
+/// The server's zones, of which no cluster was heard lately.
+fn stale() -> Server {
+    let server = server();
+    let zones = server.dns.0.iter().map(|zone| {
+        let mut zone = meridian::records::Zone::clone(zone);
+        zone.stale = true;
+        zone
+    });
+    Server { dns: zones.fold(Dns::default(), Dns::with), ..server }
+}
+
+#[test]
+fn s4_4_an_answer_from_a_view_that_was_lost_is_stale() {
+    for question in ["www.example.org A", "x.wild.example.org A", "www.example.org MX"] {
+        let told = error(&stale(), &query(question).edns(1_232));
+        assert_eq!(told, Some((3, "no cluster was heard lately".into())), "{question}");
+    }
+    let told = stale().ask(&query("www.example.org A").edns(1_232));
+    assert_eq!((told.rcode(), told.answers(), told.notes.extended), (NOERROR, 1, Some(3)));
+    let told = stale().ask(&query("www.example.org A"));
+    assert_eq!((told.opt(), told.notes.extended), (None, None), "nothing to say it in");
+    let other = error(&stale(), &query("www.example.net A").edns(1_232));
+    assert_eq!(other, Some((20, String::new())), "of other zones there is nothing old to say");
+}
+
+#[test]
+fn s4_20_a_denial_from_such_a_view_has_a_code_of_its_own() {
+    let told = error(&stale(), &query("nowhere.example.org A").edns(1_232));
+    assert_eq!(told, Some((19, "no cluster was heard lately".into())));
+}
+
+/// Answers that were put together ahead; nobody else may be asked.
+struct Ahead(Arc<Compiled>);
+
+impl Answers for Ahead {
+    fn answer<R>(
+        &self,
+        question: &Question<'_>,
+        _: &Client,
+        _: impl FnOnce(&Answer<'_>) -> R,
+    ) -> R {
+        panic!("{question:?} was not put together ahead")
+    }
+
+    fn compiled(&self) -> Arc<Compiled> {
+        self.0.clone()
+    }
+}
+
+#[test]
+fn s4_4_answers_put_together_ahead_say_the_same_from_the_moment_on() {
+    let (fresh, old) = (server().dns.0, stale().dns.0);
+    let mut compiler = Compiler::default();
+    for zones in [&fresh, &old, &fresh] {
+        let ahead = Ahead(Arc::new(compiler.update(zones)));
+        for question in ["www.example.org A", "www.example.org MX", "no.www.example.org A"] {
+            for packet in [query(question), query(question).edns(1_232)] {
+                let slow = one(&Dns(ZoneSet::clone(zones)), &packet);
+                assert_eq!(one(&ahead, &packet), slow, "{question}");
+            }
+        }
+    }
+}
+
+/// The message that answers it, and what was noted.
+fn one(answers: &impl Answers, packet: &Packet) -> (Vec<u8>, Option<u16>) {
+    let (mut out, from) = (Vec::new(), "192.0.2.9".parse().unwrap());
+    let arrival = Arrival::new(from, Transport::Udp);
+    match respond(answers, &packet.octets(), &arrival, &mut out) {
+        Reply::Send { notes, .. } => (out, notes.extended),
+        Reply::Drop(why) => panic!("{why:?}"),
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A server that gives zones out, asked packet by packet.
 
-use crate::battery::name;
+pub(crate) use crate::battery::name;
+use crate::transports::{framed, read};
 use data_encoding::BASE64;
 use meridian::{
     model::Serial,
@@ -8,9 +9,16 @@ use meridian::{
     server::{
         Answers, Arrival, Messages, Next, Notice, Reply, Stamp, Transfers, Transport, respond,
     },
-    transfer::{Allow, Checker, Key, Keys, Primary, Record, Rows, Rules, ZoneRules, read_response},
+    transfer::{
+        Allow, Checker, Key, Keys, Primary, Record, Rows, Rules, Stats, ZoneRules, read_response,
+    },
 };
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    io::Write,
+    net::{IpAddr, SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+};
 use tokio::sync::mpsc;
 
 pub(crate) const NOW: u32 = 1_800_000_000;
@@ -24,6 +32,7 @@ pub(crate) const PRIMARY: &str = "203.0.113.1";
 
 pub(crate) struct Server {
     pub(crate) transfers: Transfers,
+    pub(crate) stats: Arc<Stats>,
     zones: ZoneSet,
     pub(crate) notices: mpsc::Receiver<Notice>,
 }
@@ -74,16 +83,24 @@ impl Server {
 
     pub(crate) fn with_places(versions: &[Arc<Zone>], places: usize) -> Self {
         let (heard, notices) = mpsc::channel(8);
-        let transfers = Transfers::new(places, Some(heard), Arc::default());
-        let by_key = Allow { key: Some(name(KEY)), networks: Vec::new() };
-        let near = Allow { key: None, networks: vec![format!("{FRIEND}/32").parse().unwrap()] };
+        let stats = Arc::<Stats>::default();
+        let transfers = Transfers::new(places, Some(heard), stats.clone());
+        let by_key = Allow { key: Some(name(KEY)), networks: Vec::new(), tls: false };
+        let near = Allow {
+            key: None,
+            networks: vec![format!("{FRIEND}/32").parse().unwrap()],
+            tls: false,
+        };
         let given = ZoneRules { allow: vec![by_key, near], ..ZoneRules::default() };
-        let primary =
-            Primary { address: format!("{PRIMARY}:53").parse().unwrap(), key: Some(name(KEY)) };
+        let primary = Primary {
+            address: format!("{PRIMARY}:53").parse().unwrap(),
+            key: Some(name(KEY)),
+            tls: None,
+        };
         let taken = ZoneRules { primary: Some(primary), ..ZoneRules::default() };
         let zones = [(name("z.test").key(), given), (name("elsewhere.test").key(), taken)];
         transfers.rule(Arc::new(Rules { keys: keys(), zones: zones.into() }));
-        let mut own = Self { transfers, zones: ZoneSet::default(), notices };
+        let mut own = Self { transfers, stats, zones: ZoneSet::default(), notices };
         versions.iter().for_each(|zone| own.publish(zone.clone()));
         own
     }
@@ -132,6 +149,23 @@ impl Server {
             .map(|own| line(&own))
             .collect()
     }
+}
+
+/// Serves it over TCP on loopback, to whom [`FRIEND`]'s rules hold.
+pub(crate) fn listen(server: Server) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            while let Some(packet) = read(&mut stream) {
+                for message in server.all(&packet, FRIEND, Transport::Tcp) {
+                    stream.write_all(&framed(&message)).unwrap();
+                }
+            }
+        }
+    });
+    address
 }
 
 /// `owner type data`.

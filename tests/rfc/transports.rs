@@ -36,14 +36,17 @@ impl Answers for Zones {
         encode(&records::lookup(&self.0, question, client))
     }
 
-    fn transfer(&self, packet: &[u8], _: &Arrival<'_>) -> Option<Box<dyn Messages>> {
-        Some(Box::new(Three { head: packet[..12].to_vec(), left: 3 }))
+    fn transfer(&self, packet: &[u8], arrival: &Arrival<'_>) -> Option<Box<dyn Messages>> {
+        let private = arrival.private.into();
+        Some(Box::new(Three { head: packet[..12].to_vec(), left: 3, private }))
     }
 }
 
 struct Three {
     head: Vec<u8>,
     left: usize,
+    /// The last octet of each message.
+    private: u8,
 }
 
 impl Messages for Three {
@@ -52,7 +55,8 @@ impl Messages for Three {
         self.left = left;
         out.extend_from_slice(&self.head);
         out[2] |= 0x80;
-        out.resize(1_000, 0);
+        out.resize(999, 0);
+        out.push(self.private);
         Next::Message
     }
 }
@@ -77,6 +81,11 @@ impl Drop for Running {
 }
 
 pub(crate) fn start(limits: Limits) -> Running {
+    start_with(limits, Zones(example_org().0))
+}
+
+/// With somebody else who answers.
+pub(crate) fn start_with(limits: Limits, answers: impl Answers) -> Running {
     let files = tempfile::tempdir().unwrap();
     write_pair(&files);
     let certificate =
@@ -91,8 +100,7 @@ pub(crate) fn start(limits: Limits) -> Running {
     let (stats, shutdown) = (Arc::new(Stats::default()), CancellationToken::new());
     let runtime = Runtime::new().unwrap();
     let entered = runtime.enter();
-    let who = Arc::new(Zones(example_org().0));
-    server::serve(bound, &who, &stats, &TaskTracker::new(), &shutdown).unwrap();
+    server::serve(bound, &Arc::new(answers), &stats, &TaskTracker::new(), &shutdown).unwrap();
     drop(entered);
     Running { tcp, tls, https, quic, stats, shutdown, certificate, runtime, files }
 }
@@ -112,16 +120,29 @@ impl Running {
 
     /// What a client believes that trusts the certificate in the files.
     pub(crate) fn client(&self, alpn: &[&str]) -> ClientConfig {
+        let mut config = self.client_of(rustls::DEFAULT_VERSIONS);
+        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config
+    }
+
+    /// The certificate in PEM.
+    pub(crate) fn pem(&self) -> String {
+        fs::read_to_string(self.files.path().join("crt")).unwrap()
+    }
+
+    /// One that speaks these versions of TLS.
+    pub(crate) fn client_of(
+        &self,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         let own = fs::read(self.files.path().join("der")).unwrap();
         roots.add(CertificateDer::from(own)).unwrap();
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
+        ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(versions)
             .unwrap()
             .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-        config
+            .with_no_client_auth()
     }
 
     pub(crate) fn connect_tls(

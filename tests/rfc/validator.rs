@@ -3,7 +3,7 @@
 
 use hickory_proto::{
     dnssec::{
-        Verifier,
+        PublicKey, Verifier,
         rdata::{DNSKEY, DNSSECRData, NSEC, RRSIG},
     },
     op::{Message, ResponseCode},
@@ -206,19 +206,46 @@ impl Signer {
             set.records.push(record.clone());
         }
         for set in sets.values_mut() {
-            let mut covering = records.iter().filter_map(|record| Some((record, rrsig(record)?)));
-            let found = covering.find(|(record, sig)| {
-                record.name == set.owner && sig.input().type_covered == set.rtype
-            });
+            let covering = records.iter().filter_map(|record| Some((record, rrsig(record)?)));
+            let own: Vec<_> = covering
+                .filter(|(record, sig)| {
+                    record.name == set.owner && sig.input().type_covered == set.rtype
+                })
+                .collect();
             // NS comes in referrals alone; whether they may be unsigned is asked there.
             let unsigned = glue || matches!(set.rtype, RecordType::CNAME | RecordType::NS);
-            match found {
-                Some((record, sig)) => set.labels = Some(self.check_rrsig(set, record, sig)?),
-                None if unsigned && set.rtype != RecordType::NSEC => {}
-                None => return Err(format!("{} {} has no signature", set.owner, set.rtype)),
+            if own.is_empty() && (!unsigned || set.rtype == RecordType::NSEC) {
+                return Err(format!("{} {} has no signature", set.owner, set.rtype));
             }
+            let mut checked = own.iter().map(|(record, sig)| self.check_rrsig(set, record, sig));
+            let labels = checked.clone().find_map(Result::ok);
+            if let (None, Some(error)) = (labels, checked.find_map(Result::err)) {
+                return Err(error);
+            }
+            self.check_algorithms(set, &own)?;
+            set.labels = labels;
         }
         Ok(sets)
+    }
+
+    /// A signature of each algorithm that the keys are of (RFC 4035 §2.2), as strict validators want
+    /// it (RFC 6840 §5.11 does not).
+    fn check_algorithms(&self, set: &Set, own: &[(&Record, &RRSIG)]) -> Result<(), String> {
+        for key in self.keys.iter().filter(|_| !own.is_empty()) {
+            let algorithm = key.public_key().algorithm();
+            let holds = own.iter().any(|(record, sig)| {
+                sig.input().algorithm == algorithm && self.check_rrsig(set, record, sig).is_ok()
+            });
+            if !holds {
+                return Err(format!("{} {}: nothing of {algorithm:?}", set.owner, set.rtype));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same, as one has it who cached the keys of another version.
+    pub(crate) fn believing(self, other: &Self) -> Self {
+        Self { keys: other.keys.clone(), ..self }
     }
 
     /// RFC 4035 §5.3.1.

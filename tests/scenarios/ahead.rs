@@ -208,7 +208,7 @@ proptest! {
     ) {
         let (mut world, mut compiler) = (random::start(), Compiler::default());
         for service in random::SERVICES {
-            world.policy(service, |policy| policy.steer = steering::steer(by_continent()).into());
+            world.policy(service, |policy| policy.steer = steering::steer(by_continent()));
         }
         let mut signer = Signer::default();
         for (at, (step, again)) in steps.iter().enumerate() {

@@ -225,3 +225,29 @@ fn nothing_new_is_published_when_nothing_changed() {
 fn name_of_federation() -> meridian::model::FederationName {
     meridian::model::FederationName("ring".into())
 }
+
+#[test]
+fn a_zone_is_stale_while_none_of_its_clusters_is_fresh_and_keeps_its_serial() {
+    let mut world = two();
+    let (serial, generation) = (world.zone().serial(), world.snapshot().generation);
+    assert!(!world.zone().stale);
+    world.silence("a", Duration::from_secs(200));
+    assert!(!world.zone().stale, "b is heard");
+    // Then b, too; a is heard of no more either.
+    for _ in 0..200 {
+        world.now = world.now.after(Duration::from_secs(1));
+        world.fleet.tick(world.now);
+    }
+    assert!(world.zone().stale);
+    assert_eq!(world.zone().serial(), serial, "no record is another");
+    assert!(world.snapshot().generation > generation, "readers see that something changed");
+    assert_eq!(world.at(P), "A 192.0.2.1, 192.0.2.2");
+    world.pass(Duration::from_secs(1));
+    assert!(!world.zone().stale);
+
+    let saved = serde_json::to_string(&world.fleet.save(world.now)).unwrap();
+    world.fleet = Fleet::restore(serde_json::from_str(&saved).unwrap(), world.now);
+    world.configure();
+    assert!(world.zone().stale, "what a restart found on disk was not heard yet");
+    assert_eq!(world.zone().completeness, Completeness::Complete);
+}

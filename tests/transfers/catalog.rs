@@ -29,7 +29,7 @@ fn bind_and_knot_follow_the_catalog() {
             notify[1].as_str(),
         ],
     );
-    let plan = Plan { primary: port, signed: true, zones: Vec::new(), catalog: Some(CATALOG) };
+    let plan = Plan { primary: port, signed: true, catalog: Some(CATALOG), ..Plan::default() };
     let all: Vec<_> =
         kinds.iter().zip(ports).map(|(kind, own)| Server::secondary(*kind, own, &plan)).collect();
     let serves = |own: &Server, zone: &str| serial(own.port, zone).is_some();

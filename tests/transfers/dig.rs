@@ -41,6 +41,8 @@ fn dig_and_kdig_get_the_zone_with_the_key_alone() {
         let text = run(program, port, &["-y", &y, ZONE, "AXFR", "+noall", "+answer"]);
         same(&printed(&text), &exported, program);
     }
+    let expire = run("dig", port, &["+expire", ZONE, "SOA"]);
+    assert!(expire.contains("EXPIRE: ") && expire.contains("status: NOERROR"), "{expire}");
     let verified = run("dig", port, &["-y", &y, ZONE, "AXFR"]);
     assert!(
         !verified.contains("Couldn't verify") && !verified.contains("expected a TSIG"),

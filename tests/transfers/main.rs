@@ -9,5 +9,7 @@ mod dig;
 mod incoming;
 mod others;
 mod process;
+mod restart;
 mod signed;
 mod steps;
+mod tls;

@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) zones: Vec<&'static str>,
     /// A catalog zone to follow.
     pub(crate) catalog: Option<&'static str>,
+    /// Where the primary is asked over TLS: its name, and whose word to take for that. Not Knot.
+    pub(crate) tls: Option<(&'static str, String)>,
 }
 
 /// A running server.
@@ -67,6 +69,26 @@ impl Server {
                 Kind::Nsd => panic!("NSD takes no updates"),
             }
         })
+    }
+
+    /// BIND as the primary of one zone, which it gives over TLS alone; and the port for that.
+    pub(crate) fn primary_over_tls(zone: &str, text: &str, files: (&str, &str)) -> (Self, u16) {
+        let (port, over_tls) = (free_port(), free_port());
+        let own = Self::start(Kind::Bind, port, |place| {
+            fs::write(place.join("zone"), text).unwrap();
+            let more = format!(
+                "listen-on port {over_tls} tls own {{ 127.0.0.1; }}; allow-transfer port {over_tls} \
+                 transport tls {{ key \"{KEY}\"; }};"
+            );
+            let (chain, key) = files;
+            let config = format!(
+                "tls own {{ cert-file \"{chain}\"; key-file \"{key}\"; }};\n{}zone \"{zone}\" {{ \
+                 type primary; file \"zone\"; }};\n",
+                bind_head(place, port, &more)
+            );
+            bind_run(place, &config)
+        });
+        (own.ready(zone), over_tls)
     }
 
     fn start(kind: Kind, port: u16, configure: impl Fn(&Path) -> Command) -> Self {
@@ -114,7 +136,8 @@ fn bind_run(place: &Path, text: &str) -> Command {
 
 fn bind_secondary(place: &Path, port: u16, plan: &Plan) -> Command {
     let key = if plan.signed { format!("key \"{KEY}\"") } else { String::new() };
-    let primaries = format!("127.0.0.1 port {} {key};", plan.primary);
+    let tls = if plan.tls.is_some() { "tls ours" } else { "" };
+    let primaries = format!("127.0.0.1 port {} {key} {tls};", plan.primary);
     let catalog = plan.catalog.map_or(String::new(), |own| {
         format!(
             "catalog-zones {{ zone \"{own}\" default-primaries {{ {primaries} }} in-memory yes \
@@ -123,6 +146,9 @@ fn bind_secondary(place: &Path, port: u16, plan: &Plan) -> Command {
     });
     let mut text =
         bind_head(place, port, &format!("notify no; allow-transfer {{ any; }}; {catalog}"));
+    if let Some((host, ca)) = &plan.tls {
+        text += &format!("tls ours {{ ca-file \"{ca}\"; remote-hostname \"{host}\"; }};\n");
+    }
     for (at, zone) in plan.zones.iter().chain(&plan.catalog).enumerate() {
         text += &format!(
             "zone \"{zone}\" {{ type secondary; file \"zone{at}\"; masterfile-format text; \
@@ -173,18 +199,24 @@ fn knot_secondary(place: &Path, port: u16, plan: &Plan) -> Command {
 fn nsd_secondary(place: &Path, port: u16, plan: &Plan) -> Command {
     let (directory, primary) = (place.display(), plan.primary);
     let key = if plan.signed { KEY } else { "NOKEY" };
+    let tls = if plan.tls.is_some() { "ours" } else { "" };
+    let trusted = plan.tls.iter().map(|(_, ca)| format!("  tls-cert-bundle: {ca}\n"));
+    let trusted: String = trusted.collect();
     let mut text = format!(
-        "server:\n  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  zonesdir: {directory}\n  \
+        "server:\n{trusted}  ip-address: 127.0.0.1@{port}\n  username: \"\"\n  zonesdir: {directory}\n  \
          database: \"\"\n  pidfile: {directory}/pid\n  xfrdfile: {directory}/xfrd\n  xfrdir: \
          {directory}\n  zonelistfile: {directory}/list\n  xfrd-reload-timeout: 0\n  server-count: \
          1\nremote-control:\n  control-enable: no\nkey:\n  name: {KEY}\n  algorithm: hmac-sha256\n  \
          secret: \"{}\"\n",
         secret()
     );
+    if let Some((host, _)) = &plan.tls {
+        text += &format!("tls-auth:\n  name: ours\n  auth-domain-name: {host}\n");
+    }
     for (at, zone) in plan.zones.iter().enumerate() {
         text += &format!(
             "zone:\n  name: {zone}\n  zonefile: zone{at}\n  request-xfr: 127.0.0.1@{primary} \
-             {key}\n  allow-notify: 127.0.0.1 {key}\n  provide-xfr: 127.0.0.1 NOKEY\n"
+             {key} {tls}\n  allow-notify: 127.0.0.1 {key}\n  provide-xfr: 127.0.0.1 NOKEY\n"
         );
     }
     fs::write(place.join("nsd.conf"), text).unwrap();

@@ -65,9 +65,11 @@ fn clock() -> u64 {
 /// The whole zone that a server gives by transfer.
 pub(crate) fn transferred(port: u16, zone: &str, key: Option<&Arc<Key>>) -> Result<Zone, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let primary = Primary { address: local(port), key: None };
+    let primary = Primary { address: local(port), key: None, tls: None };
     let fetched = runtime.block_on(fetch(&primary, key, &name(zone), None, clock))?;
-    let Fetched::Newer(zone) = fetched else { panic!("a zone that nobody has is never current") };
+    let Fetched::Newer(zone, _) = fetched else {
+        panic!("a zone that nobody has is never current")
+    };
     Ok(zone)
 }
 

@@ -131,7 +131,7 @@ fn nsd_knot_and_bind_answer_from_a_signed_zone_what_a_validator_believes() {
             |name: &str| zone.iter().any(|own| own.starts_with(name) && own.contains(" RRSIG A "));
         has("s1.default.fed.svc") && has("s3.default.fed.svc")
     });
-    let plan = Plan { primary: port, signed: true, zones: vec![ZONE], catalog: None };
+    let plan = Plan { primary: port, signed: true, zones: vec![ZONE], ..Plan::default() };
     let start = |(kind, own): (_, u16)| Server::secondary(kind, own, &plan).ready(ZONE);
     let all: Vec<Server> = ALL.into_iter().zip(ports).map(start).collect();
     let first = in_step(&ours, &all, place.path(), "at first");

@@ -51,7 +51,7 @@ fn nsd_knot_and_bind_stay_in_step_through_a_thousand_changes() {
     ));
     config.write("static.zone", STATIC);
     let ours = Meridian::start(&config, port, &["--no-state", "--settle", "1"]);
-    let plan = Plan { primary: port, signed: true, zones: vec![ZONE], catalog: None };
+    let plan = Plan { primary: port, signed: true, zones: vec![ZONE], ..Plan::default() };
     let mut all: Vec<Watched> = ALL
         .iter()
         .zip(ports)

@@ -35,7 +35,9 @@ pub(super) fn dnssec(
         ));
         return None;
     }
+    let zsk_lifetime = zsk_lifetime(findings, own)?;
     Some(Settings {
+        zsk_lifetime,
         algorithm: algorithm(own),
         split: own.keys == Some(DnssecKeysSpec::Split),
         compact: own.denial == Some(DnssecDenialSpec::Compact),
@@ -45,6 +47,28 @@ pub(super) fn dnssec(
         propagation: seconds(findings, "propagation", own.propagation.as_deref(), PROPAGATION),
         directory: own.key_directory.as_ref().map(|own| folder.join(own)),
     })
+}
+
+/// The outer `None` with an error.
+fn zsk_lifetime(findings: &mut Findings, spec: &DnssecSpec) -> Option<Option<i64>> {
+    let Some(text) = spec.zsk_lifetime.as_deref() else { return Some(None) };
+    if spec.keys != Some(DnssecKeysSpec::Split) {
+        findings.error(
+            "spec.dnssec.zskLifetime: there is no key that signs all but the keys, and one that has \
+             a DS cannot be changed without the parent; write keys: split, or leave it out"
+                .to_owned(),
+        );
+        return None;
+    }
+    let lifetime = seconds(findings, "zskLifetime", Some(text), 0);
+    if lifetime < LEAST_ZSK_LIFETIME {
+        findings.error(format!(
+            "spec.dnssec.zskLifetime: \"{text}\" is less than 24h; keys would come faster than \
+             caches forget them"
+        ));
+        return None;
+    }
+    Some(Some(lifetime))
 }
 
 fn algorithm(spec: &DnssecSpec) -> Algorithm {
@@ -116,6 +140,7 @@ const SIGNED: [RecordType; 4] =
 /// Two weeks: long enough to mend what is broken, short enough that what was signed is forgotten.
 const LIFETIME: i64 = 14 * 86_400;
 const LEAST_LIFETIME: i64 = 3_600;
+const LEAST_ZSK_LIFETIME: i64 = 86_400;
 const KEY_TTL: Ttl = Ttl::from_secs(3_600);
 /// As most registries have it.
 const DS_TTL: i64 = 86_400;
@@ -150,6 +175,15 @@ mod tests {
         let dnssec = plain.config.federations.values().next().unwrap().dnssec.clone().unwrap();
         assert_eq!((dnssec.algorithm, dnssec.lifetime), (Algorithm::EcdsaP256, LIFETIME));
         assert!(load("ttl: 30").config.federations.values().all(|own| own.dnssec.is_none()));
+    }
+
+    #[test]
+    fn a_key_that_goes_by_itself_has_no_ds_and_a_day_at_least() {
+        let own = load("dnssec: {keys: split, zskLifetime: 720h}");
+        let own = own.config.federations.values().next().unwrap().dnssec.clone().unwrap();
+        assert_eq!(own.zsk_lifetime, Some(720 * 3_600));
+        one_error(&load("dnssec: {zskLifetime: 720h}"), &["zskLifetime", "keys: split"]);
+        one_error(&load("dnssec: {keys: split, zskLifetime: 23h}"), &["\"23h\"", "24h"]);
     }
 
     #[test]

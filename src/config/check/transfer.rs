@@ -5,9 +5,10 @@ use super::{Findings, networks};
 use crate::{
     config::spec::{
         DnssecDenialSpec, FederationSpec, TransferAllowSpec, TransferFromSpec, TransferPeerSpec,
+        TransferTlsSpec,
     },
     model::Name,
-    transfer::{Allow, Primary, Target, ZoneRules},
+    transfer::{Allow, Primary, PrimaryTls, Target, ZoneRules},
 };
 use std::net::{IpAddr, SocketAddr};
 
@@ -50,11 +51,12 @@ fn allow(findings: &mut Findings, field: &str, spec: &TransferAllowSpec) -> Opti
         return None;
     }
     let key = key(findings, &format!("{field}.key"), spec.key.as_deref())?;
-    Some(Allow { key, networks: networks(findings, &format!("{field}.networks"), &spec.networks) })
+    let networks = networks(findings, &format!("{field}.networks"), &spec.networks);
+    Some(Allow { key, networks, tls: spec.tls.unwrap_or_default() })
 }
 
 fn peer(findings: &mut Findings, field: &str, spec: &TransferPeerSpec) -> Option<Target> {
-    let address = address(findings, &format!("{field}.address"), &spec.address)?;
+    let address = address(findings, &format!("{field}.address"), &spec.address, DNS)?;
     Some(Target { address, key: key(findings, &format!("{field}.key"), spec.key.as_deref())? })
 }
 
@@ -70,9 +72,33 @@ fn primary(
                 .to_owned(),
         );
     }
-    let address = address(findings, "spec.transferFrom.primary", &own.primary)?;
+    let port = if own.tls.is_some() { DNS_OVER_TLS } else { DNS };
+    let address = address(findings, "spec.transferFrom.primary", &own.primary, port)?;
     let key = key(findings, "spec.transferFrom.key", own.key.as_deref())?;
-    Some(Primary { address, key })
+    let tls = match &own.tls {
+        None => None,
+        Some(own) => Some(tls(findings, own)?),
+    };
+    Some(Primary { address, key, tls })
+}
+
+fn tls(findings: &mut Findings, own: &TransferTlsSpec) -> Option<PrimaryTls> {
+    let name = own.server_name.as_str();
+    let known =
+        name.parse::<IpAddr>().is_ok() || name.parse::<Name>().is_ok_and(|own| !own.is_root());
+    let expected = "the name or address that the primary's certificate is for";
+    let field = "spec.transferFrom.tls.serverName";
+    findings.take(field, name, expected, known.then_some(()))?;
+    let ca = own.ca_bundle.clone();
+    if ca.as_ref().is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
+        findings.error(
+            "spec.transferFrom.tls.caBundle: holds no certificate; expected PEM, beginning with \
+             -----BEGIN CERTIFICATE-----"
+                .to_owned(),
+        );
+        return None;
+    }
+    Some(PrimaryTls { name: name.to_owned(), ca })
 }
 
 /// `None` with an error for what is no name; a key that is not said is none.
@@ -83,14 +109,18 @@ fn key(findings: &mut Findings, field: &str, text: Option<&str>) -> Option<Optio
     }
 }
 
-fn address(findings: &mut Findings, field: &str, text: &str) -> Option<SocketAddr> {
+fn address(findings: &mut Findings, field: &str, text: &str, port: u16) -> Option<SocketAddr> {
     let expected = "an address such as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53";
-    findings.take(field, text, expected, server_address(text))
+    findings.take(field, text, expected, server_address(text, port))
 }
 
-/// An address with its port, which is 53 when not said.
-fn server_address(text: &str) -> Option<SocketAddr> {
-    let plain = || text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 53));
+/// The ports of RFC 1035 §4.2 and RFC 7858 §3.1.
+const DNS: u16 = 53;
+const DNS_OVER_TLS: u16 = 853;
+
+/// An address with its port, or that one when not said.
+fn server_address(text: &str, port: u16) -> Option<SocketAddr> {
+    let plain = || text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port));
     text.parse().ok().or_else(plain).filter(|own: &SocketAddr| own.port() != 0)
 }
 
@@ -101,6 +131,23 @@ mod tests {
     fn load(spec: &str) -> crate::config::Loaded {
         let text = federation("fed", &format!("{{zone: z.test, {spec}}}"));
         place(&[("fed.yaml", &text)]).loader.load()
+    }
+
+    #[test]
+    fn a_primary_over_tls_is_named_and_has_another_port() {
+        let loaded = load("transferFrom: {primary: 192.0.2.1, tls: {serverName: ns.example}}");
+        assert_eq!(loaded.errors, []);
+        let own = loaded.config.federations.values().next().unwrap();
+        let primary = own.transfer.primary.clone().unwrap();
+        assert_eq!(primary.address, "192.0.2.1:853".parse().unwrap());
+        assert_eq!(primary.tls.unwrap().name, "ns.example");
+        let bad = load("transferFrom: {primary: 192.0.2.1, tls: {serverName: \"a b..\"}}");
+        one_error(&bad, &["spec.transferFrom.tls.serverName", "certificate is for"]);
+        let bad = load(
+            "transferFrom: {primary: 192.0.2.1, tls: {serverName: ns.example, caBundle: nothing}}",
+        );
+        one_error(&bad, &["spec.transferFrom.tls.caBundle", "PEM"]);
+        one_error(&load("transfer: {allow: [{tls: true}]}"), &["neither key nor networks"]);
     }
 
     #[test]

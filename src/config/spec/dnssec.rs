@@ -31,6 +31,10 @@ pub struct DnssecSpec {
     /// them has, as in `1h`, which it is when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub propagation: Option<String>,
+    /// How long a key signs before another takes its place, as in `720h`, where one key signs the
+    /// keys and one the rest (`keys: split`); until it is ordered when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zsk_lifetime: Option<String>,
     /// A directory with the zone's keys, as `dnssec-keygen` writes them (`K<zone>+013+12345.key`
     /// and `.private`); keys are made and kept in the state directory when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

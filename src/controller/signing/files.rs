@@ -3,7 +3,7 @@
 use crate::{
     controller::state::create_private,
     dnssec::{
-        Key, Role, Rollover, Settings, Stage,
+        Algorithm, Key, Role, Rollover, Settings, Stage,
         bind::{self, Times},
     },
     model::Name,
@@ -24,6 +24,15 @@ pub(super) struct KeyRing {
     pub(super) rollover: Rollover,
     /// Of the keys as files: when each is to be what.
     times: BTreeMap<u16, Times>,
+}
+
+impl KeyRing {
+    /// The algorithm of the keys in force, or of those that take their place.
+    pub(super) fn algorithm(&self) -> Option<Algorithm> {
+        let staying = |tag: &&u16| !self.rollover.leaving.contains(*tag);
+        let mut tags = self.rollover.keys.iter().map(|key| &key.tag);
+        tags.rfind(staying).and_then(|tag| self.keys.get(tag)).map(|key| key.algorithm)
+    }
 }
 
 /// Where a zone's keys are, and where it is kept how far they have come.
@@ -125,7 +134,7 @@ impl Place {
             ));
         }
         for role in settings.roles() {
-            let tag = self.make(ring, settings, *role, now)?;
+            let tag = self.make(ring, settings.algorithm, *role, now)?;
             ring.rollover.begin(tag, *role, now);
         }
         self.save(ring)
@@ -138,12 +147,12 @@ impl Place {
     pub(super) fn successor(
         &self,
         ring: &mut KeyRing,
-        settings: &Settings,
+        algorithm: Algorithm,
         role: Role,
         now: i64,
     ) -> Result<u16, String> {
         if !self.given {
-            return self.make(ring, settings, role, now);
+            return self.make(ring, algorithm, role, now);
         }
         for stem in self.stems()? {
             let (key, times) = self.read_key(&stem)?;
@@ -152,13 +161,15 @@ impl Place {
         }
         let used = |tag: &u16| ring.rollover.keys.iter().any(|own| own.tag == *tag);
         let over = |tag: &u16| ring.times[tag].inactive.is_some_and(|time| time <= now);
-        let spare = ring
-            .keys
-            .iter()
-            .find(|(tag, key)| key.flags == role.flags() && !used(tag) && !over(tag));
+        let spare = ring.keys.iter().find(|(tag, key)| {
+            let fits = key.flags == role.flags() && key.algorithm == algorithm;
+            fits && !used(tag) && !over(tag)
+        });
         spare.map(|(tag, _)| *tag).ok_or_else(|| {
             format!(
-                "there is no further {role} in {}; make one with `dnssec-keygen` and say it again",
+                "there is no further {role} of {} in {}; make one with `dnssec-keygen` and say it \
+                 again",
+                algorithm.mnemonic(),
                 self.keys.display()
             )
         })
@@ -167,13 +178,11 @@ impl Place {
     fn make(
         &self,
         ring: &mut KeyRing,
-        settings: &Settings,
+        algorithm: Algorithm,
         role: Role,
         now: i64,
     ) -> Result<u16, String> {
         let random = SystemRandom::new();
-        // A zone is signed with one algorithm: a change of it would need all keys at once.
-        let algorithm = ring.keys.values().next().map_or(settings.algorithm, |key| key.algorithm);
         loop {
             let key = Key::generate(algorithm, role.flags(), &random);
             let key = key.map_err(|error| error.to_string())?;
@@ -321,6 +330,7 @@ mod tests {
             algorithm: Algorithm::EcdsaP256,
             split,
             compact: false,
+            zsk_lifetime: None,
             lifetime: 14 * 86_400,
             key_ttl: Ttl::from_secs(3_600),
             ds_ttl: 86_400,
@@ -368,14 +378,14 @@ mod tests {
         assert!(place.load(&settings, None, 7).unwrap_err().contains("dnssec-keygen"));
         let other = Place { given: false, ..place.clone() };
         let mut ring = KeyRing::default();
-        let ksk = other.make(&mut ring, &settings, Role::Ksk, 7).unwrap();
-        let zsk = other.make(&mut ring, &settings, Role::Zsk, 7).unwrap();
+        let ksk = other.make(&mut ring, settings.algorithm, Role::Ksk, 7).unwrap();
+        let zsk = other.make(&mut ring, settings.algorithm, Role::Zsk, 7).unwrap();
         let mut ring = place.load(&settings, None, 8).unwrap();
         assert_eq!(ring.rollover.sign_keys().collect::<Vec<_>>(), [ksk]);
         assert_eq!(ring.rollover.sign_zone().collect::<Vec<_>>(), [zsk]);
-        assert!(place.successor(&mut ring, &settings, Role::Zsk, 9).is_err());
-        let next = other.make(&mut KeyRing::default(), &settings, Role::Zsk, 9).unwrap();
-        assert_eq!(place.successor(&mut ring, &settings, Role::Zsk, 9), Ok(next));
+        assert!(place.successor(&mut ring, settings.algorithm, Role::Zsk, 9).is_err());
+        let next = other.make(&mut KeyRing::default(), settings.algorithm, Role::Zsk, 9).unwrap();
+        assert_eq!(place.successor(&mut ring, settings.algorithm, Role::Zsk, 9), Ok(next));
     }
 
     #[test]

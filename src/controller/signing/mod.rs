@@ -2,7 +2,9 @@
 //! and how far they have come, signs what changed, and again what is due.
 
 mod files;
+mod job;
 mod left;
+mod orders;
 mod people;
 mod zone;
 
@@ -130,6 +132,10 @@ impl Signing {
         match order {
             DnssecOrder::Roll { zone, role, reply } => {
                 let outcome = self.of(&zone).and_then(|own| own.roll(role, now()));
+                drop(reply.send(outcome));
+            }
+            DnssecOrder::ChangeAlgorithm { zone, reply } => {
+                let outcome = self.of(&zone).and_then(|own| own.change_algorithm(now()));
                 drop(reply.send(outcome));
             }
             DnssecOrder::DsSeen { zone, tags, reply } => {
@@ -313,5 +319,168 @@ mod tests {
         let plain = other.sign(place.snapshot("a.z.test", 7), place.at);
         assert!(zone(&plain).signed().is_none());
         assert!(plain.problems[0].contains("without signatures"), "{:?}", plain.problems);
+    }
+
+    fn name() -> Name {
+        "z.test".parse().unwrap()
+    }
+
+    /// The algorithms of the DNSKEY rrset, and of the signatures over the SOA.
+    fn algorithms(zone: &Zone) -> (Vec<u8>, Vec<u8>) {
+        let sorted = |all: &mut dyn Iterator<Item = u8>| {
+            let all: std::collections::BTreeSet<u8> = all.collect();
+            all.into_iter().collect::<Vec<u8>>()
+        };
+        let dnskeys = keys(zone);
+        let own = zone.signed().unwrap().name(zone.key().as_bytes()).unwrap();
+        let soa = own.rrsig(RecordType::SOA).unwrap();
+        (sorted(&mut dnskeys.rdata().map(|own| own[3])), sorted(&mut soa.rdata().map(|own| own[2])))
+    }
+
+    /// Signs hour by hour until that is so.
+    fn until(
+        signing: &mut Signing,
+        snapshot: &Arc<Snapshot>,
+        at: &mut Moment,
+        is_so: impl Fn(&View, &Zone) -> bool,
+    ) -> Arc<Zone> {
+        for _ in 0..2_000 {
+            *at = at.after(Duration::from_secs(3_600));
+            let zone = zone(&signing.sign(snapshot.clone(), *at));
+            if zone.signed().is_some() && is_so(&signing.board().all()[0], &zone) {
+                return zone;
+            }
+        }
+        panic!("{:?}", signing.board().all());
+    }
+
+    #[test]
+    fn an_algorithm_is_changed_when_it_is_ordered_signatures_before_keys() {
+        let place = Place::new();
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        let mut at = place.at;
+        until(&mut signing, &snapshot, &mut at, |view, _| view.keys[0].state.contains("Ready"));
+        let old = signing.board().all()[0].keys[0].tag;
+        signing.of(&name()).unwrap().ds_seen(&[old], at).unwrap();
+        let refused = signing.of(&name()).unwrap().change_algorithm(at).unwrap_err();
+        assert!(refused.contains("ECDSAP256SHA256 already"), "{refused}");
+
+        place.write(", dnssec: {algorithm: ED25519}");
+        signing.configure(&place.config());
+        let told = signing.sign(snapshot.clone(), at).problems[0].clone();
+        assert!(told.contains("roll --algorithm"), "{told}");
+        assert_eq!(algorithms(&zone(&signing.sign(snapshot.clone(), at))), (vec![13], vec![13]));
+        signing.of(&name()).unwrap().change_algorithm(at).unwrap();
+        signing.last = None;
+        let step = zone(&signing.sign(snapshot.clone(), at));
+        assert_eq!(algorithms(&step), (vec![13], vec![13, 15]), "signatures first");
+        // A restart goes on where it was.
+        drop(signing);
+        let mut signing = place.begin();
+        let both = |_: &View, zone: &Zone| algorithms(zone).0 == [13, 15];
+        let step = until(&mut signing, &snapshot, &mut at, both);
+        assert_eq!(algorithms(&step), (vec![13, 15], vec![13, 15]));
+        let ready = |view: &View, _: &Zone| view.keys.iter().any(|own| own.state.contains("Ready"));
+        until(&mut signing, &snapshot, &mut at, ready);
+        let view = signing.board().all()[0].clone();
+        let new = view.keys.iter().find(|own| own.algorithm == "ED25519").unwrap().tag;
+        assert!(view.ds.len() == 1 && view.ds[0].starts_with(&format!("{new} 15 ")), "{view:?}");
+        signing.of(&name()).unwrap().ds_seen(&[new], at).unwrap();
+        let withdrawn = |_: &View, zone: &Zone| algorithms(zone).0 == [15];
+        let step = until(&mut signing, &snapshot, &mut at, withdrawn);
+        assert_eq!(algorithms(&step), (vec![15], vec![13, 15]), "signatures last");
+        let over = |_: &View, zone: &Zone| algorithms(zone).1 == [15];
+        until(&mut signing, &snapshot, &mut at, over);
+        assert_eq!(signing.board().all()[0].keys.len(), 1);
+        assert_eq!(signing.board().all()[0].problem, None);
+    }
+
+    #[test]
+    fn a_zsk_goes_by_itself_when_its_time_is_over_and_the_ksk_stays() {
+        let place = Place::new();
+        place.write(", dnssec: {keys: split, zskLifetime: 240h}");
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        let mut at = place.at;
+        signing.sign(snapshot.clone(), at);
+        let of = |view: &View, role| {
+            let own = view.keys.iter().filter(|own| own.role == role);
+            own.map(|own| own.tag).collect::<Vec<u16>>()
+        };
+        let first = signing.board().all()[0].clone();
+        let (ksk, mut zsk) =
+            (of(&first, crate::dnssec::Role::Ksk), of(&first, crate::dnssec::Role::Zsk));
+        for _ in 0..3 {
+            let began = at;
+            let other = |view: &View, _: &Zone| {
+                let now = of(view, crate::dnssec::Role::Zsk);
+                now.len() == 1 && now != zsk
+            };
+            until(&mut signing, &snapshot, &mut at, other);
+            zsk = of(&signing.board().all()[0], crate::dnssec::Role::Zsk);
+            let hours = at.mono.saturating_duration_since(began.mono).as_secs() / 3_600;
+            assert!((216..=260).contains(&hours), "{hours} hours");
+        }
+        assert_eq!(of(&signing.board().all()[0], crate::dnssec::Role::Ksk), ksk);
+    }
+
+    /// A snapshot with so many names that they are signed in the background.
+    fn large(place: &Place, serial: u32, more: &str) -> Arc<Snapshot> {
+        let base = place.config().federations.values().next().unwrap().base.clone();
+        let node = Node::new(Rrset::a(Ttl::SERVED, ["192.0.2.1".parse().unwrap()]));
+        let names = (0..5_100).map(|number| format!("n{number}.z.test")).chain([more.to_owned()]);
+        let all = names.map(|own| (own.parse::<Name>().unwrap().key(), Some(node.clone())));
+        let mut snapshot = Snapshot::empty(place.at.wall);
+        snapshot.served.put(Arc::new(base.with(all, Serial(serial))));
+        Arc::new(snapshot)
+    }
+
+    fn wait_for(signing: &mut Signing, snapshot: &Arc<Snapshot>, at: Moment) -> Arc<Zone> {
+        for _ in 0..20_000 {
+            let zone = zone(&signing.sign(snapshot.clone(), at));
+            if zone.signed().is_some() {
+                return zone;
+            }
+            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        panic!("it is never signed");
+    }
+
+    #[test]
+    fn all_of_a_large_zone_is_signed_beside_what_goes_on_and_what_changes_meanwhile_after() {
+        use crate::records::Completeness;
+        let place = Place::new();
+        let mut signing = place.begin();
+        let first = zone(&signing.sign(large(&place, 7, "a.z.test"), place.at));
+        assert!(first.signed().is_none() && first.completeness == Completeness::Complete);
+        let ahead = u32::try_from(place.at.wall.as_second()).unwrap() + 100;
+        let newer = large(&place, ahead, "b.z.test");
+        let second = zone(&signing.sign(newer.clone(), place.at));
+        assert!(second.signed().is_none() && second.serial() == Serial(ahead));
+        let signed = wait_for(&mut signing, &newer, place.at);
+        assert!(signed.serial().is_after(Serial(ahead)), "what is signed is another version");
+        let b: Name = "b.z.test".parse().unwrap();
+        let has = |name: &Name| signed.signed().unwrap().name(name.key().as_bytes()).is_some();
+        assert!(has(&b) && !has(&"a.z.test".parse().unwrap()));
+        assert_eq!(signed.signed().unwrap().names().len(), 5_102);
+
+        // Once its DS is at the parent, a restart serves nothing of it without signatures.
+        let mut at = place.at;
+        until(&mut signing, &newer, &mut at, |view, _| view.keys[0].state.contains("Ready"));
+        let tag = signing.board().all()[0].keys[0].tag;
+        signing.of(&name()).unwrap().ds_seen(&[tag], at).unwrap();
+        drop(signing);
+        let mut again = place.begin();
+        let waiting = zone(&again.sign(newer.clone(), at));
+        assert_eq!(waiting.completeness, Completeness::Pending);
+        assert!(wait_for(&mut again, &newer, at).serial().is_after(signed.serial()));
+
+        // Denied otherwise, it is served as it was signed until it is signed anew.
+        place.write(", dnssec: {denial: compact}");
+        again.configure(&place.config());
+        let before = zone(&again.sign(newer.clone(), at));
+        assert!(matches!(before.signed().unwrap().denial(), crate::records::Denial::Chain));
     }
 }

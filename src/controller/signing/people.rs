@@ -47,6 +47,12 @@ pub(super) fn state(ksk: Option<Track>, zsk: Option<Track>) -> String {
 /// A step that a key took.
 pub(super) fn said(turn: Turn) -> String {
     match turn {
+        Turn::Published(tag) => {
+            format!("every cache has signatures of key {tag}: it is published from now on")
+        }
+        Turn::Withdrawn(tag) => {
+            format!("key {tag} is no longer published, and signs until no cache has it")
+        }
         Turn::Ready(tag) => format!(
             "every cache knows key {tag}: put its DS at the parent, then say `meridian dnssec roll \
              --ds-seen {tag}`"

@@ -3,12 +3,13 @@
 use super::{
     Board,
     files::{KeyRing, Place},
+    job::Job,
     people::{Watch, said, state},
 };
 use crate::{
     dnssec::{
-        self, Before, Key, KeyView, Keys, OnlineSigner, Role, Rollover, Settings, Stage, Timing,
-        Track, Turn, Validity, View, ds_text,
+        self, Before, Key, KeyView, Keys, OnlineSigner, Role, Rollover, Settings, Signatures,
+        Stage, Timing, Track, Turn, Validity, View, ds_text,
     },
     model::{Key as NameKey, Moment, Name, Serial, Ttl},
     records::{Completeness, Denial, Zone},
@@ -28,11 +29,15 @@ use std::{
 
 /// A zone that is to be signed.
 pub(super) struct SignedZone {
-    zone: Name,
-    settings: Settings,
+    pub(super) zone: Name,
+    pub(super) settings: Settings,
     /// `None` while there never were keys that could be read.
-    keys: Option<(Place, KeyRing)>,
+    pub(super) keys: Option<(Place, KeyRing)>,
     before: Option<Before>,
+    /// All of it is being signed elsewhere.
+    job: Option<Job>,
+    /// As it was served last with signatures; outlives `before`, too.
+    shown: Option<Arc<Zone>>,
     /// Of the zone as it was served last; outlives `before`.
     last: Option<Serial>,
     online: Option<Arc<OnlineSigner>>,
@@ -47,16 +52,16 @@ pub(super) struct SignedZone {
     /// Signatures to be made again.
     due: Vec<NameKey>,
     /// Keys or settings are others than those that signed.
-    changed: bool,
-    problem: Option<String>,
+    pub(super) changed: bool,
+    pub(super) problem: Option<String>,
 }
 
 /// Names signed again at once: some tens of milliseconds.
 const AT_ONCE: usize = 1_000;
 /// Names that are looked at in a second without anybody noticing.
 const LOOKED_AT: usize = 1_000;
-/// Of more names than this, signing is announced.
-const WORTH_SAYING: usize = 5_000;
+/// So many names are signed in the background where all of them are to be: some tenths of a second.
+const MANY: usize = 5_000;
 /// How far a validator's clock may be behind, in seconds.
 const CLOCKS: i64 = 3_600;
 
@@ -68,6 +73,8 @@ impl SignedZone {
             settings,
             keys: None,
             before: None,
+            job: None,
+            shown: None,
             last,
             online: None,
             zone_ttl: Ttl::from_secs(0),
@@ -83,7 +90,7 @@ impl SignedZone {
     /// Takes up settings, and reads the keys again.
     pub(super) fn configure(&mut self, settings: &Settings, state: Option<&Path>, at: Moment) {
         if self.settings.compact != settings.compact {
-            self.before = None; // Every proof is another.
+            (self.before, self.job) = (None, None); // Every proof is another.
         }
         let other = self.settings != *settings;
         self.settings = settings.clone();
@@ -121,17 +128,19 @@ impl SignedZone {
 
     /// What the keys in force do not do that is configured.
     fn oddities(&self, ring: &KeyRing) -> Option<String> {
-        let other = ring.keys.values().find(|key| key.algorithm != self.settings.algorithm);
-        if let Some(key) = other {
+        let other = ring.algorithm().filter(|own| *own != self.settings.algorithm);
+        if let Some(algorithm) = other {
             return Some(format!(
-                "zone {}: spec.dnssec.algorithm is {}, but its keys are {}, and stay in force: a \
-                 change of algorithm is not made by itself",
+                "zone {}: spec.dnssec.algorithm is {}, but its keys are {}, and stay in force; say \
+                 `meridian dnssec roll --algorithm` to have it changed step by step",
                 self.zone,
                 self.settings.algorithm.mnemonic(),
-                key.algorithm.mnemonic()
+                algorithm.mnemonic()
             ));
         }
-        let roles: BTreeSet<Role> = ring.rollover.keys.iter().map(|key| key.role).collect();
+        let staying = ring.rollover.keys.iter();
+        let staying = staying.filter(|key| !ring.rollover.leaving.contains(&key.tag));
+        let roles: BTreeSet<Role> = staying.map(|key| key.role).collect();
         let wanted: BTreeSet<Role> = self.settings.roles().iter().copied().collect();
         (roles != wanted).then(|| {
             let names = |roles: &BTreeSet<Role>| {
@@ -161,18 +170,22 @@ impl SignedZone {
         if !(0..pause).contains(&(now - self.looked)) {
             self.looked = now;
             self.turn(now);
+            self.schedule(now);
             self.find_due(now);
         }
-        self.changed || !self.due.is_empty()
+        let idle = self.job.is_none();
+        (idle && (self.changed || !self.due.is_empty()))
+            || self.job.as_ref().is_some_and(Job::is_done)
     }
 
     fn turn(&mut self, now: i64) {
         let timing = self.timing();
         let Some((place, ring)) = &mut self.keys else { return };
-        let handing_over = ring.rollover.keys.iter().any(|key| is(key.zsk, Stage::Retired));
+        let retired = ring.rollover.keys.iter().any(|key| is(key.zsk, Stage::Retired));
+        let handing_over = retired || !ring.rollover.leaving.is_empty();
         let signing = match (&self.before, handing_over) {
-            (Some(before), true) => dnssec::signers(&before.signed).into_keys().collect(),
-            _ => BTreeSet::new(),
+            (Some(before), true) => signatures(&before.signed),
+            _ => Signatures::default(),
         };
         let before = ring.rollover.clone();
         let turns = ring.rollover.tick(now, &timing, &signing);
@@ -212,7 +225,7 @@ impl SignedZone {
         self.changed |= online.is_some_and(|left| left < self.settings.lifetime / 4);
     }
 
-    fn timing(&self) -> Timing {
+    pub(super) fn timing(&self) -> Timing {
         self.settings.timing(self.zone_ttl)
     }
 
@@ -229,19 +242,33 @@ impl SignedZone {
         if source.completeness == Completeness::Pending {
             return None; // Nothing is answered from it.
         }
+        if let Some(job) = self.job.take_if(|job| job.is_done()) {
+            self.take(job.source.clone(), job.end());
+        }
+        if self.job.is_some() {
+            return self.meanwhile(source);
+        }
         if let Some(same) = self.unchanged(source) {
             return Some(same);
         }
         let with = self.signing(now)?;
         self.note_ttls(source);
         let serial = self.next_serial(source, now);
-        let progress = Arc::new(AtomicUsize::new(0));
-        let watched = self.watch(source, &progress, at, board);
-        let due = std::mem::take(&mut self.due);
+        if self.before.is_none() && source.len() >= MANY {
+            self.job = Some(self.start(with, source, serial, at, board));
+            self.changed = false;
+            return self.meanwhile(source);
+        }
+        let (due, progress) = (std::mem::take(&mut self.due), AtomicUsize::new(0));
         let random = SystemRandom::new();
         let signed = with.sign(source, serial, self.before.as_ref(), due, &random, &progress);
-        drop(watched);
-        let Some(signed) = signed else {
+        self.changed &= signed.is_none();
+        self.take(source.clone(), signed)
+    }
+
+    /// Takes up what was signed, if it was; what is to be served then.
+    fn take(&mut self, source: Arc<Zone>, signed: Option<Zone>) -> Option<Arc<Zone>> {
+        let Some(signed) = signed.map(Arc::new) else {
             let text = format!(
                 "zone {}: a key could not sign; the signatures before stay in force",
                 self.zone
@@ -250,14 +277,59 @@ impl SignedZone {
             self.problem = Some(text);
             return self.before.as_ref().map(|before| before.signed.clone());
         };
-        self.changed = false;
-        let signed = Arc::new(signed);
-        self.last = Some(serial);
+        let ahead = self.last.filter(|last| !signed.serial().is_after(*last));
+        self.last = ahead.or(Some(signed.serial()));
         if self.before.is_none() {
             self.ends = first_end(&signed);
         }
-        self.before = Some(Before { source: source.clone(), signed: signed.clone() });
+        self.before = Some(Before { source, signed: signed.clone() });
+        self.shown = Some(signed.clone());
         Some(signed)
+    }
+
+    // === Much at once ===
+
+    /// Has all of a large zone signed by threads of its own, so that nobody waits for it.
+    fn start(
+        &self,
+        with: dnssec::Signing,
+        source: &Arc<Zone>,
+        serial: Serial,
+        at: Moment,
+        board: &Board,
+    ) -> Job {
+        let progress = Arc::new(AtomicUsize::new(0));
+        let watched = self.watch(source, &progress, at, board);
+        let zone = source.clone();
+        Job::start(source.clone(), move || {
+            let _watched = watched;
+            with.sign(&zone, serial, None, [], &SystemRandom::new(), &progress)
+        })
+    }
+
+    /// What is served while all is being signed. As it was signed before; else nothing of a zone
+    /// whose DS is at the parent, since validators refuse it without signatures; else as it is.
+    fn meanwhile(&mut self, source: &Arc<Zone>) -> Option<Arc<Zone>> {
+        if let Some(shown) = &self.shown {
+            return Some(shown.clone());
+        }
+        if self.is_trusted() {
+            let mut waits = Zone::clone(source);
+            waits.completeness = Completeness::Pending;
+            return Some(Arc::new(waits));
+        }
+        let newer = self.last.is_none_or(|last| source.serial().is_after(last));
+        self.last = if newer { Some(source.serial()) } else { self.last };
+        None
+    }
+
+    /// Whether the parent has a DS of the zone, as far as is known.
+    fn is_trusted(&self) -> bool {
+        let Some((_, ring)) = &self.keys else { return false };
+        ring.rollover
+            .keys
+            .iter()
+            .any(|key| is(key.ksk, Stage::Active) || is(key.ksk, Stage::Retired))
     }
 
     /// What was signed before, where nothing else is to be.
@@ -270,7 +342,7 @@ impl SignedZone {
             return None;
         }
         let mut signed = Zone::clone(&before.signed);
-        signed.completeness = source.completeness;
+        (signed.completeness, signed.stale) = (source.completeness, source.stale);
         *before = Before { source: source.clone(), signed: Arc::new(signed) };
         Some(before.signed.clone())
     }
@@ -336,74 +408,14 @@ impl SignedZone {
         progress: &Arc<AtomicUsize>,
         at: Moment,
         board: &Board,
-    ) -> Option<Watch> {
-        if self.before.is_some() || source.len() < WORTH_SAYING {
-            return None;
-        }
+    ) -> Watch {
         tracing::info!("zone {}: signing {} names", self.zone, source.len());
         let (board, progress) = (board.clone(), progress.clone());
         let view = View { names: source.len(), ..self.view(at) };
-        Some(Watch::start(move || {
+        Watch::start(move || {
             let signed = progress.load(Ordering::Relaxed);
             board.put(View { signed, ..view.clone() });
-        }))
-    }
-
-    // === Orders ===
-
-    pub(super) fn roll(&mut self, role: Option<Role>, at: Moment) -> Result<String, String> {
-        let now = at.wall.as_second();
-        let settings = self.settings.clone();
-        let timing = self.timing();
-        let (place, ring) = self.keys.as_mut().ok_or("the zone has no keys")?;
-        let roles: BTreeSet<Role> = ring.rollover.keys.iter().map(|key| key.role).collect();
-        let role = match (role, roles.iter().next()) {
-            (Some(role), _) => role,
-            (None, Some(only)) if roles.len() == 1 => *only,
-            (None, _) => return Err("say which key: --key ksk, or --key zsk".to_owned()),
-        };
-        ring.rollover.may_roll(role).map_err(|refusal| refusal.to_string())?;
-        let tag = place.successor(ring, &settings, role, now)?;
-        let mut rollover = ring.rollover.clone();
-        rollover.roll(tag, role, now).map_err(|refusal| refusal.to_string())?;
-        let old = std::mem::replace(&mut ring.rollover, rollover);
-        if let Err(error) = place.save(ring) {
-            ring.rollover = old;
-            return Err(error);
-        }
-        self.changed = true;
-        let known = Timestamp::from_second(now + timing.key_ttl + timing.propagation);
-        let known = known.map(|time| time.to_string()).unwrap_or_default();
-        let then = match role {
-            Role::Zsk => "signs the zone from then on".to_owned(),
-            Role::Csk | Role::Ksk => {
-                format!("its DS may be put at the parent then (`meridian dnssec ds {}`)", self.zone)
-            }
-        };
-        Ok(format!("{role} {tag} is published; every cache knows it at {known}, and {then}"))
-    }
-
-    pub(super) fn ds_seen(&mut self, tags: &[u16], at: Moment) -> Result<String, String> {
-        let (now, timing) = (at.wall.as_second(), self.timing());
-        let (place, ring) = self.keys.as_mut().ok_or("the zone has no keys")?;
-        let mut rollover = ring.rollover.clone();
-        let waiting: Vec<u16> = rollover
-            .keys
-            .iter()
-            .filter(|key| !is(key.ksk, Stage::Active))
-            .map(|key| key.tag)
-            .collect();
-        // A parent often has the old DS beside the new one for a while.
-        let tag = tags.iter().find(|tag| waiting.contains(tag)).or(tags.first());
-        let tag = *tag.ok_or("the parent has no DS of the zone")?;
-        rollover.ds_seen(tag, &timing, now).map_err(|refusal| refusal.to_string())?;
-        let old = std::mem::replace(&mut ring.rollover, rollover);
-        if let Err(error) = place.save(ring) {
-            ring.rollover = old;
-            return Err(error);
-        }
-        self.changed = true;
-        Ok(format!("key {tag} is in force: the parent has its DS"))
+        })
     }
 
     // === For people ===
@@ -459,14 +471,22 @@ fn keys(rollover: &Rollover, ring: &KeyRing) -> Keys {
         tags.filter_map(|tag| ring.keys.get(&tag).cloned()).collect()
     };
     Keys {
-        published: of(&mut rollover.keys.iter().map(|key| key.tag)),
+        published: of(&mut rollover.published()),
         sign_keys: of(&mut rollover.sign_keys()),
         sign_zone: of(&mut rollover.sign_zone()),
         wished: of(&mut rollover.wished()),
     }
 }
 
-fn is(track: Option<Track>, stage: Stage) -> bool {
+/// Which keys have signed some of a zone, and which all of it.
+fn signatures(zone: &Zone) -> Signatures {
+    let names = zone.signed().map_or(0, |own| own.names().len());
+    let count = dnssec::signers(zone);
+    let all = count.iter().filter(|(_, own)| **own == names).map(|(tag, _)| *tag).collect();
+    Signatures { some: count.into_keys().collect(), all }
+}
+
+pub(super) fn is(track: Option<Track>, stage: Stage) -> bool {
     track.is_some_and(|track| track.stage == stage)
 }
 

@@ -45,12 +45,20 @@ pub(super) fn read(path: &Path, apex: &Name) -> Result<Option<(Zone, u64)>, Stri
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
     };
+    parse(&text, &path.display().to_string(), apex).map(Some)
+}
+
+/// The copy that a file holds.
+pub(in crate::controller) fn parse(
+    text: &str,
+    file: &str,
+    apex: &Name,
+) -> Result<(Zone, u64), String> {
     let line = text.lines().next().and_then(|line| line.strip_prefix(MAGIC));
     let confirmed = line.and_then(|own| own.trim().parse().ok());
     let confirmed = confirmed.ok_or("its first line does not say when it was confirmed")?;
-    let file = path.display().to_string();
-    let parsed = parse_master(apex, &file, &text, &mut no_includes);
-    parsed.map(|parsed| Some((parsed.zone, confirmed))).map_err(|faults| faults.to_string())
+    let parsed = parse_master(apex, file, text, &mut no_includes);
+    parsed.map(|parsed| (parsed.zone, confirmed)).map_err(|faults| faults.to_string())
 }
 
 /// That time on the monotonic clock; the earliest that it knows for what was before it, and now

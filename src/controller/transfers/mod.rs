@@ -2,8 +2,11 @@
 //! what came of the zones that live elsewhere.
 
 mod copy;
+mod kept;
 mod replica;
 mod telling;
+
+pub(super) use copy::parse as parse_copy;
 
 use super::now;
 use crate::{
@@ -15,6 +18,7 @@ use crate::{
     transfer::{Allow, Key, Keys, Reading, Replicated, Rules, Stats, Target, ZoneRules, catalog},
 };
 use anyhow::Context;
+use kept::Kept;
 use replica::{Content, Replica, Report};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -67,6 +71,10 @@ pub(super) struct Replication {
     replicas: BTreeMap<FederationName, Replica>,
     views: Arc<Mutex<Vec<Replicated>>>,
     place: replica::Place,
+    /// `None` without a state directory.
+    kept: Option<Kept>,
+    /// The zones whose past was looked for on disk.
+    remembered: BTreeSet<Name>,
     notices: mpsc::Receiver<Notice>,
     reports: mpsc::Receiver<Report>,
     /// As configured, without what was transferred.
@@ -92,8 +100,10 @@ impl Replication {
         let transfers = Arc::new(Transfers::new(options.places, Some(heard), stats.clone()));
         let (told, changes) = watch::channel(Arc::default());
         tasks.spawn(telling::tell(changes, stats.clone(), tasks.clone(), shutdown.clone()));
+        let directory = state.map(|own| own.join("transfers"));
+        let kept = directory.clone().map(Kept::new);
         let place = replica::Place {
-            directory: state.map(|own| own.join("transfers")),
+            directory,
             reports: reported,
             stats: stats.clone(),
             tasks: tasks.clone(),
@@ -110,6 +120,8 @@ impl Replication {
             replicas: BTreeMap::new(),
             views: Arc::default(),
             place,
+            kept,
+            remembered: BTreeSet::new(),
             notices,
             reports,
             config: FleetConfig::default(),
@@ -228,7 +240,30 @@ impl Replication {
         let zones = self.config.zones.iter().map(|zone| zone.key().clone());
         rules.zones.extend(zones.map(|key| (key, others.clone())));
         self.rules = Arc::new(rules);
+        self.remember();
         self.transfers.rule(self.rules.clone());
+    }
+
+    /// Hands over what is on disk of the zones that are given to somebody, each once.
+    fn remember(&mut self) {
+        let Some(kept) = &self.kept else { return };
+        let given = self.rules.zones.keys().filter(|key| self.rules.is_given(key));
+        for key in given {
+            let apex = key.to_name();
+            if !self.remembered.contains(&apex) {
+                kept.read(&apex).into_iter().for_each(|past| {
+                    self.transfers.remember(key.clone(), past);
+                });
+                self.remembered.insert(apex);
+            }
+        }
+    }
+
+    /// Writes down what became of zones, for the time after a restart.
+    pub(super) fn save(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.save(&self.transfers);
+        }
     }
 
     /// The rules whose keys are known: who cannot sign is not let in, and not told.
@@ -291,6 +326,8 @@ impl Replication {
     }
 
     fn show(&self) {
+        let ends = self.replicas.values().filter_map(|own| Some((own.zone.key(), own.ends()?)));
+        self.transfers.expire(ends.collect());
         let views = self.replicas.values().map(Replica::view).collect();
         *self.views.lock().unwrap_or_else(PoisonError::into_inner) = views;
     }

@@ -12,6 +12,7 @@ use crate::{
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -46,6 +47,7 @@ pub(super) struct Report {
     content: Content,
     error: Option<String>,
     confirmed: Option<u64>,
+    ends: Option<u64>,
 }
 
 /// A replica as the controller has it.
@@ -56,6 +58,7 @@ pub(super) struct Replica {
     content: Content,
     error: Option<String>,
     confirmed: Option<u64>,
+    ends: Option<u64>,
     keys: watch::Sender<Option<Arc<Key>>>,
     notices: mpsc::Sender<Option<Serial>>,
     stop: CancellationToken,
@@ -95,7 +98,7 @@ impl Replica {
         };
         task.restore();
         let content = task.content();
-        let (error, confirmed) = (task.error.clone(), task.confirmed);
+        let (error, confirmed, ends) = (task.error.clone(), task.confirmed, task.ends());
         let stopped = stop.clone();
         place.tasks.spawn(async move {
             tokio::select! {
@@ -104,7 +107,19 @@ impl Replica {
             }
         });
         let whole = None;
-        Self { zone, primary, federation, content, error, confirmed, keys, notices, stop, whole }
+        Self {
+            zone,
+            primary,
+            federation,
+            content,
+            error,
+            confirmed,
+            ends,
+            keys,
+            notices,
+            stop,
+            whole,
+        }
     }
 
     pub(super) fn is_of(&self, zone: &Name, primary: &Primary) -> bool {
@@ -135,7 +150,13 @@ impl Replica {
         self.content = report.content;
         self.error = report.error;
         self.confirmed = report.confirmed;
+        self.ends = report.ends;
         changed || said
+    }
+
+    /// Until when the copy may be used, in seconds since 1970.
+    pub(super) fn ends(&self) -> Option<u64> {
+        self.ends
     }
 
     pub(super) fn view(&self) -> Replicated {
@@ -230,6 +251,12 @@ impl Task {
         self.have.is_some() && !self.refresh.is_expired(now().mono)
     }
 
+    fn ends(&self) -> Option<u64> {
+        let at = now();
+        let end = self.refresh.expires().filter(|_| self.is_usable())?;
+        Some(seconds() + end.saturating_duration_since(at.mono).as_secs())
+    }
+
     fn content(&self) -> Content {
         match self.have.clone().filter(|_| self.is_usable()) {
             Some(zone) => Content::Usable(zone),
@@ -268,7 +295,7 @@ impl Task {
         let fetched = fetch(&self.primary, key, &self.zone, self.have.as_ref(), seconds).await;
         let count = |what| self.place.stats.count(Event::Taken(what));
         match fetched {
-            Ok(Fetched::Current(numbers)) => {
+            Ok(Fetched::Current(numbers, left)) => {
                 count("current");
                 let own = self.have.as_ref().map(|zone| zone.serial());
                 if own.is_some_and(|own| own != Serial(numbers[0])) {
@@ -279,14 +306,14 @@ impl Task {
                         self.zone
                     );
                 }
-                self.confirm(numbers);
+                self.confirm(numbers, left);
             }
-            Ok(Fetched::Newer(zone)) => {
+            Ok(Fetched::Newer(zone, left)) => {
                 count("newer");
                 let numbers = Record::soa(&zone).and_then(|soa| soa.soa_numbers());
                 tracing::info!("{} is serial {} at its primary", self.zone, zone.serial());
                 self.have = Some(Arc::new(zone));
-                self.confirm(numbers.unwrap_or_default());
+                self.confirm(numbers.unwrap_or_default(), left);
             }
             Err(error) => {
                 count("failed");
@@ -296,10 +323,13 @@ impl Task {
         }
     }
 
-    fn confirm(&mut self, numbers: [u32; 5]) {
-        self.refresh.confirmed(now().mono, numbers);
+    /// `left` is for how many seconds the primary may use the zone itself, where it has it from
+    /// others: then what it says is as old as that leaves of the SOA's expire (RFC 7314 §4).
+    fn confirm(&mut self, numbers: [u32; 5], left: Option<u32>) {
+        let age = u64::from(left.map_or(0, |left| numbers[3].saturating_sub(left)));
+        self.refresh.confirmed_through(now().mono, Duration::from_secs(age), numbers);
         self.error = None;
-        let confirmed = seconds();
+        let confirmed = seconds().saturating_sub(age).max(self.confirmed.unwrap_or_default());
         self.confirmed = Some(confirmed);
         let (Some(path), Some(zone)) = (&self.path, &self.have) else { return };
         if let Err(error) = save(path, zone, confirmed) {
@@ -318,6 +348,7 @@ impl Task {
             content: self.content(),
             error: self.error.clone(),
             confirmed: self.confirmed,
+            ends: self.ends(),
         };
         let _ = self.place.reports.send(report).await;
     }

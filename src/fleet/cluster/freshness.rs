@@ -31,13 +31,22 @@ impl Cluster {
     }
 
     pub(super) fn refresh(&mut self, at: Moment) {
-        let age =
-            self.oldest_contact().map(|contact| at.mono.saturating_duration_since(contact.mono));
-        self.freshness = Freshness::of(age, self.failed_probes);
+        self.freshness = self.freshness_at(at);
         self.stale_since = match self.freshness {
             Freshness::Fresh => None,
             Freshness::Stale | Freshness::Unreachable => self.stale_since.or(Some(at)),
         };
+    }
+
+    /// Whether its last word is as good as its state now.
+    pub(in crate::fleet) fn is_fresh(&self, at: Moment) -> bool {
+        self.freshness_at(at) == Freshness::Fresh
+    }
+
+    fn freshness_at(&self, at: Moment) -> Freshness {
+        let contact = self.oldest_contact();
+        let age = contact.map(|contact| at.mono.saturating_duration_since(contact.mono));
+        Freshness::of(age, self.failed_probes)
     }
 
     pub(super) fn oldest_contact(&self) -> Option<Moment> {

@@ -1,5 +1,6 @@
 //! One federation's zone, kept in step with the clusters: which names changed, and to what.
 
+mod freshness;
 mod names;
 mod steer;
 
@@ -131,13 +132,15 @@ impl FederationState {
         units: &mut Units,
     ) -> bool {
         let completeness = self.completeness(inventory);
-        let mut changed = self.zone.completeness != completeness;
+        let stale = self.is_stale(inventory);
+        let as_it_was = (self.zone.completeness, self.zone.stale) == (completeness, stale);
+        let mut changed = !as_it_was;
         if completeness != Completeness::Pending {
             changed |= self.compile_names(inventory, units);
         }
-        if self.zone.completeness != completeness {
+        if !as_it_was {
             let mut zone = Zone::clone(&self.zone);
-            zone.completeness = completeness;
+            (zone.completeness, zone.stale) = (completeness, stale);
             self.zone = Arc::new(zone);
         }
         changed

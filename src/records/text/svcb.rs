@@ -20,6 +20,7 @@ pub(super) fn parse(words: &mut Words<'_, '_>, out: &mut Vec<u8>) -> Result<(), 
         }
     }
     check_mandatory(&params)?;
+    check_alpn(&params)?;
     for (key, value) in params {
         let length = u16::try_from(value.len())
             .map_err(|_| TextError::new(format!("the value of {} is too long", key_name(key))))?;
@@ -59,7 +60,8 @@ fn param(word: Word<'_>) -> Result<(u16, Vec<u8>), TextError> {
     let octets = unescape(unquoted.unwrap_or_default())?;
     let numbered = name.starts_with("key");
     let wire = if numbered { Some(octets.to_vec()) } else { value_from_text(key, &octets) };
-    wire.map(|wire| (key, wire))
+    wire.filter(|wire| is_valid(key, wire))
+        .map(|wire| (key, wire))
         .ok_or_else(|| TextError::expected(&format!("a valid value of {name}"), word.text))
 }
 
@@ -103,6 +105,42 @@ fn alpn_from_text(octets: &[u8]) -> Option<Vec<u8>> {
         wire.extend(item);
     }
     Some(wire)
+}
+
+/// Whether a value has the form of its key (§7, §8, RFC 9540 §4), also where it was written as
+/// octets.
+fn is_valid(key: u16, value: &[u8]) -> bool {
+    let whole = |size: usize| !value.is_empty() && value.len().is_multiple_of(size);
+    match key {
+        MANDATORY => whole(2) && value.as_chunks::<2>().0.is_sorted(),
+        ALPN => are_strings(value),
+        NO_DEFAULT_ALPN | OHTTP => value.is_empty(),
+        PORT => value.len() == 2,
+        IPV4_HINT => whole(4),
+        IPV6_HINT => whole(16),
+        ECH => !value.is_empty(),
+        _ => true,
+    }
+}
+
+/// One or more strings of one octet or more, each behind its length.
+fn are_strings(mut value: &[u8]) -> bool {
+    let any = !value.is_empty();
+    while let Some((length, rest)) = value.split_first() {
+        match rest.split_at_checked(usize::from(*length)) {
+            Some((item, behind)) if !item.is_empty() => value = behind,
+            _ => return false,
+        }
+    }
+    any
+}
+
+/// §7.1.1: without `alpn` there is nothing beside the default.
+fn check_alpn(params: &BTreeMap<u16, Vec<u8>>) -> Result<(), TextError> {
+    if params.contains_key(&NO_DEFAULT_ALPN) && !params.contains_key(&ALPN) {
+        return Err(TextError::expected("alpn beside it", "no-default-alpn"));
+    }
+    Ok(())
 }
 
 /// §8: what is listed is there, once, and is not the list itself.

@@ -395,6 +395,7 @@ impl One<'_> {
             zones: self.soas,
             query: &query,
             signed: self.dnssec != DnssecOk::No,
+            stale: false,
             extras: &extras,
             limit,
             out: &mut out,
@@ -422,7 +423,7 @@ fn counted(message: &[u8], at: usize) -> u16 {
 
 fn soas(zones: &ZoneSet, zone: &Zone) -> Option<Soas> {
     let plain = soa(zones, zone, DnssecOk::No)?;
-    Some(Soas { plain, signed: soa(zones, zone, DnssecOk::Yes) })
+    Some(Soas { plain, signed: soa(zones, zone, DnssecOk::Yes), stale: zone.stale })
 }
 
 fn soa(zones: &ZoneSet, zone: &Zone, dnssec: DnssecOk) -> Option<Soa> {

@@ -57,6 +57,8 @@ struct Soas {
     plain: Soa,
     /// With its signatures; `None` in a zone without.
     signed: Option<Soa>,
+    /// Answers from the zone say that it is stale.
+    stale: bool,
 }
 
 /// Zones of more depths than this are many: names that do not exist are left to the slow way then.
@@ -218,8 +220,8 @@ impl Compiled {
         }
         let mut lowered = [0; Name::MAX_OCTETS];
         let lowered = lower(query.name, &mut lowered)?;
-        let signed = dnssec.is_some();
-        let composer = Composer { zones: &self.zones, query, signed, extras, limit, out };
+        let (signed, stale) = (dnssec.is_some(), false);
+        let composer = Composer { zones: &self.zones, query, signed, stale, extras, limit, out };
         let led = lead.entry.filter(|entry| *entry.name == *lowered);
         let (zone, made) = match led.or_else(|| self.names.get(lowered)) {
             Some(entry) => (entry.zone, composer.known(entry, client)),
@@ -323,13 +325,16 @@ struct Composer<'c, 'q> {
     query: &'q Query<'q>,
     /// Whether signatures are wanted, and there are any.
     signed: bool,
+    /// Whether the name's zone is.
+    stale: bool,
     extras: &'q Extras<'q>,
     limit: usize,
     out: &'q mut Vec<u8>,
 }
 
 impl<'c> Composer<'c, '_> {
-    fn known(self, entry: &Entry, client: &Client) -> Option<(Written, Kind<'c>)> {
+    fn known(mut self, entry: &Entry, client: &Client) -> Option<(Written, Kind<'c>)> {
+        self.stale = self.zones.get(entry.zone)?.stale;
         let bodies = if self.signed { entry.signed.as_deref()? } else { &entry.bodies };
         match self.query.rtype {
             RecordType::A => self.body(&bodies.a, client),
@@ -345,8 +350,10 @@ impl<'c> Composer<'c, '_> {
         }
     }
 
-    fn unknown(self, encloser: &Entry, lowered: &[u8]) -> Option<(Written, Kind<'c>)> {
-        let soa = &self.zones.get(encloser.zone)?.plain;
+    fn unknown(mut self, encloser: &Entry, lowered: &[u8]) -> Option<(Written, Kind<'c>)> {
+        let zone = self.zones.get(encloser.zone)?;
+        let soa = &zone.plain;
+        self.stale = zone.stale;
         match encloser.below {
             Below::Nothing if !soa.is_near(lowered) && !self.signed => {
                 self.denied(Rcode::NXDOMAIN, encloser.zone)
@@ -429,8 +436,10 @@ impl<'c> Composer<'c, '_> {
         if self.out.len() + opt::room(edns, self.extras) > self.limit {
             return None;
         }
-        opt::write(edns, rcode, scope, self.extras, self.limit, self.out);
-        Some((Written { rcode, truncated: false, led, zone: 0 }, kind))
+        let error = self.stale.then(|| opt::stale(rcode));
+        let extras = &Extras { error, ..*self.extras };
+        opt::write(edns, rcode, scope, extras, self.limit, self.out);
+        Some((Written { rcode, truncated: false, error, led, zone: 0 }, kind))
     }
 }
 

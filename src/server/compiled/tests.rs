@@ -387,3 +387,19 @@ fn names_are_found_by_their_octets_whatever_they_are() {
     assert_eq!(fast, Some(slow));
     let _: Key = odd.key();
 }
+
+/// The name that was asked took all the places of names that may be pointed at, so that the zone's
+/// own was written out.
+#[test]
+fn a_name_of_more_labels_than_any_answer_has_is_pointed_at_like_all_others() {
+    let start = start("ns.deep.z.test");
+    let zones = ZoneSet::from(start.clone());
+    let compiled = Compiler::default().update(&zones);
+    let labels = |many: usize| format!("{}z.test", "x.".repeat(many)).parse::<Name>().unwrap();
+    for many in [1, 20, 30, 100, 120] {
+        let (fast, slow) = both(&compiled, &zones, &packet(&labels(many), 1, None), 512);
+        assert_eq!(fast.unwrap(), slow, "{many} labels");
+        let before = packet(&labels(many), 1, None).len();
+        assert!(slow.len() - before < 60, "{many} labels: {} octets more", slow.len() - before);
+    }
+}

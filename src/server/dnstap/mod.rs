@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use message::Kind;
 use serde::Serialize;
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -63,6 +63,16 @@ pub(super) struct Ends {
     pub(super) transport: Transport,
     pub(super) client: SocketAddr,
     pub(super) server: SocketAddr,
+}
+
+impl Ends {
+    /// The same for the client that a proxy speaks for; its port is not known.
+    pub(super) fn of(self, client: IpAddr) -> Self {
+        if client == self.client.ip() {
+            return self;
+        }
+        Self { client: SocketAddr::new(client, 0), ..self }
+    }
 }
 
 /// Octets that may wait for the reader: some ten thousand queries and their answers.
@@ -170,12 +180,9 @@ impl Tapped {
         Self { tap: tap.clone(), ends }
     }
 
-    /// The same for the client whose connection a proxy passes on; its port is not known.
-    pub(super) fn from(mut self, client: std::net::IpAddr) -> Self {
-        if client != self.ends.client.ip() {
-            self.ends.client = SocketAddr::new(client, 0);
-        }
-        self
+    /// The same for the client whose connection a proxy passes on.
+    pub(super) fn from(self, client: IpAddr) -> Self {
+        Self { ends: self.ends.of(client), ..self }
     }
 
     pub(super) fn query(&self, query: &[u8]) {

@@ -18,7 +18,7 @@ use super::{
     stream::{self, Door, Shared},
 };
 use certificate::provider;
-use rustls::{ServerConfig, crypto::ring::Ticketer};
+use rustls::{ProtocolVersion, ServerConfig, ServerConnection, crypto::ring::Ticketer};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io,
@@ -124,6 +124,13 @@ fn tls_config(certificate: &Arc<Certificate>, alpn: &[u8]) -> io::Result<ServerC
     config.alpn_protocols = vec![alpn.to_vec()];
     config.ticketer = Ticketer::new().map_err(io::Error::other)?;
     Ok(config)
+}
+
+/// Whether a session is one that transfers may go over where they are to go over TLS alone: at
+/// least TLS 1.3, agreed to be for DNS (RFC 9103 §7.1).
+pub(super) fn is_private(session: &ServerConnection) -> bool {
+    session.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+        && session.alpn_protocol() == Some(DOT)
 }
 
 fn bind_quic(address: SocketAddr) -> io::Result<UdpSocket> {

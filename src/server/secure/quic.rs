@@ -115,7 +115,8 @@ fn accept<A: Answers>(shared: &Arc<Shared<A>>, incoming: Incoming, own: Option<S
     let shared = shared.clone();
     shared.tasks.clone().spawn(async move {
         let _open = shared.stats.open();
-        if let Some(ending) = attend(&shared, incoming, (client, tapped), seat).await {
+        let serving = attend(&shared, incoming, (client, tapped), &seat);
+        if let Some(ending) = shared.metered(client, &seat, serving).await {
             shared.stats.ended(ending);
         }
     });
@@ -125,7 +126,7 @@ async fn attend<A: Answers>(
     shared: &Shared<A>,
     incoming: Incoming,
     (client, tapped): (IpAddr, Option<Tapped>),
-    seat: Seat,
+    seat: &Seat,
 ) -> Option<Ending> {
     let handshake = async { incoming.accept()?.await };
     let made = tokio::select! {

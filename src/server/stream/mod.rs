@@ -4,10 +4,13 @@ mod buffers;
 mod clients;
 mod connection;
 mod limits;
+mod metered;
 mod noted;
+mod rehearsal;
 
 pub(super) use clients::{Clients, Ending, Phase, Seat};
 pub use limits::Limits;
+pub use rehearsal::rehearse;
 
 use super::{
     Clock, Guard, Stats, Tap, Turn,
@@ -133,7 +136,9 @@ impl<A: Answers> Visit<A> {
         let Some(client) = self.client().await else { return };
         let tapped = self.tapped.map(|own| own.from(client));
         let wire = Noted::new(self.stream, &self.seat);
-        speak(&shared, wire, (client, Transport::Tcp), tapped, &self.seat).await;
+        let arrival = shared.arrival(client, Transport::Tcp);
+        let serving = speak(&shared, wire, arrival, tapped, &self.seat);
+        shared.metered(client, &self.seat, serving).await;
     }
 
     async fn over_tls(mut self, acceptor: TlsAcceptor) {
@@ -142,9 +147,14 @@ impl<A: Answers> Visit<A> {
         let Some(client) = self.client().await else { return };
         let tapped = self.tapped.map(|own| own.from(client));
         let wire = Noted::new(self.stream, &self.seat);
-        if let Some(wire) = shake(&shared, acceptor, wire, &self.seat).await {
-            speak(&shared, wire, (client, Transport::Tls), tapped, &self.seat).await;
-        }
+        let serving = async {
+            if let Some(wire) = shake(&shared, acceptor, wire, &self.seat).await {
+                let private = secure::is_private(wire.get_ref().1);
+                let arrival = Arrival { private, ..shared.arrival(client, Transport::Tls) };
+                speak(&shared, wire, arrival, tapped, &self.seat).await;
+            }
+        };
+        shared.metered(client, &self.seat, serving).await;
     }
 
     async fn over_https(mut self, acceptor: TlsAcceptor) {
@@ -153,8 +163,11 @@ impl<A: Answers> Visit<A> {
         let Some(client) = self.client().await else { return };
         let tapped = self.tapped.map(|own| own.from(client));
         let wire = Noted::new(self.stream, &self.seat);
-        let Some(wire) = shake(&shared, acceptor, wire, &self.seat).await else { return };
-        if let Some(ending) = secure::serve_https(&shared, wire, client, tapped, &self.seat).await {
+        let serving = async {
+            let wire = shake(&shared, acceptor, wire, &self.seat).await?;
+            secure::serve_https(&shared, wire, client, tapped, &self.seat).await
+        };
+        if let Some(ending) = shared.metered(client, &self.seat, serving).await {
             shared.stats.ended(ending);
         }
     }
@@ -175,14 +188,14 @@ impl<A: Answers> Visit<A> {
 async fn speak<A: Answers, W: connection::Wire>(
     shared: &Shared<A>,
     wire: W,
-    (client, transport): (IpAddr, Transport),
+    arrival: Arrival<'_>,
     tapped: Option<Tapped>,
     seat: &Seat,
 ) {
     let connection = Connection {
         wire,
         answers: shared.answers.as_ref(),
-        arrival: shared.arrival(client, transport),
+        arrival,
         clock: shared.clock,
         stats: &shared.stats,
         tapped,

@@ -1,12 +1,12 @@
 //! A transfer under way: its messages one by one, signed, and its place in the quota.
 
-use super::{MOST, OPT};
+use super::MOST;
 use crate::{
     server::{
         clock::Stamp,
         messages::{Messages, Next},
     },
-    transfer::{Event, Outgoing, Signer, Stats},
+    transfer::{Event, Expire, Outgoing, Signer, Stats, append_opt},
 };
 use std::sync::{
     Arc,
@@ -53,7 +53,7 @@ pub(super) struct Given {
     outgoing: Outgoing,
     signer: Option<Signer>,
     /// The first message has an OPT, where the request had one (RFC 6891 §7).
-    edns: bool,
+    opt: Option<Expire>,
     whole: bool,
     stats: Arc<Stats>,
     _place: Place,
@@ -63,11 +63,11 @@ impl Given {
     pub(super) fn new(
         outgoing: Outgoing,
         signer: Option<Signer>,
-        edns: bool,
+        opt: Option<Expire>,
         place: Place,
         stats: Arc<Stats>,
     ) -> Self {
-        Self { outgoing, signer, edns, whole: false, stats, _place: place }
+        Self { outgoing, signer, opt, whole: false, stats, _place: place }
     }
 }
 
@@ -76,11 +76,12 @@ impl Messages for Given {
         if self.outgoing.is_done() {
             return Next::End;
         }
-        let room = self.signer.as_ref().map_or(0, Signer::room) + OPT.len();
+        let room = self.signer.as_ref().map_or(0, Signer::room);
+        let room = room + self.opt.map_or(0, Expire::room);
         let Some(message) = self.outgoing.next(MOST - room) else { return Next::Abort };
         *out = message;
-        if std::mem::take(&mut self.edns) {
-            append_opt(out);
+        if let Some(expire) = self.opt.take() {
+            append_opt(out, expire);
         }
         // Every message is signed: nobody has to keep what is not yet proven.
         if let Some(signer) = &mut self.signer {
@@ -98,10 +99,4 @@ impl Drop for Given {
         let event = if self.whole { Event::Given(self.outgoing.kind()) } else { Event::Broken };
         self.stats.count(event);
     }
-}
-
-pub(super) fn append_opt(out: &mut Vec<u8>) {
-    out.extend_from_slice(&OPT);
-    let count = u16::from_be_bytes([out[10], out[11]]).saturating_add(1);
-    out[10..12].copy_from_slice(&count.to_be_bytes());
 }

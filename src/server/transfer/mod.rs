@@ -7,22 +7,26 @@ mod given;
 
 use super::{
     clock::Stamp,
-    guard::Notes,
+    guard::{self, Notes},
     messages::Messages,
     respond::{self, Answers, Arrival, MAX_UDP, Reply, Transport},
+    rrl::{Kind, Verdict},
 };
 use crate::{
     model::{Key, Name, Serial},
     records::{Completeness, Zone, ZoneSet, can_be_copied},
     transfer::{
-        Event, Head, History, Journal, Journaled, Outgoing, Packer, Refused, Request, Rules,
-        Signer, Stats, Wanted, concerns, read_request, verify_request,
+        Event, Expire, Head, History, Journal, Journaled, Outgoing, Packer, Past, Record, Refused,
+        Request, Rules, Signer, Stats, Wanted, append_opt, concerns, read_request, verify_request,
     },
 };
 use arc_swap::ArcSwap;
 use given::{Given, Places};
 use imbl::OrdMap;
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 use tokio::sync::mpsc;
 
 /// A notice that came from where notices are heeded.
@@ -42,6 +46,10 @@ pub struct Transfers {
     journal: Journal,
     places: Places,
     notices: Option<mpsc::Sender<Notice>>,
+    /// Until when zones may be used whose static part came from elsewhere, in seconds since 1970.
+    ends: ArcSwap<BTreeMap<Key, u64>>,
+    /// Of zones that were not served yet since the start. Taken by the one writer alone.
+    past: Mutex<BTreeMap<Key, Past>>,
     stats: Arc<Stats>,
 }
 
@@ -68,8 +76,6 @@ const SOA: u16 = 6;
 const IXFR: u16 = 251;
 const AXFR: u16 = 252;
 const CLASS_IN: u16 = 1;
-/// An OPT without options (RFC 6891 §6.1.2).
-const OPT: [u8; 11] = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
 const MOST: usize = 65_535;
 
 impl Transfers {
@@ -82,6 +88,8 @@ impl Transfers {
             journal: Journal::default(),
             places: Places::new(places),
             notices,
+            ends: ArcSwap::default(),
+            past: Mutex::default(),
             stats,
         }
     }
@@ -110,11 +118,56 @@ impl Transfers {
             let history = match old.histories.get(zone.key()) {
                 Some(own) if Arc::ptr_eq(own.zone(), zone) => own.clone(),
                 Some(own) => own.with(zone.clone(), self.journal),
-                None => History::new(zone.clone()),
+                None => self.begin(zone),
             };
             histories.insert(zone.key().clone(), history);
         }
         self.zones.store(Arc::new(Zones { served: served.clone(), histories }));
+    }
+
+    /// Takes over until when zones may be used whose static part came from elsewhere, in seconds
+    /// since 1970.
+    pub fn expire(&self, ends: BTreeMap<Key, u64>) {
+        self.ends.store(Arc::new(ends));
+    }
+
+    /// How many seconds the zone of that wire name may be used yet; `None` where it does not end.
+    pub(super) fn left(&self, apex: &[u8], at: Stamp) -> Option<u32> {
+        let ends = self.ends.load();
+        if ends.is_empty() {
+            return None;
+        }
+        let end = ends.get(&Name::from_wire(apex).ok()?.key())?;
+        Some(u32::try_from(end.saturating_sub(at.seconds.into())).unwrap_or(u32::MAX))
+    }
+
+    /// What the answer's OPT says of EXPIRE; `None` where the request had none (RFC 6891 §7).
+    fn opt(&self, request: &Request, zone: Option<&Zone>, at: Stamp) -> Option<Expire> {
+        request.udp_size?;
+        let asked = request.expire != Expire::Silent;
+        let soa = zone.filter(|_| asked).and_then(Record::soa).and_then(|own| own.soa_numbers());
+        let left = self.left(request.name.as_wire(), at).unwrap_or(u32::MAX);
+        Some(soa.map_or(Expire::Silent, |numbers| Expire::Left(numbers[3].min(left))))
+    }
+
+    /// With what was known of it before this process.
+    fn begin(&self, zone: &Arc<Zone>) -> History {
+        let past = self.past.lock().unwrap_or_else(PoisonError::into_inner).remove(zone.key());
+        match past {
+            Some(past) => History::resumed(past, zone.clone(), self.journal),
+            None => History::new(zone.clone()),
+        }
+    }
+
+    /// Hands over what a process before this one knew of a zone's past, for when it is served.
+    pub fn remember(&self, zone: Key, past: Past) {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).insert(zone, past);
+    }
+
+    /// The zones that are given to somebody, with their past.
+    #[must_use]
+    pub fn histories(&self) -> Vec<History> {
+        self.zones.load().histories.values().cloned().collect()
     }
 
     /// The zones that are given to somebody.
@@ -148,8 +201,8 @@ impl Transfers {
         let (wanted, head) = (wanted(&request).ok()?, head(&request, NOERROR));
         let outgoing = Outgoing::new(&history, wanted, head)?;
         let place = self.places.take()?;
-        let edns = request.udp_size.is_some();
-        Some(Box::new(Given::new(outgoing, signer, edns, place, self.stats.clone())))
+        let opt = self.opt(&request, Some(history.zone()), arrival.at);
+        Some(Box::new(Given::new(outgoing, signer, opt, place, self.stats.clone())))
     }
 
     /// Answers a packet that [`concerns`] transfers, with one message.
@@ -167,7 +220,7 @@ impl Transfers {
         let transfer = request.opcode == 0 && matches!(request.rtype.0, IXFR | AXFR);
         let reply = if request.is_notice() {
             let rcode = self.notice(&request, signer.as_ref(), arrival);
-            plain(&request, rcode, out)
+            admitted(&request, rcode, arrival, out, |out| plain(&request, rcode, out))
         } else if transfer {
             self.one_message(&request, signer.as_ref(), arrival, out)
         } else {
@@ -175,8 +228,7 @@ impl Transfers {
             let Some(at) = request.tsig else { return Reply::Drop(super::Dropped::Short) };
             return self.signed_lookup(answers, packet, at, signer, arrival, out);
         };
-        seal(&mut signer, arrival, limit(&request, arrival.transport), out);
-        reply
+        sealed(reply, &mut signer, arrival, limit(&request, arrival.transport), out)
     }
 
     fn signed_lookup<A: Answers>(
@@ -193,13 +245,7 @@ impl Transfers {
         message[10..12].copy_from_slice(&count.to_be_bytes());
         let most = read_request(&message).map_or(MAX_UDP, |own| limit(&own, arrival.transport));
         let reply = respond::respond(answers, &message, arrival, out);
-        match reply {
-            Reply::Send { rcode, notes, .. } => {
-                let truncated = seal(&mut signer, arrival, most, out) || out[2] & 2 != 0;
-                Reply::Send { rcode, truncated, notes }
-            }
-            Reply::Drop(_) => reply,
-        }
+        sealed(reply, &mut signer, arrival, most, out)
     }
 
     /// Reads the request, and whose it is.
@@ -236,8 +282,10 @@ impl Transfers {
         // RFC 5936 §2.2.1: not for a zone that is not ours.
         let zone = zones.served.get(&request.name).ok_or((NOTAUTH, "zone"))?;
         let key = signer.and_then(Signer::key);
-        if !self.rules.load().may_have(&request.name, key, arrival.from) {
-            return Err((REFUSED, "rules"));
+        let rules = self.rules.load();
+        let may_have = |private| rules.may_have(&request.name, key, arrival.from, private);
+        if !may_have(arrival.private) {
+            return Err((REFUSED, if may_have(true) { "tls" } else { "rules" }));
         }
         if !can_be_copied(zone) {
             return Err((REFUSED, "compact"));
@@ -258,7 +306,7 @@ impl Transfers {
         let stream = arrival.transport.is_stream();
         let denied = |(rcode, why), out: &mut Vec<u8>| {
             self.stats.count(Event::Denied(why));
-            plain(request, rcode, out)
+            admitted(request, rcode, arrival, out, |out| plain(request, rcode, out))
         };
         let history = match self.permitted(request, signer, arrival) {
             Ok(history) => history,
@@ -276,16 +324,20 @@ impl Transfers {
             // RFC 5936 §4.2: there is no AXFR over UDP.
             return denied((REFUSED, "udp"), out);
         }
-        let room = signer.map_or(0, Signer::room) + opt_room(request);
+        let opt = self.opt(request, Some(history.zone()), arrival.at);
+        let room = signer.map_or(0, Signer::room) + opt.map_or(0, Expire::room);
         let limit = limit(request, arrival.transport).saturating_sub(room);
-        let outgoing = Outgoing::new(&history, wanted, head(request, NOERROR));
-        let Some(datagram) = outgoing.and_then(|own| own.datagram(&history, limit)) else {
-            return denied((SERVFAIL, "size"), out);
-        };
-        self.stats.count(Event::Given("datagram"));
-        *out = datagram;
-        add_opt(request, out);
-        Reply::Send { rcode: NOERROR.into(), truncated: false, notes: Notes::default() }
+        admitted(request, NOERROR, arrival, out, |out| {
+            let outgoing = Outgoing::new(&history, wanted, head(request, NOERROR));
+            let Some(datagram) = outgoing.and_then(|own| own.datagram(&history, limit)) else {
+                self.stats.count(Event::Denied("size"));
+                return plain(request, SERVFAIL, out);
+            };
+            self.stats.count(Event::Given("datagram"));
+            *out = datagram;
+            opt.into_iter().for_each(|expire| append_opt(out, expire));
+            Reply::Send { rcode: NOERROR.into(), truncated: false, notes: Notes::default() }
+        })
     }
 
     /// RFC 1996 §3.10, §3.11: who is not known is refused, everyone else gets an answer at once.
@@ -326,10 +378,10 @@ struct Refusal {
 
 impl Refusal {
     fn write(mut self, arrival: &Arrival<'_>, out: &mut Vec<u8>) -> Reply {
-        let reply = plain(&self.request, self.rcode, out);
+        let (request, rcode) = (&self.request, self.rcode);
+        let reply = admitted(request, rcode, arrival, out, |out| plain(request, rcode, out));
         let limit = limit(&self.request, arrival.transport);
-        seal(&mut self.signer, arrival, limit, out);
-        reply
+        sealed(reply, &mut self.signer, arrival, limit, out)
     }
 }
 
@@ -353,6 +405,31 @@ fn head(request: &Request, rcode: u8) -> Head {
     }
 }
 
+/// Writes the answer as far as the limiter lets it: anybody can write a secondary's address on a
+/// datagram, and send again what one has signed.
+fn admitted(
+    request: &Request,
+    rcode: u8,
+    arrival: &Arrival<'_>,
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut Vec<u8>) -> Reply,
+) -> Reply {
+    let kind = if rcode == NOERROR { Kind::Positive } else { Kind::Error };
+    let (verdict, noted) = guard::admit(kind, arrival);
+    let written = match verdict {
+        Verdict::Pass => write(out),
+        // Nobody comes over TCP with a notice for a TC.
+        Verdict::Slip if !request.is_notice() => plain(request, NOERROR, out),
+        Verdict::Slip | Verdict::Drop => return Reply::Drop(super::Dropped::Limited),
+    };
+    let Reply::Send { rcode, truncated, .. } = written else { return written };
+    let slipped = verdict == Verdict::Slip;
+    if slipped {
+        out[2] = out[2] & !0x04 | 0x02;
+    }
+    Reply::Send { rcode, truncated: truncated || slipped, notes: noted }
+}
+
 /// An answer without records.
 fn plain(request: &Request, rcode: u8, out: &mut Vec<u8>) -> Reply {
     *out = Packer::begin(&head(request, rcode), MOST).finish();
@@ -360,14 +437,10 @@ fn plain(request: &Request, rcode: u8, out: &mut Vec<u8>) -> Reply {
     Reply::Send { rcode: rcode.into(), truncated: false, notes: Notes::default() }
 }
 
-fn opt_room(request: &Request) -> usize {
-    if request.udp_size.is_some() { OPT.len() } else { 0 }
-}
-
 /// RFC 6891 §7: an OPT where there was one.
 fn add_opt(request: &Request, out: &mut Vec<u8>) {
     if request.udp_size.is_some() {
-        given::append_opt(out);
+        append_opt(out, Expire::Silent);
     }
 }
 
@@ -379,19 +452,40 @@ fn limit(request: &Request, transport: Transport) -> usize {
     }
 }
 
-/// Signs the answer; whether it had to be cut to the question for that (RFC 8945 §5.3).
-fn seal(
+/// The answer that is sent, signed.
+fn sealed(
+    reply: Reply,
     signer: &mut Option<Signer>,
     arrival: &Arrival<'_>,
     limit: usize,
     out: &mut Vec<u8>,
-) -> bool {
-    let Some(signer) = signer else { return false };
+) -> Reply {
+    let (Reply::Send { rcode, truncated, notes }, Some(signer)) = (reply, signer) else {
+        return reply;
+    };
+    let cut = seal(signer, arrival, limit, out);
+    Reply::Send {
+        rcode: if cut { NOERROR.into() } else { rcode },
+        truncated: truncated || cut,
+        notes,
+    }
+}
+
+/// Signs the answer; whether it had to be cut to the question for that (RFC 8945 §5.3).
+fn seal(signer: &mut Signer, arrival: &Arrival<'_>, limit: usize, out: &mut Vec<u8>) -> bool {
     let cut = out.len() + signer.room() > limit;
     if cut {
         cut_to_question(out);
     }
-    signer.sign(out, arrival.at.seconds.into());
+    // With names as long as names can be, the question itself is too much.
+    if out.len() + signer.room() > limit {
+        out.truncate(super::message::HEADER);
+        out[4..6].fill(0);
+    }
+    // Then so may be a record that proves nothing, since the key is not known.
+    if out.len() + signer.room() <= limit {
+        signer.sign(out, arrival.at.seconds.into());
+    }
     cut
 }
 

@@ -9,10 +9,12 @@ use super::{
     compiled::{Compiled, Lead},
     dnstap::{Ends, Tap},
     guard::Guard,
+    proxy,
     respond::{Answers, Arrival, Reply, Transport, respond_from},
     stats::{Dropped, Tally},
 };
 use batch::{BATCH, Batch, Outgoing, Peer, Received, Wait, ask_for_local};
+use ipnet::IpNet;
 use nix::{
     errno::Errno,
     sys::socket::{SockaddrIn, SockaddrIn6},
@@ -20,7 +22,7 @@ use nix::{
 use smallvec::SmallVec;
 use std::{
     io,
-    net::{SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::Arc,
     thread,
     time::Duration,
@@ -32,6 +34,8 @@ pub(super) struct Server<A> {
     pub(super) answers: Arc<A>,
     pub(super) stats: Arc<Stats>,
     pub(super) client_subnet: bool,
+    /// Those whose datagrams begin with a header that says whose they are.
+    pub(super) proxies: Arc<[IpNet]>,
     pub(super) guard: Arc<Guard>,
     pub(super) clock: Clock,
     pub(super) leaving: CancellationToken,
@@ -110,8 +114,10 @@ impl<A: Answers> Server<A> {
             if answered {
                 outgoing.push(Outgoing { slot, to: one.from, from: one.local });
             }
-            if let Some((sheaf, own)) = &mut tapped {
-                let ends = ends(&one, *own);
+            if let Some((sheaf, own)) = &mut tapped
+                && let Ok((packet, client)) = self.client(packet, one.from.address().ip())
+            {
+                let ends = ends(&one, *own).of(client);
                 sheaf.query(&ends, packet);
                 answered.then(|| sheaf.answer(&ends, &out));
             }
@@ -120,6 +126,20 @@ impl<A: Answers> Server<A> {
         let failed = batch.send(&self.socket, &outgoing);
         tally.dropped(Dropped::Send, u64::try_from(failed).unwrap_or(u64::MAX));
         self.stats.add(Transport::Udp, &tally);
+    }
+
+    /// The client's packet, and whose it is; the answer goes to who sent it all the same.
+    fn client<'p>(
+        &self,
+        packet: &'p [u8],
+        from: IpAddr,
+    ) -> Result<(&'p [u8], IpAddr), proxy::NoHeader> {
+        if !self.proxies.iter().any(|network| network.contains(&from)) {
+            return Ok((packet, from));
+        }
+        let header = proxy::read(packet)?;
+        let rest = packet.get(header.length..).ok_or(proxy::NoHeader)?;
+        Ok((rest, header.client.unwrap_or(from)))
     }
 
     /// Whether `out` holds an answer.
@@ -136,11 +156,15 @@ impl<A: Answers> Server<A> {
             tally.dropped(Dropped::Source, 1);
             return false;
         }
+        let Ok((packet, client)) = self.client(packet, from.ip()) else {
+            tally.dropped(Dropped::Unproxied, 1);
+            return false;
+        };
         let arrival = Arrival {
             client_subnet: self.client_subnet,
             at,
             guard: Some(&self.guard),
-            ..Arrival::new(from.ip(), Transport::Udp)
+            ..Arrival::new(client, Transport::Udp)
         };
         match respond_from(self.answers.as_ref(), (compiled, lead), packet, &arrival, out) {
             Reply::Drop(why) => tally.dropped(why, 1),

@@ -114,17 +114,6 @@ pub(crate) const KINDS: &[Kind] = &[
         },
     },
     Kind {
-        name: "a wildcard's addresses are added",
-        who: &[Nsd, Knot, Bind],
-        source: "RFC 1034 §4.3.2, step 6; RFC 9471 §2",
-        why: "what else may be useful is added at will; it is no glue, since it is not below a cut",
-        fold: |seen, ours, theirs| {
-            theirs
-                .additional
-                .retain(|record| ours.additional.contains(record) || seen.has_node(&record.owner));
-        },
-    },
-    Kind {
         name: "nothing is added for who offers 512 octets",
         who: &[Bind],
         source: "RFC 1034 §4.3.2, step 6",
@@ -331,13 +320,6 @@ impl Seen<'_> {
         let chain = self.ours.chain(self.asked.name.as_wire());
         let (last, earlier) = chain.split_last().unwrap();
         earlier.contains(last)
-    }
-
-    /// Whether the name's zone has records at that name itself.
-    fn has_node(&self, wire: &[u8]) -> bool {
-        let name = Name::from_wire(wire).unwrap();
-        let key = name.key();
-        zone_of(&name, self.made).is_some_and(|own| own.zone.node(key.as_bytes()).is_some())
     }
 
     /// Whether a name lies below a cut.

@@ -1,0 +1,156 @@
+//! What is done to a zone's keys because somebody ordered it, or because it is time: the first step of
+//! each change.
+
+use super::zone::{SignedZone, is};
+use crate::{
+    dnssec::{KeyState, Role, Rollover, Stage},
+    model::Moment,
+};
+use jiff::Timestamp;
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash, Hasher},
+};
+
+/// A ZSK goes by up to a tenth of its time earlier, so that those of many zones do not go at once.
+const JITTER: i64 = 10;
+
+impl SignedZone {
+    /// Has a key give way to another.
+    pub(super) fn roll(&mut self, role: Option<Role>, at: Moment) -> Result<String, String> {
+        let now = at.wall.as_second();
+        let timing = self.timing();
+        let (_, ring) = self.keys.as_ref().ok_or("the zone has no keys")?;
+        let roles: BTreeSet<Role> = ring.rollover.keys.iter().map(|key| key.role).collect();
+        let role = match (role, roles.iter().next()) {
+            (Some(role), _) => role,
+            (None, Some(only)) if roles.len() == 1 => *only,
+            (None, _) => return Err("say which key: --key ksk, or --key zsk".to_owned()),
+        };
+        let tag = self.begin(role, now)?;
+        let known = time(now + timing.key_ttl + timing.propagation);
+        let then = match role {
+            Role::Zsk => "signs the zone from then on".to_owned(),
+            Role::Csk | Role::Ksk => {
+                format!("its DS may be put at the parent then (`meridian dnssec ds {}`)", self.zone)
+            }
+        };
+        Ok(format!("{role} {tag} is published; every cache knows it at {known}, and {then}"))
+    }
+
+    fn begin(&mut self, role: Role, now: i64) -> Result<u16, String> {
+        let wanted = self.settings.algorithm;
+        let (place, ring) = self.keys.as_mut().ok_or("the zone has no keys")?;
+        ring.rollover.may_roll(role).map_err(|refusal| refusal.to_string())?;
+        let algorithm = ring.algorithm().unwrap_or(wanted);
+        let tag = place.successor(ring, algorithm, role, now)?;
+        let mut rollover = ring.rollover.clone();
+        rollover.roll(tag, role, now).map_err(|refusal| refusal.to_string())?;
+        self.put(rollover)?;
+        Ok(tag)
+    }
+
+    /// Has keys of the algorithm that is configured take the place of all there are.
+    pub(super) fn change_algorithm(&mut self, at: Moment) -> Result<String, String> {
+        let (now, timing) = (at.wall.as_second(), self.timing());
+        let (wanted, roles) = (self.settings.algorithm, self.settings.roles());
+        let (place, ring) = self.keys.as_mut().ok_or("the zone has no keys")?;
+        if ring.algorithm() == Some(wanted) {
+            return Err(format!(
+                "the keys of {} are {} already; write another in spec.dnssec.algorithm first",
+                self.zone,
+                wanted.mnemonic()
+            ));
+        }
+        ring.rollover.may_change_algorithm().map_err(|refusal| refusal.to_string())?;
+        let mut new = Vec::new();
+        for role in roles {
+            new.push((place.successor(ring, wanted, *role, now)?, *role));
+        }
+        let mut rollover = ring.rollover.clone();
+        rollover.change_algorithm(&new, now).map_err(|refusal| refusal.to_string())?;
+        self.put(rollover)?;
+        self.problem = None;
+        let tags: Vec<String> = new.iter().map(|(tag, role)| format!("{role} {tag}")).collect();
+        Ok(format!(
+            "{} of {} sign beside the old keys; they are published once every cache has their \
+             signatures, not before {} (`meridian dnssec status` says how far they have come)",
+            tags.join(" and "),
+            wanted.mnemonic(),
+            time(now + timing.zone_ttl + timing.propagation)
+        ))
+    }
+
+    pub(super) fn ds_seen(&mut self, tags: &[u16], at: Moment) -> Result<String, String> {
+        let (now, timing) = (at.wall.as_second(), self.timing());
+        let (_, ring) = self.keys.as_mut().ok_or("the zone has no keys")?;
+        let mut rollover = ring.rollover.clone();
+        let waiting: Vec<u16> = rollover
+            .keys
+            .iter()
+            .filter(|key| !is(key.ksk, Stage::Active))
+            .map(|key| key.tag)
+            .collect();
+        // A parent often has the old DS beside the new one for a while.
+        let tag = tags.iter().find(|tag| waiting.contains(tag)).or(tags.first());
+        let tag = *tag.ok_or("the parent has no DS of the zone")?;
+        rollover.ds_seen(tag, &timing, now).map_err(|refusal| refusal.to_string())?;
+        self.put(rollover)?;
+        Ok(format!("key {tag} is in force: the parent has its DS"))
+    }
+
+    /// Puts a step in force that was written down; nothing changes where it cannot be.
+    fn put(&mut self, rollover: Rollover) -> Result<(), String> {
+        let (place, ring) = self.keys.as_mut().ok_or("the zone has no keys")?;
+        let old = std::mem::replace(&mut ring.rollover, rollover);
+        if let Err(error) = place.save(ring) {
+            ring.rollover = old;
+            return Err(error);
+        }
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Has a ZSK give way whose time is over (`zskLifetime`), as soon as nothing else is under way.
+    pub(super) fn schedule(&mut self, now: i64) {
+        let Some(lifetime) = self.settings.zsk_lifetime else { return };
+        let Some((_, ring)) = &self.keys else { return };
+        let over = |key: &KeyState| {
+            let began = key.zsk.filter(|own| key.role == Role::Zsk && own.stage == Stage::Active);
+            began.is_some_and(|own| now - own.since >= lifetime - self.jitter(key.tag, lifetime))
+        };
+        if !ring.rollover.keys.iter().any(over) || ring.rollover.may_roll(Role::Zsk).is_err() {
+            return;
+        }
+        match self.begin(Role::Zsk, now) {
+            Ok(tag) => tracing::info!(
+                "zone {}: ZSK {tag} is published: the one before it has signed for its time",
+                self.zone
+            ),
+            Err(error) => self.say(format!(
+                "zone {}: spec.dnssec.zskLifetime: {error}; the key there is goes on signing",
+                self.zone
+            )),
+        }
+    }
+
+    /// The same each time it is asked for.
+    fn jitter(&self, tag: u16, lifetime: i64) -> i64 {
+        let mut hasher = DefaultHasher::new();
+        (self.zone.to_lowercase().as_wire(), tag).hash(&mut hasher);
+        let share = i64::from(u16::try_from(hasher.finish() & 0xffff).unwrap_or_default());
+        lifetime / JITTER * share / i64::from(u16::MAX)
+    }
+
+    /// Each problem once.
+    fn say(&mut self, problem: String) {
+        if self.problem.as_ref() != Some(&problem) {
+            tracing::error!("{problem}");
+            self.problem = Some(problem);
+        }
+    }
+}
+
+fn time(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map(|own| own.to_string()).unwrap_or_default()
+}
