@@ -22,7 +22,7 @@ missing=()
 for need in dig:bind9-dnsutils kdig:knot-dnsutils named-checkzone:bind9-utils \
   /usr/sbin/gdnsd:gdnsd /usr/sbin/knotd:knot \
   /usr/sbin/named:bind9 /usr/sbin/nsd:nsd mmdblookup:mmdb-bin \
-  ldns-verify-zone:ldnsutils /usr/sbin/unbound:unbound dnsviz:dnsviz; do
+  dnstap-read:bind9-dnsutils fstrm_capture:fstrm-bin ldns-verify-zone:ldnsutils /usr/sbin/unbound:unbound dnsviz:dnsviz; do
   command -v "${need%%:*}" >/dev/null || missing+=("${need##*:}")
 done
 if ! ls /usr/lib/*/knot/modules-*/geoip.so >/dev/null 2>&1; then missing+=(knot-module-geoip); fi

@@ -2,7 +2,8 @@
 
 use super::{dns, run};
 use crate::{
-    controller::{self, Configured, Options, Probing, TransferOptions},
+    controller::{self, Configured, Handover, Options, Probing, TransferOptions},
+    server::Handed,
     telemetry,
 };
 use anyhow::Context;
@@ -63,9 +64,11 @@ pub(super) fn run(args: &DemoArgs) -> anyhow::Result<()> {
         resolvers: Vec::new(),
         probing: Probing { allow: vec![LOOPBACK.into()], vantages: Vec::new() },
         transfers: TransferOptions::default(),
+        handover: Handover::default(),
+        user: None,
     };
     super::runtime()?.block_on(async {
-        let ready = controller::prepare(options).await?;
+        let ready = controller::prepare(options, Handed::default()).await?;
         let backends = start_backends().await;
         let dns = ready.dns().first().copied().unwrap_or(args.dns_listen);
         super::print(&guide(place.path(), dns, ready.web(), backends));

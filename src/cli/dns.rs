@@ -1,6 +1,6 @@
 //! How the DNS server is told what to do: the flags that every command which serves DNS shares.
 
-use super::transports::TransportArgs;
+use super::{tap::TapArgs, transports::TransportArgs};
 use crate::{
     controller,
     server::{Budget, Clock, Cookies, Guard, Limiter, Listen, Rates, Secrets},
@@ -36,6 +36,8 @@ pub(super) struct DnsArgs {
     limits: LimitArgs,
     #[command(flatten)]
     transports: TransportArgs,
+    #[command(flatten)]
+    tap: TapArgs,
 }
 
 /// DNS cookies (RFC 7873).
@@ -101,6 +103,7 @@ impl DnsArgs {
             proxies: self.transports.proxies(),
             udp_proxies: self.transports.udp_proxies(),
             secure: self.transports.secure()?,
+            tap: self.tap.tap(),
             ..listen(self.dns_listen.clone())
         })
     }

@@ -1,13 +1,18 @@
 //! `meridian run`: everything in one process.
 
-use super::{dns::DnsArgs, transfer::TransferArgs};
+use super::{
+    dns::DnsArgs,
+    handover::{self, HandoverArgs},
+    transfer::TransferArgs,
+};
 use crate::{
     config::Flags,
-    controller::{self, Configured, Controls, Options, Probing, Ready},
+    controller::{self, Configured, Controls, Identity, Options, Probing, Ready},
     telemetry,
 };
 use anyhow::bail;
 use clap::{Args, ValueEnum};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -62,6 +67,10 @@ pub(super) struct RunArgs {
     /// seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 5)]
     drain: u64,
+    /// Started as root: whom to become once all sockets are bound, as in meridian or
+    /// meridian:meridian
+    #[arg(long, value_name = "NAME[:GROUP]")]
+    user: Option<Identity>,
     /// How logs are written
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
@@ -69,6 +78,8 @@ pub(super) struct RunArgs {
     dns: DnsArgs,
     #[command(flatten)]
     transfer: TransferArgs,
+    #[command(flatten)]
+    handover: HandoverArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -83,18 +94,23 @@ enum LogFormat {
 pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
     telemetry::log(args.log_format == LogFormat::Json, "info");
     raise_open_files();
+    let state = (!args.no_state).then(|| args.state_dir.clone());
+    let handover = args.handover.options(state.as_deref(), args.user.as_ref())?;
+    let handed = handover::handed()?;
     let options = Options {
         configured: configured(args)?,
         dns: args.dns.listen()?,
         web: Some(args.web_listen),
-        state: (!args.no_state).then(|| args.state_dir.clone()),
+        state,
         settle: Duration::from_millis(args.settle),
         resolvers: args.resolver.clone(),
         probing: Probing { allow: args.probe_allow.clone(), vantages: args.vantage.clone() },
         transfers: args.transfer.options(),
+        handover,
+        user: args.user.clone(),
     };
     super::runtime()?.block_on(async {
-        let ready = controller::prepare(options).await?;
+        let ready = controller::prepare(options, handed).await?;
         announce(&ready);
         serve(ready, Some(Duration::from_secs(args.drain))).await
     })
@@ -147,13 +163,13 @@ fn announce(ready: &Ready) {
 }
 
 /// Serves until SIGINT or SIGTERM. After SIGTERM it is not ready any more, and answers for `drain`
-/// longer, until clients have gone elsewhere; SIGHUP has all files read again. Without `drain` any
-/// of them ends it at once.
+/// longer, until clients have gone elsewhere; SIGHUP has all files read again, SIGUSR2 another
+/// process take over. Without `drain` any of them ends it at once.
 pub(super) async fn serve(ready: Ready, drain: Option<Duration>) -> anyhow::Result<()> {
     let shutdown = CancellationToken::new();
     let mut signals = Signals::new()?;
     let controls = ready.controls();
-    let served = ready.run(shutdown.clone());
+    let served = ready.run(shutdown.clone(), handover::tell_manager);
     tokio::pin!(served);
     tokio::select! {
         outcome = &mut served => return outcome,
@@ -168,6 +184,7 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    replace: Signal,
 }
 
 impl Signals {
@@ -176,10 +193,12 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            replace: signal(SignalKind::user_defined2())?,
         })
     }
 
     async fn until_end(&mut self, controls: &Controls, drain: Option<Duration>) {
+        let mut successors = FuturesUnordered::new();
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => return,
@@ -190,6 +209,24 @@ impl Signals {
                     }
                     tracing::info!("reading configuration, certificates and secrets again");
                     controls.reload();
+                }
+                _ = self.replace.recv() => {
+                    if drain.is_none() {
+                        return;
+                    }
+                    if successors.is_empty() {
+                        tracing::info!("starting the process that is to take over");
+                        successors.push(handover::successor());
+                    }
+                }
+                Some(ended) = successors.next() => match ended {
+                    Ok(status) => tracing::error!(
+                        "the process that was to take over has ended ({status}); this one goes on"
+                    ),
+                    Err(error) => tracing::error!(
+                        "the process that is to take over cannot be started ({error}); this one \
+                         goes on"
+                    ),
                 }
             }
         }

@@ -13,12 +13,15 @@ mod checks;
 mod clock;
 mod controls;
 pub mod geography;
+mod handover;
 mod history;
 mod installation;
 mod kept;
 mod orders;
 mod origin;
+mod privileges;
 mod publish;
+mod ready;
 mod resolve;
 mod secrets;
 mod signing;
@@ -31,8 +34,11 @@ mod writing;
 
 pub use clock::{now, worked};
 pub use controls::Controls;
+pub use handover::Handover;
 pub use kept::{Kept, check_kept, read_state};
+pub use privileges::Identity;
 pub use publish::Published;
+pub use ready::{Ready, prepare};
 pub use state::{Read, Store};
 pub use transfers::TransferOptions;
 
@@ -41,11 +47,10 @@ use crate::{
     fleet::{Event, Fleet, FleetConfig, Snapshot},
     health::Outcome,
     model::{ClusterEvent, ClusterName},
-    server::{self, Listen, Stats},
+    server::{Listen, Stats, StatsView, Tap},
     telemetry::{Metrics, TransferMetrics},
     web,
 };
-use anyhow::Context;
 use controls::Reloads;
 use ipnet::IpNet;
 use origin::Origin;
@@ -76,6 +81,10 @@ pub struct Options {
     pub probing: Probing,
     /// How zones are transferred.
     pub transfers: TransferOptions,
+    /// How sockets come from the process before, and go to the next.
+    pub handover: Handover,
+    /// Whom the process is to be once its sockets are bound.
+    pub user: Option<Identity>,
 }
 
 /// How endpoints are checked, beside what policies say.
@@ -97,15 +106,6 @@ pub enum Configured {
     Flags(Flags),
 }
 
-/// Sockets that are taken: from here on nothing that the user could mend goes wrong.
-#[derive(Debug)]
-pub struct Ready {
-    options: Options,
-    dns: server::Bound,
-    web: Option<tokio::net::TcpListener>,
-    controls: Controls,
-}
-
 /// News that waits to be folded in; more than this and the sources wait.
 const EVENTS: usize = 4_096;
 /// Orders that wait; more than this and operators wait.
@@ -113,94 +113,6 @@ const ORDERS: usize = 64;
 const TICK: Duration = Duration::from_secs(1);
 /// How often the state is written, when it has changed.
 const SAVE_EVERY: Duration = Duration::from_secs(5);
-/// After this, what has not ended by itself is left behind.
-const SHUTDOWN: Duration = Duration::from_secs(5);
-
-/// Takes all sockets.
-///
-/// # Errors
-/// Names the address that cannot be had, and what to do.
-pub async fn prepare(options: Options) -> anyhow::Result<Ready> {
-    let dns = server::bind(&options.dns)?;
-    secrets::load(&options.dns.guard, options.state.as_deref())?;
-    let web = match options.web {
-        None => None,
-        Some(address) => Some(tokio::net::TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen for HTTP on {address}; choose another address with --web-listen")
-        })?),
-    };
-    Ok(Ready { options, dns, web, controls: Controls::new() })
-}
-
-impl Ready {
-    /// The addresses that DNS is served on.
-    #[must_use]
-    pub fn dns(&self) -> Vec<SocketAddr> {
-        self.dns.local_addrs()
-    }
-
-    /// The addresses for encrypted queries, and what is spoken there.
-    #[must_use]
-    pub fn secure_dns(&self) -> Vec<(&'static str, SocketAddr)> {
-        self.dns.secure_addrs()
-    }
-
-    /// What the process can be told once it runs.
-    #[must_use]
-    pub fn controls(&self) -> Controls {
-        self.controls.clone()
-    }
-
-    /// The address of the web listener.
-    #[must_use]
-    pub fn web(&self) -> Option<SocketAddr> {
-        self.web.as_ref().and_then(|listener| listener.local_addr().ok())
-    }
-
-    /// Serves until shut down; then ends everything it began.
-    ///
-    /// # Errors
-    /// When the flags are no configuration, or a socket is lost.
-    pub async fn run(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let tasks = TaskTracker::new();
-        let (transfers, state) = (self.options.transfers.clone(), self.options.state.clone());
-        let replication = Replication::start(transfers, state, &tasks, &shutdown)?;
-        let published = Arc::new(Published::new(now()).with(replication.transfers()));
-        let stats = Arc::new(Stats::default());
-        let (dns, web) = (self.dns(), self.web());
-        let listeners = dns.iter().copied().chain(web).collect();
-        let mut controller =
-            Controller::new(&self, listeners, published.clone(), &tasks, &shutdown)?;
-        controller.replication = Some(replication);
-        controller.configure()?;
-        // Answering is what ends last: everything else may take its time over what it has to save.
-        let (answering, listening) = (TaskTracker::new(), CancellationToken::new());
-        server::serve(self.dns, &published, &stats, &answering, &listening)?;
-        let (listen, controls) = (&self.options.dns, &self.controls);
-        tasks.spawn(secrets::follow(listen.guard.clone(), controls.reloads(), shutdown.clone()));
-        if let Some(secure) = &listen.secure {
-            let (shown, reloads) = (secure.certificate.clone(), controls.reloads());
-            tasks.spawn(certificate::follow(shown, reloads, shutdown.clone()));
-        }
-        if let Some(listener) = self.web {
-            let state = controller.readers(dns, stats);
-            tasks.spawn(web::serve(listener, web::State::new(state), shutdown.clone()));
-        }
-        controller.run().await;
-        shutdown.cancel();
-        finish(&tasks).await;
-        listening.cancel();
-        finish(&answering).await;
-        Ok(())
-    }
-}
-
-async fn finish(tasks: &TaskTracker) {
-    tasks.close();
-    if tokio::time::timeout(SHUTDOWN, tasks.wait()).await.is_err() {
-        tracing::warn!("some tasks did not end within {SHUTDOWN:?} and are left behind");
-    }
-}
 
 /// The one owner of the fleet.
 struct Controller {
@@ -226,6 +138,10 @@ struct Controller {
     told: BTreeSet<Problem>,
     controls: Controls,
     reloads: Reloads,
+    /// Processes that ask to take over.
+    successors: mpsc::Receiver<handover::Successor>,
+    /// The one that has.
+    successor: Option<handover::Channel>,
     shutdown: CancellationToken,
 }
 
@@ -272,6 +188,8 @@ impl Controller {
             told: BTreeSet::new(),
             controls: ready.controls.clone(),
             reloads: ready.controls.reloads(),
+            successors: mpsc::channel(1).1,
+            successor: None,
             shutdown: shutdown.clone(),
         })
     }
@@ -312,6 +230,11 @@ impl Controller {
                 Some(config) = transferred(self.replication.as_mut()) => self.configured(config),
                 () = self.origin.edited() => self.reload(),
                 () = self.reloads.next() => self.reload(),
+                Some(successor) = self.successors.recv() => {
+                    if self.give_way(successor).await {
+                        return;
+                    }
+                }
                 _ = ticks.tick() => self.tick(),
                 _ = saves.tick() => self.save(),
             }
@@ -399,7 +322,12 @@ impl Controller {
     }
 
     /// What the web listener reads.
-    fn readers(&self, dns: Vec<SocketAddr>, stats: Arc<Stats>) -> web::Readers {
+    fn readers(
+        &self,
+        dns: Vec<SocketAddr>,
+        stats: Arc<Stats>,
+        tap: Option<Arc<Tap>>,
+    ) -> web::Readers {
         let (metrics, transfers) = (Metrics::new(), TransferMetrics::new());
         let transferred = self.replication.as_ref().map(Replication::reader);
         let (snapshots, counted) = (self.published.clone(), self.published.clone());
@@ -410,7 +338,10 @@ impl Controller {
             snapshot: Box::new(move || snapshots.load()),
             metrics: Box::new(move || {
                 let zones: Vec<_> = board.all().into_iter().map(|(_, status)| status).collect();
-                let text = metrics.text(&counted.load(), &stats.view(), &checks.view(), &zones);
+                let tapped = tap.as_ref().map(|tap| tap.view());
+                let view = stats.view();
+                let stats = StatsView { tap: tapped, by_zone: counted.named(&view.zones), ..view };
+                let text = metrics.text(&counted.load(), &stats, &checks.view(), &zones);
                 text + &transferred.as_ref().map_or(String::new(), |own| transfers.text(&own()))
             }),
             written: Box::new(move || shown.all()),
@@ -430,6 +361,28 @@ impl Controller {
             tracing::warn!("{warning}");
         }
         self.told = errors.iter().chain(warnings).cloned().collect();
+    }
+
+    // === Making room for another process ===
+
+    /// Writes and publishes nothing while a successor begins from what is saved here; whether it has
+    /// taken over. Answers go on all the while.
+    async fn give_way(&mut self, successor: handover::Successor) -> bool {
+        if self.writers.rest().await {
+            self.save();
+            // One that is gone already drops the other end too.
+            let _ = successor.paused.send(self.published.load().is_ready());
+            self.successor = tokio::select! {
+                () = self.shutdown.cancelled() => None,
+                taken = successor.taken => taken.ok(),
+            };
+        } else {
+            drop(successor);
+        }
+        if self.successor.is_none() {
+            self.writers.wake();
+        }
+        self.successor.is_some()
     }
 
     // === State on disk ===

@@ -2,7 +2,7 @@
 
 use crate::{
     fleet::Snapshot,
-    model::Moment,
+    model::{Moment, Name},
     records::{self, Answer, Client, Question},
     server::{Answers, Arrival, Compiled, Compiler, Messages, Transfers},
 };
@@ -55,6 +55,20 @@ impl Published {
         self.state.load().snapshot.clone()
     }
 
+    /// Nothing put together, for the time until it is.
+    fn without_answers(&self) -> Compiled {
+        self.state.load().compiled.without_answers()
+    }
+
+    /// What is counted by the numbers of zones, by their names.
+    #[must_use]
+    pub fn named(&self, numbers: &[(u16, u64)]) -> Vec<(Name, u64)> {
+        let state = self.state.load();
+        let name =
+            |(number, count): &(u16, u64)| Some((state.compiled.zone(*number)?.clone(), *count));
+        numbers.iter().filter_map(name).collect()
+    }
+
     /// Puts a snapshot in force; an older one never takes a newer one's place (invariant I2).
     ///
     /// Where many names changed, it is in force at once and a thread puts its answers together:
@@ -69,9 +83,9 @@ impl Published {
             Some(mut compiler) if !compiler.is_long_work(&snapshot.served) => {
                 (compiler.update(&snapshot.served), false)
             }
-            Some(_) => (Compiled::default(), true),
+            Some(_) => (self.without_answers(), true),
             // Who has it sees that there is something newer once he is done.
-            None => (Compiled::default(), false),
+            None => (self.without_answers(), false),
         };
         self.state.store(Arc::new(State { snapshot, compiled: Arc::new(compiled) }));
         drop(writing);

@@ -2,6 +2,7 @@
 //! of it.
 
 use super::{
+    handover::WRITES,
     history::History,
     installation, now,
     writing::{Remembered, Task, file_name, read_json, write_json},
@@ -20,7 +21,10 @@ use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// All writers of this process.
@@ -49,6 +53,7 @@ struct Running {
     publish: Publish,
     words: mpsc::Sender<Word>,
     end: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 /// How every writer last stood.
@@ -200,8 +205,29 @@ impl Writers {
             told: None,
             end: end.clone(),
         };
-        self.tasks.spawn(task.run());
-        Running { zone, publish, words, end }
+        let task = self.tasks.spawn(task.run());
+        Running { zone, publish, words, end, task }
+    }
+
+    /// Ends all writers, so that another process may write; whether they did within their time.
+    /// What they were to write is kept for [`Self::wake`].
+    pub(super) async fn rest(&mut self) -> bool {
+        self.running.values().for_each(|running| running.end.cancel());
+        let ended = async {
+            for running in self.running.values_mut().filter(|own| !own.task.is_finished()) {
+                let _ = (&mut running.task).await;
+            }
+        };
+        tokio::time::timeout(WRITES, ended).await.is_ok()
+    }
+
+    /// Starts again whom [`Self::rest`] ended.
+    pub(super) fn wake(&mut self) {
+        let Some(owner) = self.owner.clone() else { return };
+        for (key, old) in std::mem::take(&mut self.running) {
+            let running = self.start(&key, old.zone, old.publish, owner.clone());
+            self.running.insert(key, running);
+        }
     }
 
     /// Hands on what is to be written.

@@ -14,6 +14,7 @@ mod configure;
 mod drill;
 mod explain;
 mod federation;
+mod leads;
 pub mod levels;
 mod offers;
 mod policies;
@@ -27,6 +28,7 @@ mod workshop;
 pub use cluster::{LOCALITY_HOLD, STATUS_HOLD, SavedCluster};
 pub use drill::{Drill, DrillCountry, DrillName, Shares, drill};
 pub use explain::{Explanation, Place, ShownAnswer, ShownRrset, ShownSteering, explain};
+pub use leads::Leads;
 pub use snapshot::{FederationView, Snapshot};
 pub use state::{Saved, SavedFederation};
 pub use view::{
@@ -105,6 +107,7 @@ pub struct Fleet {
     plain: Vec<Arc<Zone>>,
     policies: Policies,
     workshop: RefCell<Workshop>,
+    leads: RefCell<Arc<Leads>>,
     tracker: Tracker,
     checking: Checking,
     /// What operators said of clusters, also of those that are not configured now.
@@ -138,6 +141,7 @@ impl Fleet {
             plain: Vec::new(),
             policies: Policies::default(),
             workshop: RefCell::new(Workshop::new()),
+            leads: RefCell::default(),
             tracker: Tracker::new(health::Settings::default()),
             checking: Checking::default(),
             forced: BTreeMap::new(),
@@ -226,6 +230,7 @@ impl Fleet {
             policies: &self.policies,
             tracker: &self.tracker,
             workshop: &self.workshop,
+            leads: &self.leads,
             at,
             overdue: at.mono.saturating_duration_since(self.started.mono) >= START_GRACE,
         };
@@ -240,6 +245,7 @@ impl Fleet {
             }
         }
         if changed {
+            next.leads = self.leads.borrow().clone();
             self.show_federations(next);
             self.workshop.borrow_mut().tidy();
         }

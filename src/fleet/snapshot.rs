@@ -1,6 +1,7 @@
 //! Everything that readers need, frozen together at one generation.
 
 use super::{
+    leads::Leads,
     levels::{self, Level},
     view::{ClusterView, Unit, UnitView},
 };
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub clusters: OrdMap<ClusterName, Arc<ClusterView>>,
     /// The services and hosts of each federation.
     pub units: OrdMap<(FederationName, Unit), Arc<UnitView>>,
+    /// Which clusters records lead to.
+    pub leads: Arc<Leads>,
     /// What is to be checked.
     pub targets: Arc<BTreeSet<Target>>,
     /// Where clients are; `None` where no policy asks for it.
@@ -66,6 +69,7 @@ impl Snapshot {
             federations: Arc::new([]),
             clusters: OrdMap::new(),
             units: OrdMap::new(),
+            leads: Arc::default(),
             targets: Arc::default(),
             geography: None,
             unresolved: Arc::default(),

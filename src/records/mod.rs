@@ -31,7 +31,7 @@ pub use master::{
     Fault, Faults, Loader, Parsed, include_path, no_includes, parse_master, parse_over,
     period_from_text,
 };
-pub use rrset::{Node, RecordType, Rrset};
+pub use rrset::{Led, Node, RecordType, Rrset};
 pub use signed::{Denial, Online, Proof, Signed, SignedFamily, SignedName};
 pub use steered::{Chosen, Steered};
 pub use text::{TextError, rdata_from_text, rdata_to_text};

@@ -2,6 +2,7 @@
 
 use super::Steered;
 use crate::model::{Name, Ttl};
+use serde::Serialize;
 use smallvec::SmallVec;
 use std::{net::IpAddr, sync::Arc};
 
@@ -59,7 +60,7 @@ impl RecordType {
 /// All records of one name and type: one TTL, no duplicates, in octet order (RFC 2181 §5).
 ///
 /// The data are kept in wire form without compression; never empty.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq)]
 pub struct Rrset {
     /// The type of all its records.
     pub rtype: RecordType,
@@ -67,6 +68,18 @@ pub struct Rrset {
     pub ttl: Ttl,
     /// Each record's data behind two octets of length.
     data: Arc<[u8]>,
+    led: Led,
+}
+
+/// Whom records lead to, as a number that whoever made them has for it; 0 is nobody in particular.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct Led(pub u16);
+
+/// Whom they lead to is noted beside the records, and no part of them.
+impl PartialEq for Rrset {
+    fn eq(&self, other: &Self) -> bool {
+        self.rtype == other.rtype && self.ttl == other.ttl && self.data == other.data
+    }
 }
 
 impl Rrset {
@@ -86,7 +99,8 @@ impl Rrset {
             data.extend_from_slice(&length.to_be_bytes());
             data.extend_from_slice(one.as_ref());
         }
-        (!data.is_empty()).then(|| Self { rtype, ttl, data: Arc::from(data.as_slice()) })
+        let led = Led::default();
+        (!data.is_empty()).then(|| Self { rtype, ttl, data: Arc::from(data.as_slice()), led })
     }
 
     /// The A records of the IPv4 addresses among `addresses`.
@@ -112,6 +126,18 @@ impl Rrset {
     pub fn cname(ttl: Ttl, target: &Name) -> Self {
         Self::new(RecordType::CNAME, ttl, [target.as_wire()])
             .expect("one record makes a set that is not empty")
+    }
+
+    /// The same, with a note of whom they lead to.
+    #[must_use]
+    pub fn leading(self, led: Led) -> Self {
+        Self { led, ..self }
+    }
+
+    /// Whom they lead to.
+    #[must_use]
+    pub fn led(&self) -> Led {
+        self.led
     }
 
     /// Each record's data in wire form.
@@ -172,6 +198,13 @@ impl Node {
     pub fn steered(ttl: Ttl, steered: Steered) -> Self {
         let neutral = Self::new(steered.neutral(ttl));
         Self { steered: Some(Arc::new(steered)), ..neutral }
+    }
+
+    /// The same, with a note of whom its records lead to.
+    #[must_use]
+    pub fn leading(mut self, led: Led) -> Self {
+        self.rrsets = self.rrsets.into_iter().map(|rrset| rrset.leading(led)).collect();
+        self
     }
 
     /// What decides A and AAAA for each client, where it is steered.

@@ -1,7 +1,7 @@
 //! The addresses of a steered name: an rrset for everything that a client can be answered with,
 //! put together when health changes, so that a query copies one of them.
 
-use super::{RecordType, Rrset};
+use super::{Led, RecordType, Rrset};
 use crate::{
     model::{Client, Ttl},
     policy::{Settled, Steering, Variant},
@@ -38,16 +38,19 @@ pub struct Chosen<'s> {
 }
 
 impl Steered {
-    /// Puts the rrsets together, with the TTL that is configured: signatures are over that one
+    /// Puts the rrsets together; `led` gives a number to sites, for whom records lead to. With the TTL that is configured: signatures are over that one
     /// (RFC 4034 §3.1.4). Each decision answers with it or less.
     #[must_use]
-    pub fn new(steering: Arc<Steering>) -> Self {
+    pub fn new(steering: Arc<Steering>, led: impl Fn(&[u16]) -> Led) -> Self {
         let ttl = steering.configured_ttl();
         let families = [false, true].map(|v6| {
             let variants = steering.variants(v6).unwrap_or_default();
             let rrset = |variant: &Variant| rrset(variant, v6, ttl);
+            let sets = steering.table(v6).map(|table| table.sets.as_slice()).unwrap_or_default();
+            let of = |at: usize| sets.get(at).map(|sites| led(sites)).unwrap_or_default();
+            let leading = |(at, variant)| rrset(variant).map(|own| own.leading(of(at)));
             Family {
-                variants: variants.iter().map(rrset).collect(),
+                variants: variants.iter().enumerate().map(leading).collect(),
                 outside: steering.outside(v6).as_ref().and_then(rrset),
             }
         });

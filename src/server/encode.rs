@@ -4,7 +4,7 @@ use super::{
     message::{HEADER, Query, Rcode, plain_name},
     opt::{self, Extended, Extras},
 };
-use crate::records::{Answer, Entry, Outcome, Owner, RecordType};
+use crate::records::{Answer, Entry, Led, Outcome, Owner, RecordType};
 use smallvec::SmallVec;
 
 /// Writes the answer to `query` into `out`, at most `limit` octets; whether it had to be cut (TC).
@@ -24,7 +24,10 @@ pub(super) fn answer(
     let whole = writer.section(Count::Answer, &answer.answer)
         && writer.section(Count::Authority, &answer.authority)
         && (writer.section(Count::Additional, &answer.additional) || !glue);
-    writer.finish(query, rcode, scope(answer), extras, !whole)
+    let leads = whole && matches!(answer.outcome, Outcome::Data | Outcome::Alias);
+    let led = answer.answer.last().filter(|_| leads).map(|last| last.rrset.led());
+    let written = writer.finish(query, rcode, scope(answer), extras, !whole);
+    Written { led: led.unwrap_or_default(), ..written }
 }
 
 /// Begins a message: the query's id, opcode and flags, and its question.
@@ -75,6 +78,10 @@ pub(super) struct Written {
     pub(super) truncated: bool,
     /// What else was said, where there was an OPT to say it in.
     pub(super) error: Option<Extended>,
+    /// Whom the last records of the answer lead to, where it was not cut.
+    pub(super) led: Led,
+    /// What it is counted as by its zone; 0 for none.
+    pub(super) zone: u16,
 }
 
 /// The response code that an outcome is told by.
@@ -158,7 +165,7 @@ impl<'w> Writer<'w> {
         let compact = self.compact;
         let extras = &Extras { compact, ..*extras };
         opt::write(query.edns.as_ref(), rcode, scope, extras, self.end, self.out);
-        Written { rcode, truncated, error: extras.error }
+        Written { rcode, truncated, error: extras.error, led: Led::default(), zone: 0 }
     }
 
     /// Whether all of the section's rrsets fit.

@@ -16,6 +16,7 @@ use super::{
     rrl::{Kind, Limiter, Verdict},
     stats::Dropped,
 };
+use crate::records::{Led, RecordType};
 use std::path::PathBuf;
 
 /// Nothing is guarded by default.
@@ -51,6 +52,12 @@ pub struct Notes {
     pub dry_run: bool,
     /// The extended error's code (RFC 8914).
     pub extended: Option<u16>,
+    /// Whom the answer leads to.
+    pub led: Led,
+    /// Its zone, by the number that answers of that are counted under; 0 for none.
+    pub zone: u16,
+    /// The type that was asked for.
+    pub rtype: Option<RecordType>,
 }
 
 /// A query whose options have been looked at.

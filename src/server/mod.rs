@@ -7,9 +7,11 @@ mod budget;
 mod clock;
 mod compiled;
 mod cookies;
+mod dnstap;
 mod edns;
 mod encode;
 mod guard;
+mod handed;
 mod message;
 mod messages;
 mod meter;
@@ -28,7 +30,9 @@ pub use budget::Budget;
 pub use clock::{Clock, Stamp};
 pub use compiled::{Compiled, Compiler};
 pub use cookies::{Cookies, Secrets, Worth};
+pub use dnstap::{Tap, TapView, Target as TapTarget};
 pub use guard::{Guard, Notes};
+pub use handed::{Handed, Turn};
 pub use messages::{Messages, Next};
 pub use respond::{Answers, Arrival, MAX_UDP, Reply, Transport, respond};
 pub use rrl::{Limiter, Rates, Verdict};
@@ -42,6 +46,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     fmt, io,
     net::{SocketAddr, TcpListener, UdpSocket},
+    os::fd::OwnedFd,
     sync::Arc,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -71,6 +76,10 @@ pub struct Listen {
     pub guard: Arc<Guard>,
     /// What tells the time to limits and cookies.
     pub clock: Clock,
+    /// When it makes room for another process on the same sockets.
+    pub turn: Turn,
+    /// Who records queries and answers.
+    pub tap: Option<Arc<Tap>>,
 }
 
 impl Listen {
@@ -87,6 +96,8 @@ impl Listen {
             secure: None,
             guard: Arc::default(),
             clock: Clock::default(),
+            turn: Turn::default(),
+            tap: None,
         }
     }
 }
@@ -103,6 +114,8 @@ pub struct Bound {
     secure: Option<secure::Bound>,
     guard: Arc<Guard>,
     clock: Clock,
+    turn: Turn,
+    tap: Option<Arc<Tap>>,
 }
 
 /// A listening address that cannot be had, and what to do about it.
@@ -122,6 +135,14 @@ pub struct BindError {
 /// # Errors
 /// Names the address, the protocol and what to do.
 pub fn bind(listen: &Listen) -> Result<Bound, BindError> {
+    bind_beside(listen, &mut Handed::default())
+}
+
+/// The same, with sockets that are there already: what listens where it is wanted is taken.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_beside(listen: &Listen, handed: &mut Handed) -> Result<Bound, BindError> {
     let mut bound = Bound {
         udp: Vec::new(),
         tcp: Vec::new(),
@@ -129,12 +150,14 @@ pub fn bind(listen: &Listen) -> Result<Bound, BindError> {
         client_subnet: listen.client_subnet,
         proxies: listen.proxies.clone(),
         udp_proxies: listen.udp_proxies.as_slice().into(),
-        secure: listen.secure.as_ref().map(secure::bind).transpose()?,
+        secure: listen.secure.as_ref().map(|own| secure::bind(own, handed)).transpose()?,
         guard: listen.guard.clone(),
         clock: listen.clock,
+        turn: listen.turn.clone(),
+        tap: listen.tap.clone(),
     };
     for address in &listen.addresses {
-        let (tcp, udp) = bind_both(*address, listen.workers.max(1))?;
+        let (tcp, udp) = take_both(*address, listen.workers.max(1), handed)?;
         bound.tcp.push(tcp);
         bound.udp.extend(udp);
     }
@@ -152,6 +175,17 @@ impl Bound {
     #[must_use]
     pub fn secure_addrs(&self) -> Vec<(&'static str, SocketAddr)> {
         self.secure.as_ref().map(secure::Bound::local_addrs).unwrap_or_default()
+    }
+
+    /// All its sockets once more, for whoever comes after this process.
+    ///
+    /// # Errors
+    /// When the process may open no more files.
+    pub fn sockets(&self) -> io::Result<Vec<OwnedFd>> {
+        let udp = self.udp.iter().map(|own| own.try_clone().map(OwnedFd::from));
+        let tcp = self.tcp.iter().map(|own| own.try_clone().map(OwnedFd::from));
+        let secure = self.secure.iter().flat_map(secure::Bound::sockets);
+        udp.chain(tcp).chain(secure).collect()
     }
 }
 
@@ -175,6 +209,8 @@ pub fn serve<A: Answers>(
             proxies: bound.udp_proxies.clone(),
             guard: bound.guard.clone(),
             clock: bound.clock,
+            leaving: bound.turn.leaving.clone(),
+            tap: bound.tap.clone(),
             shutdown: shutdown.clone(),
         };
         server.prepare()?;
@@ -183,20 +219,40 @@ pub fn serve<A: Answers>(
     let shared = Arc::new(stream::Shared {
         answers: answers.clone(),
         stats: stats.clone(),
-        clients: stream::Clients::new(bound.limits),
+        clients: stream::Clients::new(bound.limits, bound.turn.leaving.clone()),
         client_subnet: bound.client_subnet,
         guard: bound.guard.clone(),
         clock: bound.clock,
         proxies: bound.proxies,
         tasks: tasks.clone(),
+        turn: bound.turn,
+        tap: bound.tap,
         shutdown: shutdown.clone(),
     });
     tasks.spawn(shared.clients.clone().watch(shutdown.clone()));
+    if let Some(tap) = &shared.tap {
+        tasks.spawn(dnstap::run(tap.clone(), shutdown.clone()));
+    }
     for listener in bound.tcp {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tasks.spawn(stream::serve(shared.clone(), listener, stream::Door::Tcp));
     }
     bound.secure.map_or(Ok(()), |secure| secure.serve(&shared))
+}
+
+/// What is there of a listener and its UDP sockets, and what is missing bound anew. More sockets
+/// than wanted stay: one that is closed loses what waits in it.
+fn take_both(
+    address: SocketAddr,
+    workers: usize,
+    handed: &mut Handed,
+) -> Result<(TcpListener, Vec<UdpSocket>), BindError> {
+    let (tcp, mut udp) = (handed.tcp(address), handed.udp(address));
+    let Some(tcp) = tcp.filter(|_| !udp.is_empty()) else { return bind_both(address, workers) };
+    // Where no more can be had (the port asks for a privilege that is gone), those there do.
+    let more = (udp.len()..workers).map_while(|_| bind_udp(address).ok());
+    udp.extend(more.collect::<Vec<_>>());
+    Ok((tcp, udp))
 }
 
 /// A listener and its UDP sockets on one port. A port that TCP has free and UDP has not is only
@@ -221,9 +277,7 @@ fn bind_both(
 fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_reuse_port(true)?;
-    // A burst of some thousand queries waits here, and their answers; the kernel may grant less.
-    let _ = socket.set_recv_buffer_size(UDP_BUFFER);
-    let _ = socket.set_send_buffer_size(UDP_BUFFER);
+    tune_udp(&socket);
     finish(&socket, address)?;
     Ok(socket.into())
 }
@@ -233,13 +287,23 @@ fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     // A restart must not wait for old connections. No SO_REUSEPORT here: the listener is what
     // notices that another server holds the port.
     socket.set_reuse_address(true)?;
+    tune_tcp(&socket)?;
+    finish(&socket, address)?;
+    socket.listen(stream::BACKLOG.into())?;
+    Ok(socket.into())
+}
+
+fn tune_udp(socket: &Socket) {
+    // A burst of some thousand queries waits here, and their answers; the kernel may grant less.
+    let _ = socket.set_recv_buffer_size(UDP_BUFFER);
+    let _ = socket.set_send_buffer_size(UDP_BUFFER);
+}
+
+fn tune_tcp(socket: &Socket) -> io::Result<()> {
     // What is accepted has both from the listener. An answer does not wait for others; and what a
     // client does not take waits here, where it is counted, rather than in the kernel.
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_notsent_lowat(UNSENT)?;
-    finish(&socket, address)?;
-    socket.listen(1_024)?;
-    Ok(socket.into())
+    socket.set_tcp_notsent_lowat(UNSENT)
 }
 
 fn finish(socket: &Socket, address: SocketAddr) -> io::Result<()> {

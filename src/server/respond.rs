@@ -4,7 +4,7 @@ use super::{
     Compiled,
     clock::Stamp,
     compiled::Lead,
-    encode,
+    encode::{self, Written},
     guard::{self, Guard, Notes, Vetted},
     message::{self, Parsed, Query, Rcode},
     messages::Messages,
@@ -205,7 +205,12 @@ impl Asked<'_> {
             vetted.extras.error = why(answer);
             vetted.extras.expire = expire(answers, query, answer, self.arrival.at);
             self.admitted(&mut vetted, kind(query, answer), out, |vetted, out| {
-                encode::answer(query, answer, &vetted.extras, self.limit, out)
+                let zone = match answer.outcome {
+                    Outcome::Refused => 0,
+                    _ => compiled.zone_of(query.name),
+                };
+                let written = encode::answer(query, answer, &vetted.extras, self.limit, out);
+                Written { zone, ..written }
             })
         })
     }
@@ -226,7 +231,9 @@ impl Asked<'_> {
         let extended = written.error.filter(|_| self.query.edns.is_some());
         vetted.notes.extended = extended.map(|error| error.code);
         let (rcode, truncated) = (written.rcode.0, written.truncated);
-        Reply::Send { rcode, truncated, notes: vetted.notes }
+        let Written { led, zone, .. } = written;
+        let rtype = (!self.query.question.is_empty()).then_some(self.query.rtype);
+        Reply::Send { rcode, truncated, notes: Notes { led, zone, rtype, ..vetted.notes } }
     }
 }
 

@@ -1,11 +1,13 @@
 //! What was asked and answered, as counters that any thread may raise.
 
 use super::{
+    dnstap::TapView,
     guard::Notes,
     noted::{self, Noted},
     respond::Transport,
     stream::Ending,
 };
+use crate::{model::Name, records::Led};
 use serde::Serialize;
 use smallvec::SmallVec;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -93,6 +95,14 @@ pub struct StatsView {
     pub spared: u64,
     /// Answers by extended error's number (RFC 8914), where there is any.
     pub extended: Vec<(u16, u64)>,
+    /// Answers by whom they lead to, where there is any.
+    pub led: Vec<(Led, u64)>,
+    /// Answers by the number of their zone ([`Compiled::zone`](super::Compiled::zone)).
+    pub zones: Vec<(u16, u64)>,
+    /// The same by the zone's name, where whoever reads the counters has put it.
+    pub by_zone: Vec<(Name, u64)>,
+    /// Answers by the type asked for; those above 255 are `other`.
+    pub types: Vec<(String, u64)>,
     /// Connections that were turned away or closed because others need their place.
     pub refused: u64,
     /// Connections that were closed because their time was up.
@@ -107,6 +117,8 @@ pub struct StatsView {
     pub unshaken: u64,
     /// Connections that are open.
     pub open: u64,
+    /// What became of dnstap's frames, where it is on.
+    pub tap: Option<TapView>,
 }
 
 /// Queries by what their cookies were worth.

@@ -14,6 +14,7 @@ use prometheus::{
     Encoder, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
     core::Collector,
 };
+use std::collections::BTreeMap;
 use tracing_subscriber::EnvFilter;
 
 pub use transfers::TransferMetrics;
@@ -44,6 +45,10 @@ pub struct Metrics {
     truncated: IntCounter,
     dropped: IntCounterVec,
     tcp_open: IntGauge,
+    tapped: IntCounterVec,
+    led: IntCounterVec,
+    types: IntCounterVec,
+    zone_answers: IntCounterVec,
     guard: guard::Guard,
     checks: IntCounterVec,
     targets: IntGauge,
@@ -109,6 +114,27 @@ impl Metrics {
             ),
             dropped: counters("meridian_dns_dropped_total", "Packets not answered.", &["reason"]),
             tcp_open: gauge("meridian_dns_tcp_connections", "TCP connections that are open."),
+            types: counters(
+                "meridian_dns_types_total",
+                "Answers by the type asked for.",
+                &["type"],
+            ),
+            zone_answers: counters(
+                "meridian_dns_zone_answers_total",
+                "Answers by the zone they are from.",
+                &["zone"],
+            ),
+            led: counters(
+                "meridian_dns_answers_total",
+                "Answers with records, by the clusters that they lead to: one that leads to several \
+                 counts for each.",
+                &["federation", "cluster"],
+            ),
+            tapped: counters(
+                "meridian_dnstap_frames_total",
+                "Frames of dnstap, by what became of them.",
+                &["result"],
+            ),
             guard: guard::Guard::new(&registry),
             checks: counters(
                 "meridian_checks_total",
@@ -145,6 +171,7 @@ impl Metrics {
         self.writers.read(zones);
         self.read_snapshot(snapshot);
         self.read_stats(stats);
+        self.read_led(snapshot, stats);
         self.read_checks(checks);
         let mut text = Vec::new();
         // Writing to memory fails only for a metric without a name, which these have.
@@ -237,7 +264,30 @@ impl Metrics {
         ];
         reasons.into_iter().for_each(|(reason, count)| raise(&self.dropped, reason, count));
         self.tcp_open.set(signed(stats.open));
+        for (rtype, count) in &stats.types {
+            raise(&self.types, rtype, *count);
+        }
+        for (zone, count) in &stats.by_zone {
+            raise(&self.zone_answers, &zone.to_string(), *count);
+        }
+        if let Some(own) = stats.tap {
+            raise(&self.tapped, "written", own.written);
+            raise(&self.tapped, "dropped", own.dropped);
+        }
         self.guard.read(stats);
+    }
+
+    fn read_led(&self, snapshot: &Snapshot, stats: &StatsView) {
+        let mut sums = BTreeMap::new();
+        for (led, count) in &stats.led {
+            let Some((federation, clusters)) = snapshot.leads.get(*led) else { continue };
+            for cluster in clusters {
+                *sums.entry((federation, cluster)).or_default() += *count;
+            }
+        }
+        for ((federation, cluster), sum) in sums {
+            raise_by(&self.led, &[&federation.0, &cluster.0], sum);
+        }
     }
 
     fn read_checks(&self, checks: &probe::StatsView) {

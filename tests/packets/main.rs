@@ -18,11 +18,15 @@ use std::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+mod answers;
 mod attacks;
 mod budget;
+mod dnstap;
 mod encoding;
 mod flags;
 mod guarded;
+mod handover;
+mod privileges;
 mod process;
 mod secure;
 mod sockets;

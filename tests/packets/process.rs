@@ -83,7 +83,7 @@ impl Process {
     }
 }
 
-fn get(web: SocketAddr, path: &str) -> u16 {
+pub fn get(web: SocketAddr, path: &str) -> u16 {
     let mut stream = TcpStream::connect(web).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
     let mut text = String::new();

@@ -6,6 +6,7 @@ mod steer;
 
 use super::{
     cluster::{Cluster, is_federated},
+    leads::Leads,
     levels::Resolved,
     offers::{self, Chosen, Judging, Offer, Selection},
     policies::Policies,
@@ -42,6 +43,7 @@ pub(in crate::fleet) struct Inventory<'i> {
     pub(in crate::fleet) policies: &'i Policies,
     pub(in crate::fleet) tracker: &'i health::Tracker,
     pub(in crate::fleet) workshop: &'i RefCell<Workshop>,
+    pub(in crate::fleet) leads: &'i RefCell<Arc<Leads>>,
     pub(in crate::fleet) at: Moment,
     /// Whether the clusters have had their time to show themselves since the start.
     pub(in crate::fleet) overdue: bool,

@@ -1,6 +1,6 @@
 //! The names of one service or host: written into the zone's changes, or taken out of it.
 
-use super::{FederationState, Writing};
+use super::{FederationState, Inventory, Writing};
 use crate::{
     fleet::{
         cluster::Cluster,
@@ -9,8 +9,9 @@ use crate::{
         view::{Serving, Unit},
     },
     model::{Address, ClusterName, Key, Locality, Name, ServiceKey},
-    records::{Node, RecordType},
+    records::{Led, Node, RecordType},
 };
+use smallvec::SmallVec;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -57,15 +58,30 @@ impl FederationState {
             if up.is_none() {
                 problems.extend(steered.iter().flat_map(left_out));
             }
+            let clusters: SmallVec<[ClusterName; 2]> = (selection.chosen.iter())
+                .filter(|(cluster, addresses)| !addresses.is_empty() && of(cluster))
+                .map(|(cluster, _)| cluster.clone())
+                .collect();
+            let led = self.led(inventory, &clusters);
             // A CNAME cannot stand beside the apex's SOA, so there it is addresses or nothing.
             let node = if name == *self.zone.apex() {
-                let plain = || targets.address_node(ttl, inventory.resolved);
+                let plain = || targets.address_node(ttl, inventory.resolved).leading(led);
                 Some(self.apex_with(&steered.unwrap_or_else(plain)))
             } else {
-                steered.or_else(|| targets.node(ttl, up.as_ref(), inventory.resolved))
+                let plain = || targets.node(ttl, up.as_ref(), inventory.resolved);
+                steered.or_else(|| plain().map(|node| node.leading(led)))
             };
             self.write(&name, node, zone, problems);
         }
+    }
+
+    /// The number of these clusters.
+    pub(super) fn led(&self, inventory: &Inventory<'_>, clusters: &[ClusterName]) -> Led {
+        let name = &self.federation.name;
+        if let Some(known) = inventory.leads.borrow().find(name, clusters) {
+            return known;
+        }
+        Arc::make_mut(&mut inventory.leads.borrow_mut()).add(name, clusters)
     }
 
     /// Region and zone names, each with its clusters and the name above it.

@@ -14,6 +14,7 @@ use crate::{
     policy::{Site, Steering, Subject, TrafficPolicy, Ttls},
     records::{Node, Steered},
 };
+use smallvec::SmallVec;
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 impl FederationState {
@@ -59,7 +60,13 @@ impl FederationState {
             ttls,
             |shape, candidates, steer| workshop.borrow_mut().table(shape, candidates, steer),
         );
-        Some(Node::steered(ttls.configured, Steered::new(Arc::new(steering))))
+        let led = |sites: &[u16]| {
+            let clusters = sites.iter().filter_map(|site| self.sites.get(usize::from(*site)));
+            let clusters: SmallVec<[ClusterName; 2]> =
+                clusters.map(|site| site.cluster.clone()).collect();
+            self.led(writing.inventory, &clusters)
+        };
+        Some(Node::steered(ttls.configured, Steered::new(Arc::new(steering), led)))
     }
 
     fn subjects(

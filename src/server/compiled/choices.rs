@@ -4,7 +4,7 @@
 use super::Records;
 use crate::{
     model::{Client, Ttl},
-    records::{RecordType, Rrset, Settled, SignedFamily, Steered},
+    records::{Led, RecordType, Rrset, Settled, SignedFamily, Steered},
 };
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ pub(super) struct Choices {
     steered: Arc<Steered>,
 }
 
-/// Where a part of the octets ends, and how many records it has: two octets each.
-const PART: usize = 4;
+/// Where a part of the octets ends, how many records it has and whom they lead to: two octets each.
+const PART: usize = 6;
 
 /// Octets of the answer section.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Part<'c> {
     pub(super) octets: &'c [u8],
     /// How many records.
     pub(super) count: u16,
+    /// Whom they lead to.
+    pub(super) led: Led,
 }
 
 /// What one client is answered with.
@@ -40,6 +42,8 @@ pub(super) struct Choice<'c> {
     pub(super) ttl: Option<Ttl>,
     /// Leading bits of the client's subnet that they hold for.
     pub(super) scope: u8,
+    /// Whom the records lead to.
+    pub(super) led: Led,
 }
 
 impl Choices {
@@ -55,10 +59,11 @@ impl Choices {
         let v6 = rtype == RecordType::AAAA;
         let settled = steered.settled(v6)?;
         let variants = steered.variants(v6);
+        let nobody = Led::default();
         let mut octets = vec![0; PART * (variants.len() + 2)];
-        end_part(&mut octets, 0, 0)?;
+        end_part(&mut octets, 0, 0, nobody)?;
         octets.extend_from_slice(&chain.octets);
-        end_part(&mut octets, 1, usize::from(chain.count))?;
+        end_part(&mut octets, 1, usize::from(chain.count), nobody)?;
         for (at, variant) in variants.iter().enumerate() {
             let rrsig = signed.and_then(|signed| signed.variants.get(at)?.as_ref());
             let all = match variant.as_ref().filter(|rrset| rrset.rtype == rtype) {
@@ -70,7 +75,8 @@ impl Choices {
                 write(rrset, owner, settled.ttl, &mut octets);
                 count += rrset.len();
             }
-            end_part(&mut octets, at + 2, count)?;
+            let led = all[0].map(Rrset::led).unwrap_or_default();
+            end_part(&mut octets, at + 2, count, led)?;
         }
         let (octets, steered) = (octets.into(), steered.clone());
         Some(Self { octets, settled, steered })
@@ -88,7 +94,7 @@ impl Choices {
         };
         let records = self.part(usize::try_from(variant).ok()?.checked_add(2)?)?;
         let ttl = (ttl != self.settled.ttl).then_some(ttl);
-        (records.count > 0).then_some(Choice { records, ttl, scope })
+        (records.count > 0).then_some(Choice { records, ttl, scope, led: records.led })
     }
 
     /// The alias chain.
@@ -102,14 +108,15 @@ impl Choices {
     }
 
     fn part(&self, at: usize) -> Option<Part<'_>> {
-        let (start, _) = self.end(at.checked_sub(1)?)?;
-        let (end, count) = self.end(at)?;
-        Some(Part { octets: self.octets.get(start..end)?, count })
+        let (start, ..) = self.end(at.checked_sub(1)?)?;
+        let (end, count, led) = self.end(at)?;
+        Some(Part { octets: self.octets.get(start..end)?, count, led })
     }
 
-    fn end(&self, part: usize) -> Option<(usize, u16)> {
-        let [high, low, count @ ..] = *self.octets.get(PART * part..)?.first_chunk::<PART>()?;
-        Some((usize::from(u16::from_be_bytes([high, low])), u16::from_be_bytes(count)))
+    fn end(&self, part: usize) -> Option<(usize, u16, Led)> {
+        let [e0, e1, c0, c1, l0, l1] = *self.octets.get(PART * part..)?.first_chunk::<PART>()?;
+        let [end, count, led] = [[e0, e1], [c0, c1], [l0, l1]].map(u16::from_be_bytes);
+        Some((usize::from(end), count, Led(led)))
     }
 }
 
@@ -123,11 +130,12 @@ impl PartialEq for Choices {
 impl Eq for Choices {}
 
 /// Notes that a part ends here.
-fn end_part(octets: &mut [u8], part: usize, count: usize) -> Option<()> {
+fn end_part(octets: &mut [u8], part: usize, count: usize, led: Led) -> Option<()> {
     let [end, count] = [octets.len(), count].map(u16::try_from);
     let entry = octets.get_mut(PART * part..)?.first_chunk_mut::<PART>()?;
     entry[..2].copy_from_slice(&end.ok()?.to_be_bytes());
-    entry[2..].copy_from_slice(&count.ok()?.to_be_bytes());
+    entry[2..4].copy_from_slice(&count.ok()?.to_be_bytes());
+    entry[4..].copy_from_slice(&led.0.to_be_bytes());
     Some(())
 }
 

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     model::{Client, Key, Name},
     records::{
-        self, Answer, DnssecOk, Entry as Found, Foreseen, Node, Outcome, Owner, Question,
+        self, Answer, DnssecOk, Entry as Found, Foreseen, Led, Node, Outcome, Owner, Question,
         RecordType, Rrset, SignedFamily, Zone, ZoneSet, foresee,
     },
     server::{
@@ -113,7 +113,8 @@ impl Compiler {
     }
 
     fn start_over(&mut self, zones: &ZoneSet) {
-        *self = Self { zones: zones.clone(), ..Self::default() };
+        let compiled = self.compiled.without_answers();
+        *self = Self { zones: zones.clone(), compiled, ..Self::default() };
         self.set_soas();
         let keys = zones.iter().flat_map(|zone| zone.nodes()).flat_map(|(key, _)| above(key));
         let keys: BTreeSet<Key> = keys.chain(zones.iter().map(|zone| zone.key().clone())).collect();
@@ -124,14 +125,19 @@ impl Compiler {
     fn set_soas(&mut self) {
         self.compiled.signed = self.zones.iter().any(|zone| zone.signed().is_some());
         self.compiled.zones.clear();
+        self.compiled.numbers.clear();
         self.indices.clear();
         let depths = self.zones.iter().map(|zone| labels(zone.key())).collect::<BTreeSet<_>>();
         let few = depths.len() <= DEPTHS;
         self.compiled.depths = depths.into_iter().rev().filter(|_| few).collect();
         for zone in self.zones.iter() {
+            let apexes = &mut self.compiled.apexes;
+            let known = apexes.known(zone.apex());
+            let number = known.unwrap_or_else(|| Arc::make_mut(apexes).add(zone.apex()));
             if let Some(soas) = soas(&self.zones, zone) {
                 self.indices.insert(zone.key().clone(), self.compiled.zones.len());
                 self.compiled.zones.push(soas);
+                self.compiled.numbers.push(number);
             }
         }
     }
@@ -257,7 +263,8 @@ impl One<'_> {
     fn records(&self, answer: &Answer<'_>, rtype: RecordType) -> Records {
         let whole = self.message(answer, rtype);
         let octets = whole.get(HEADER + self.name.as_wire().len() + 4..).unwrap_or_default();
-        Records { octets: octets.into(), count: counted(&whole, 6) }
+        let led = answer.answer.last().map(|last| last.rrset.led()).unwrap_or_default();
+        Records { octets: octets.into(), count: counted(&whole, 6), led }
     }
 
     /// A record that stands in for those to come shows where their owner's name is.
@@ -276,7 +283,8 @@ impl One<'_> {
         let all = self.records(&answer, rtype);
         let (octets, stand_in) = all.octets.split_last_chunk::<16>()?;
         let owner = u16::from_be_bytes([stand_in[0], stand_in[1]]);
-        let before = Records { octets: octets.into(), count: all.count.checked_sub(1)? };
+        let count = all.count.checked_sub(1)?;
+        let before = Records { octets: octets.into(), count, led: all.led };
         let choices = Choices::new(&before, owner, rtype, steered, signed)?;
         (owner >= 0xc000).then_some(Body::Steered(choices))
     }
@@ -314,6 +322,7 @@ impl One<'_> {
         let after = Records {
             octets: whole.get(without.len()..)?.into(),
             count: counted(&whole, 8).checked_sub(counted(&without, 8))?,
+            led: Led::default(),
         };
         let body = Body::Negative { before, rcode, zone, after };
         (self.composed(&body, rtype)? == whole).then_some(body)

@@ -10,11 +10,13 @@
 //! answers that must be cut, zones that are not complete) is answered by the slow way; so nothing is
 //! wrong that is left out.
 
+mod apexes;
 mod choices;
 mod compile;
 mod names;
 mod wire;
 
+pub(super) use apexes::MOST_ZONES;
 pub use compile::Compiler;
 
 use super::{
@@ -25,12 +27,13 @@ use super::{
 };
 use crate::{
     model::{Client, Name},
-    records::RecordType,
+    records::{Led, RecordType},
 };
+use apexes::Apexes;
 use choices::{Choice, Choices, Part, set_ttl};
 use names::Names;
 use smallvec::SmallVec;
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 use wire::Soa;
 
 /// All answers of one state, frozen; cloning shares them.
@@ -41,6 +44,9 @@ pub struct Compiled {
     depths: SmallVec<[usize; DEPTHS]>,
     /// By [`Entry::zone`].
     zones: Vec<Soas>,
+    /// What answers of those zones are counted as.
+    numbers: Vec<u16>,
+    apexes: Arc<Apexes>,
     /// Some zone is signed: who asks for signatures is answered with them.
     signed: bool,
 }
@@ -116,6 +122,8 @@ enum Body {
 struct Records {
     octets: Box<[u8]>,
     count: u16,
+    /// Whom the last of them lead to.
+    led: Led,
 }
 
 /// What is answered to types that are not put together.
@@ -147,7 +155,7 @@ impl Entry {
 
 impl Records {
     fn part(&self) -> Part<'_> {
-        Part { octets: &self.octets, count: self.count }
+        Part { octets: &self.octets, count: self.count, led: self.led }
     }
 }
 
@@ -215,10 +223,33 @@ impl Compiled {
         let (signed, stale) = (dnssec.is_some(), false);
         let composer = Composer { zones: &self.zones, query, signed, stale, extras, limit, out };
         let led = lead.entry.filter(|entry| *entry.name == *lowered);
-        match led.or_else(|| self.names.get(lowered)) {
-            Some(entry) => composer.known(entry, client),
-            None => composer.unknown(self.encloser(lowered)?, lowered),
-        }
+        let (zone, made) = match led.or_else(|| self.names.get(lowered)) {
+            Some(entry) => (entry.zone, composer.known(entry, client)),
+            None => {
+                let encloser = self.encloser(lowered)?;
+                (encloser.zone, composer.unknown(encloser, lowered))
+            }
+        };
+        let zone = self.numbers.get(zone).copied().unwrap_or_default();
+        made.map(|(written, kind)| (Written { zone, ..written }, kind))
+    }
+
+    /// What answers to a name are counted as, by its zone.
+    pub(super) fn zone_of(&self, name: &[u8]) -> u16 {
+        let mut lowered = [0; Name::MAX_OCTETS];
+        lower(name, &mut lowered).map_or(0, |lowered| self.apexes.above(lowered))
+    }
+
+    /// The zone that is counted under that number.
+    #[must_use]
+    pub fn zone(&self, number: u16) -> Option<&Name> {
+        self.apexes.name(number)
+    }
+
+    /// The same zones, and nothing put together.
+    #[must_use]
+    pub fn without_answers(&self) -> Self {
+        Self { apexes: self.apexes.clone(), ..Self::default() }
     }
 
     /// The lowest existing name above one that does not exist. Within a zone, what is above an
@@ -342,7 +373,7 @@ impl<'c> Composer<'c, '_> {
             Body::Slow => None,
             Body::Records(before) => {
                 self.begin(Rcode::NOERROR, before.part());
-                self.finish(Rcode::NOERROR, 0, Kind::Positive)
+                self.finish(Rcode::NOERROR, 0, (Kind::Positive, before.led))
             }
             Body::Negative { before, rcode, zone, after } => {
                 self.negative(*rcode, *zone, before, after)
@@ -369,12 +400,12 @@ impl<'c> Composer<'c, '_> {
             Rcode::NXDOMAIN => Kind::NxDomain(soa.apex()),
             _ => Kind::NoData(soa.apex()),
         };
-        self.finish(rcode, 0, kind)
+        self.finish(rcode, 0, (kind, Led::default()))
     }
 
     fn steered(mut self, choices: &Choices, client: &Client) -> Option<(Written, Kind<'c>)> {
         let chain = choices.chain()?;
-        let Choice { records, ttl, scope } = choices.choose(self.query.rtype, client)?;
+        let Choice { records, ttl, scope, led } = choices.choose(self.query.rtype, client)?;
         let count = chain.count.saturating_add(records.count);
         self.begin(Rcode::NOERROR, Part { count, ..chain });
         let start = self.out.len();
@@ -382,7 +413,7 @@ impl<'c> Composer<'c, '_> {
         if let Some(ttl) = ttl {
             set_ttl(&mut self.out[start..], ttl);
         }
-        self.finish(Rcode::NOERROR, scope, Kind::Positive)
+        self.finish(Rcode::NOERROR, scope, (Kind::Positive, led))
     }
 
     /// The header, the question, and what the answer section begins with; the count is the whole
@@ -395,7 +426,12 @@ impl<'c> Composer<'c, '_> {
         self.out.extend_from_slice(answer.octets);
     }
 
-    fn finish(self, rcode: Rcode, scope: u8, kind: Kind<'c>) -> Option<(Written, Kind<'c>)> {
+    fn finish(
+        self,
+        rcode: Rcode,
+        scope: u8,
+        (kind, led): (Kind<'c>, Led),
+    ) -> Option<(Written, Kind<'c>)> {
         let edns = self.query.edns.as_ref();
         if self.out.len() + opt::room(edns, self.extras) > self.limit {
             return None;
@@ -403,7 +439,7 @@ impl<'c> Composer<'c, '_> {
         let error = self.stale.then(|| opt::stale(rcode));
         let extras = &Extras { error, ..*self.extras };
         opt::write(edns, rcode, scope, extras, self.limit, self.out);
-        Some((Written { rcode, truncated: false, error }, kind))
+        Some((Written { rcode, truncated: false, error, led, zone: 0 }, kind))
     }
 }
 

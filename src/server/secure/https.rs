@@ -2,6 +2,7 @@
 //! is wrong with a request.
 
 use crate::server::{
+    dnstap::Tapped,
     message::{HEADER, plain_name, skip_name},
     respond::{Answers, Reply, Transport, respond},
     stream::{Ending, Phase, Seat, Shared},
@@ -32,6 +33,7 @@ pub(in crate::server) async fn serve<A: Answers, W>(
     shared: &Shared<A>,
     wire: W,
     client: IpAddr,
+    tapped: Option<Tapped>,
     seat: &Seat,
 ) -> Option<Ending>
 where
@@ -44,7 +46,7 @@ where
         ending = seat.ended() => return Some(ending),
         made = handshake => made.ok()?,
     };
-    let server = Server { shared, client, waiting: AtomicUsize::new(0) };
+    let server = Server { shared, client, tapped, waiting: AtomicUsize::new(0) };
     let (mut exchanges, mut closing) = (FuturesUnordered::new(), false);
     loop {
         tokio::select! {
@@ -88,6 +90,7 @@ fn builder(streams: usize) -> Builder {
 struct Server<'s, A> {
     shared: &'s Shared<A>,
     client: IpAddr,
+    tapped: Option<Tapped>,
     /// Octets of answers that wait to be taken.
     waiting: AtomicUsize,
 }
@@ -137,10 +140,12 @@ impl<A: Answers> Server<'_, A> {
             Reply::Send { rcode, truncated, notes } => {
                 stats.answered(Transport::Https, rcode, truncated);
                 stats.noted(&notes);
+                self.tapped.iter().for_each(|own| own.both(query, &out));
                 Ok(out)
             }
             Reply::Drop(why) => {
                 stats.dropped(why);
+                self.tapped.iter().for_each(|own| own.query(query));
                 Err(StatusCode::BAD_REQUEST)
             }
         }

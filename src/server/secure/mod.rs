@@ -13,7 +13,7 @@ pub use certificate::{BadCertificate, Certificate, Refreshed};
 pub(super) use https::serve as serve_https;
 
 use super::{
-    BindError, bind_tcp,
+    BindError, Handed, bind_tcp,
     respond::Answers,
     stream::{self, Door, Shared},
 };
@@ -23,6 +23,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use std::{
     io,
     net::{SocketAddr, TcpListener, UdpSocket},
+    os::fd::OwnedFd,
     sync::Arc,
 };
 use tokio_rustls::TlsAcceptor;
@@ -49,23 +50,23 @@ pub(super) struct Bound {
     quic: Vec<UdpSocket>,
 }
 
-/// Takes all addresses, or none.
-pub(super) fn bind(secure: &Secure) -> Result<Bound, BindError> {
-    let listen = |all: &[SocketAddr], name, flag| {
+/// Takes all addresses, or none; what is there already is not bound anew.
+pub(super) fn bind(secure: &Secure, handed: &mut Handed) -> Result<Bound, BindError> {
+    let mut listen = |all: &[SocketAddr], name, flag| {
         let one = |address: &SocketAddr| {
-            bind_tcp(*address).map_err(|error| super::refused(*address, name, flag, error))
+            let bound = handed.tcp(*address).map_or_else(|| bind_tcp(*address), Ok);
+            bound.map_err(|error| super::refused(*address, name, flag, error))
         };
         all.iter().map(one).collect::<Result<Vec<_>, _>>()
     };
+    let tls = listen(&secure.tls, "TLS", "--dot-listen")?;
+    let https = listen(&secure.https, "HTTPS", "--doh-listen")?;
     let quic = |address: &SocketAddr| {
-        bind_quic(*address).map_err(|error| super::refused(*address, "QUIC", "--doq-listen", error))
+        let bound = handed.udp(*address).pop().map_or_else(|| bind_quic(*address), Ok);
+        bound.map_err(|error| super::refused(*address, "QUIC", "--doq-listen", error))
     };
-    Ok(Bound {
-        certificate: secure.certificate.clone(),
-        tls: listen(&secure.tls, "TLS", "--dot-listen")?,
-        https: listen(&secure.https, "HTTPS", "--doh-listen")?,
-        quic: secure.quic.iter().map(quic).collect::<Result<_, _>>()?,
-    })
+    let quic = secure.quic.iter().map(quic).collect::<Result<_, _>>()?;
+    Ok(Bound { certificate: secure.certificate.clone(), tls, https, quic })
 }
 
 impl Bound {
@@ -80,6 +81,13 @@ impl Bound {
         all.extend(tcp("HTTPS", &self.https));
         all.extend(quic.map(|address| ("QUIC", address)));
         all
+    }
+
+    /// All its sockets once more.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = io::Result<OwnedFd>> {
+        let tcp = self.tls.iter().chain(&self.https);
+        let tcp = tcp.map(|own| own.try_clone().map(OwnedFd::from));
+        tcp.chain(self.quic.iter().map(|own| own.try_clone().map(OwnedFd::from)))
     }
 
     /// Serves until shut down.
@@ -97,8 +105,9 @@ impl Bound {
         }
         for socket in self.quic {
             let config = tls_config(&self.certificate, DOQ)?;
-            let endpoint = quic::endpoint(socket, config, shared.clients.limits())?;
-            shared.tasks.spawn(quic::serve(shared.clone(), endpoint));
+            let config = quic::config(config, shared.clients.limits())?;
+            let serving = quic::serve(shared.clone(), config, socket);
+            shared.tasks.spawn(shared.turn.quic.track_future(serving));
         }
         Ok(())
     }

@@ -1,36 +1,36 @@
 //! DNS over QUIC (RFC 9250): one query on each stream, and its answer behind it.
 
 use crate::server::{
+    dnstap::{Ends, Tapped},
     message::HEADER,
     messages::{self, Messages, Next},
     respond::{Answers, Arrival, Reply, Transport, respond},
     stream::{Ending, Limits, Phase, Seat, Shared},
 };
-use futures_util::stream::{FuturesUnordered, StreamExt};
+use futures_util::{
+    FutureExt,
+    stream::{FuturesUnordered, StreamExt},
+};
 use quinn::{
     Endpoint, EndpointConfig, IdleTimeout, Incoming, ReadToEndError, RecvStream, SendStream,
     ServerConfig, TokioRuntime, TransportConfig, VarInt, crypto::rustls::QuicServerConfig,
 };
 use std::{
     io,
-    net::{IpAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::Arc,
     time::Duration,
 };
 use tokio::time::timeout;
 
-pub(super) fn endpoint(
-    socket: UdpSocket,
-    tls: rustls::ServerConfig,
-    limits: &Limits,
-) -> io::Result<Endpoint> {
+pub(super) fn config(tls: rustls::ServerConfig, limits: &Limits) -> io::Result<ServerConfig> {
     let tls = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
     let mut config = ServerConfig::with_crypto(Arc::new(tls));
     config.transport_config(Arc::new(transport(limits)));
     // Before a connection is ours, little of it is kept.
     config.max_incoming(limits.connections / 4);
     config.incoming_buffer_size(MAX_EARLY).incoming_buffer_size_total(MAX_EARLY_ALL);
-    Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))
+    Ok(config)
 }
 
 fn transport(limits: &Limits) -> TransportConfig {
@@ -49,28 +49,64 @@ fn transport(limits: &Limits) -> TransportConfig {
     transport
 }
 
-/// Lets clients in until shut down.
-pub(super) async fn serve<A: Answers>(shared: Arc<Shared<A>>, endpoint: Endpoint) {
+/// Lets clients in until shut down, or until another process is to read the socket.
+pub(super) async fn serve<A: Answers>(
+    shared: Arc<Shared<A>>,
+    config: ServerConfig,
+    socket: UdpSocket,
+) {
+    if let Some(alone) = &shared.turn.alone {
+        tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            () = alone.cancelled() => {}
+        }
+    }
+    let runtime = Arc::new(TokioRuntime);
+    let made = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime);
+    // A socket that was bound can be read.
+    let Ok(endpoint) = made else { return };
+    let own = endpoint.local_addr().ok();
     loop {
         let incoming = tokio::select! {
             () = shared.shutdown.cancelled() => break,
+            () = shared.turn.leaving.cancelled() => break,
             incoming = endpoint.accept() => incoming,
         };
         let Some(incoming) = incoming else { return };
-        accept(&shared, incoming);
+        accept(&shared, incoming, own);
+    }
+    // Those who stand in line would be turned away.
+    while let Some(Some(incoming)) = endpoint.accept().now_or_never() {
+        accept(&shared, incoming, own);
     }
     // No more come in; those that are here are told to go, and their goodbyes sent.
     endpoint.set_server_config(None);
-    let _ = timeout(GOODBYE, endpoint.wait_idle()).await;
+    if timeout(GOODBYE, endpoint.wait_idle()).await.is_err() {
+        endpoint.close(NO_ERROR, &[]);
+        let _ = timeout(LAST_STREAM, endpoint.wait_idle()).await;
+    }
 }
 
-fn accept<A: Answers>(shared: &Arc<Shared<A>>, incoming: Incoming) {
+/// Ends once the connection is to go to another process: one whose handshake is done has a query on
+/// its way.
+async fn is_left<A>(shared: &Shared<A>) {
+    shared.turn.leaving.cancelled().await;
+    tokio::time::sleep(LAST_STREAM).await;
+}
+
+fn accept<A: Answers>(shared: &Arc<Shared<A>>, incoming: Incoming, own: Option<SocketAddr>) {
     // An address that is not proven is anyone's: its share could be used up by strangers.
     if !incoming.remote_address_validated() {
         let _ = incoming.retry();
         return;
     }
-    let client = incoming.remote_address().ip();
+    let peer = incoming.remote_address();
+    let client = peer.ip();
+    let tapped = shared.tap.as_ref().map(|tap| {
+        let own = own.unwrap_or(peer);
+        let server = SocketAddr::new(incoming.local_ip().unwrap_or(own.ip()), own.port());
+        Tapped::new(tap, Ends { transport: Transport::Quic, client: peer, server })
+    });
     let Some(seat) = shared.clients.seat(Some(client)) else {
         shared.stats.refused();
         return incoming.refuse();
@@ -79,7 +115,7 @@ fn accept<A: Answers>(shared: &Arc<Shared<A>>, incoming: Incoming) {
     let shared = shared.clone();
     shared.tasks.clone().spawn(async move {
         let _open = shared.stats.open();
-        let serving = attend(&shared, incoming, client, &seat);
+        let serving = attend(&shared, incoming, (client, tapped), &seat);
         if let Some(ending) = shared.metered(client, &seat, serving).await {
             shared.stats.ended(ending);
         }
@@ -89,7 +125,7 @@ fn accept<A: Answers>(shared: &Arc<Shared<A>>, incoming: Incoming) {
 async fn attend<A: Answers>(
     shared: &Shared<A>,
     incoming: Incoming,
-    client: IpAddr,
+    (client, tapped): (IpAddr, Option<Tapped>),
     seat: &Seat,
 ) -> Option<Ending> {
     let handshake = async { incoming.accept()?.await };
@@ -111,6 +147,13 @@ async fn attend<A: Answers>(
                     return Some(ending);
                 }
             }
+            () = is_left(shared), if !closing => {
+                closing = true;
+                if streams.is_empty() {
+                    connection.close(NO_ERROR, &[]);
+                    return Some(Ending::Orderly);
+                }
+            }
             Some(done) = streams.next() => {
                 if let Err(code) = done {
                     connection.close(code, &[]);
@@ -128,7 +171,7 @@ async fn attend<A: Answers>(
                 let (send, receive) = accepted.ok()?;
                 seat.touch();
                 seat.waits_for(Phase::Busy);
-                streams.push(exchange(shared, client, send, receive));
+                streams.push(exchange(shared, (client, tapped.as_ref()), send, receive));
             }
         }
     }
@@ -138,7 +181,7 @@ async fn attend<A: Answers>(
 /// ends the connection.
 async fn exchange<A: Answers>(
     shared: &Shared<A>,
-    client: IpAddr,
+    (client, tapped): (IpAddr, Option<&Tapped>),
     mut send: SendStream,
     mut receive: RecvStream,
 ) -> Result<(), VarInt> {
@@ -156,7 +199,8 @@ async fn exchange<A: Answers>(
     };
     let query = query(&octets).ok_or(PROTOCOL_ERROR)?;
     let arrival = Arrival { idle: None, ..shared.arrival(client, Transport::Quic) };
-    let answering = Answering { shared, arrival, send: &mut send, write: limits.write };
+    let write = limits.write;
+    let answering = Answering { shared, arrival, tapped, send: &mut send, write };
     match answering.answer(query).await {
         Answered::Whole => finish(&mut send, limits.write).await,
         Answered::Stuck => {
@@ -181,6 +225,7 @@ async fn finish(send: &mut SendStream, write: Duration) {
 struct Answering<'s, A> {
     shared: &'s Shared<A>,
     arrival: Arrival<'s>,
+    tapped: Option<&'s Tapped>,
     send: &'s mut SendStream,
     write: Duration,
 }
@@ -199,17 +244,20 @@ impl<A: Answers> Answering<'_, A> {
     async fn answer(mut self, query: &[u8]) -> Answered {
         let (answers, stats) = (self.shared.answers.as_ref(), &self.shared.stats);
         if let Some(transfer) = messages::begin(answers, query, &self.arrival) {
+            self.tapped.iter().for_each(|own| own.query(query));
             return self.transfer(transfer).await;
         }
         let mut out = Vec::new();
         match respond(answers, query, &self.arrival, &mut out) {
             Reply::Drop(why) => {
                 stats.dropped(why);
+                self.tapped.iter().for_each(|own| own.query(query));
                 Answered::NoQuery
             }
             Reply::Send { rcode, truncated, notes } => {
                 stats.answered(Transport::Quic, rcode, truncated);
                 stats.noted(&notes);
+                self.tapped.iter().for_each(|own| own.both(query, &out));
                 if self.write(&out).await { Answered::Whole } else { Answered::Stuck }
             }
         }
@@ -221,6 +269,7 @@ impl<A: Answers> Answering<'_, A> {
             out.clear();
             match transfer.next(self.shared.clock.read(), &mut out) {
                 Next::Message if self.write(&out).await => {
+                    self.tapped.iter().for_each(|own| own.answer(&out));
                     let rcode = out.get(3).map_or(0, |octet| u16::from(octet & 0x0f));
                     self.shared.stats.answered(Transport::Quic, rcode, false);
                 }
@@ -270,6 +319,8 @@ const ALL_WINDOWS: VarInt = VarInt::from_u32(256 << 10);
 /// Octets of a connection that is not accepted yet, and of all those.
 const MAX_EARLY: u64 = 16 << 10;
 const MAX_EARLY_ALL: u64 = 4 << 20;
+/// How long after another process has taken over a stream may begin.
+const LAST_STREAM: Duration = Duration::from_millis(250);
 /// For the last packets of connections that are closed.
 const GOODBYE: Duration = Duration::from_secs(2);
 

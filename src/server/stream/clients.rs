@@ -30,6 +30,8 @@ pub(in crate::server) struct Clients {
     turn: AtomicU64,
     pressed: AtomicBool,
     came: Notify,
+    /// Set once clients are to go to another process.
+    leaving: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -100,7 +102,7 @@ pub(in crate::server) struct Seat {
 }
 
 impl Clients {
-    pub(in crate::server) fn new(limits: Limits) -> Arc<Self> {
+    pub(in crate::server) fn new(limits: Limits, leaving: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             limits,
             open: Mutex::default(),
@@ -108,6 +110,7 @@ impl Clients {
             turn: AtomicU64::new(0),
             pressed: AtomicBool::new(false),
             came: Notify::new(),
+            leaving,
         })
     }
 
@@ -140,6 +143,10 @@ impl Clients {
 
     /// How long a client may be idle as things stand, in units of 100 milliseconds (RFC 7828).
     pub(in crate::server) fn idle(&self) -> Option<u16> {
+        if self.leaving.is_cancelled() {
+            // Close it as soon as you can (RFC 7828 §3.2.2).
+            return Some(0);
+        }
         let pressed = self.pressed.load(Relaxed);
         let idle = if pressed { self.limits.idle_pressed } else { self.limits.idle };
         u16::try_from(idle.as_millis() / 100).ok()
@@ -175,7 +182,7 @@ impl Clients {
 
     fn end_overdue(&self) {
         let mut open = self.lock();
-        let pressed = self.limits.pressed(open.seats.len());
+        let pressed = self.leaving.is_cancelled() || self.limits.pressed(open.seats.len());
         self.pressed.store(pressed, Relaxed);
         let now = self.now.load(Relaxed);
         let overdue = |_: &u64, place: &mut Arc<Place>| {
@@ -432,7 +439,7 @@ mod tests {
         fn shares_hold_the_longest_idle_goes_and_places_come_back(
             steps in proptest::collection::vec(step(), 0..120),
         ) {
-            let clients = Clients::new(small());
+            let clients = Clients::new(small(), CancellationToken::new());
             // From the longest idle on; those that were kicked are gone.
             let mut seats: Vec<Seat> = Vec::new();
             for step in steps {

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::server::{
     Clock, Stats,
+    dnstap::Tapped,
     messages::{self, Messages, Next},
     respond::{Answers, Arrival, Reply, respond},
 };
@@ -31,6 +32,7 @@ pub(super) struct Connection<'c, A, W> {
     pub(super) arrival: Arrival<'c>,
     pub(super) clock: Clock,
     pub(super) stats: &'c Stats,
+    pub(super) tapped: Option<Tapped>,
     pub(super) seat: &'c Seat,
 }
 
@@ -159,22 +161,25 @@ impl<'c, A: Answers, W: Wire> Exchange<'c, A, W> {
     }
 
     fn answer_one(&mut self, message: std::ops::Range<usize>) {
-        let Connection { answers, arrival, stats, seat, .. } = &self.connection;
+        let Connection { answers, arrival, stats, tapped, seat, .. } = &self.connection;
         let packet = self.input.octets(message);
         (self.greeted, self.fresh) = (true, true);
         seat.touch();
         if let Some(transfer) = messages::begin(*answers, packet, arrival) {
             self.transfers.push_back(transfer);
+            tapped.iter().for_each(|own| own.query(packet));
             return;
         }
         match respond(*answers, packet, arrival, &mut self.scratch) {
             Reply::Drop(why) => {
                 stats.dropped(why);
+                tapped.iter().for_each(|own| own.query(packet));
                 self.give_up();
             }
             Reply::Send { rcode, truncated, notes } => {
                 stats.answered(arrival.transport, rcode, truncated);
                 stats.noted(&notes);
+                tapped.iter().for_each(|own| own.both(packet, &self.scratch));
                 self.output.add(&self.scratch);
                 self.scratch.shrink_to(KEPT_SCRATCH);
             }
@@ -207,7 +212,8 @@ impl<'c, A: Answers, W: Wire> Exchange<'c, A, W> {
     }
 
     fn count_transferred(&self) {
-        let Connection { arrival, stats, seat, .. } = &self.connection;
+        let Connection { arrival, stats, tapped, seat, .. } = &self.connection;
+        tapped.iter().for_each(|own| own.answer(&self.scratch));
         let rcode = self.scratch.get(3).map_or(0, |octet| u16::from(octet & 0x0f));
         stats.answered(arrival.transport, rcode, false);
         seat.touch();

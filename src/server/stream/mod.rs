@@ -13,11 +13,14 @@ pub use limits::Limits;
 pub use rehearsal::rehearse;
 
 use super::{
-    Clock, Guard, Stats, proxy,
+    Clock, Guard, Stats, Tap, Turn,
+    dnstap::{Ends, Tapped},
+    proxy,
     respond::{Answers, Arrival, Transport},
     secure,
 };
 use connection::Connection;
+use futures_util::FutureExt;
 use ipnet::IpNet;
 use noted::Noted;
 use std::{
@@ -44,6 +47,8 @@ pub(super) struct Shared<A> {
     /// Proxies, whose connections begin with a header that says whose they are.
     pub(super) proxies: Vec<IpNet>,
     pub(super) tasks: TaskTracker,
+    pub(super) turn: Turn,
+    pub(super) tap: Option<Arc<Tap>>,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -57,16 +62,29 @@ pub(super) enum Door {
     Https(TlsAcceptor),
 }
 
+impl Door {
+    const fn transport(&self) -> Transport {
+        match self {
+            Self::Tcp => Transport::Tcp,
+            Self::Tls(_) => Transport::Tls,
+            Self::Https(_) => Transport::Https,
+        }
+    }
+}
+
 /// Octets that TLS may hold of what a client does not take.
 const TLS_BUFFER: usize = 16 << 10;
 /// After a failed accept (no file descriptors left), a moment for others to close theirs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Connections that wait to be let in, at most.
+pub(super) const BACKLOG: u16 = 1_024;
 
-/// Lets clients in until shut down.
+/// Lets clients in until shut down, or until another process does.
 pub(super) async fn serve<A: Answers>(shared: Arc<Shared<A>>, listener: TcpListener, door: Door) {
     loop {
         let accepted = tokio::select! {
             () = shared.shutdown.cancelled() => return,
+            () = shared.turn.leaving.cancelled() => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -74,16 +92,25 @@ pub(super) async fn serve<A: Answers>(shared: Arc<Shared<A>>, listener: TcpListe
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
+    // Those who stand in line at a listener that only this process has would be turned away.
+    for _ in 0..BACKLOG {
+        let Some(Ok((stream, from))) = listener.accept().now_or_never() else { return };
+        accept(&shared, stream, from, &door);
+    }
 }
 
-fn accept<A: Answers>(shared: &Arc<Shared<A>>, stream: TcpStream, from: SocketAddr, door: &Door) {
-    let from = from.ip();
+fn accept<A: Answers>(shared: &Arc<Shared<A>>, stream: TcpStream, peer: SocketAddr, door: &Door) {
+    let from = peer.ip();
     let proxied = shared.is_proxy(from);
     // A proxy's own address is nobody's share.
     let Some(seat) = shared.clients.seat((!proxied).then_some(from)) else {
         return shared.stats.refused();
     };
-    let visit = Visit { shared: shared.clone(), stream, from, proxied, seat };
+    let tapped = shared.tap.as_ref().map(|tap| {
+        let server = stream.local_addr().unwrap_or(peer);
+        Tapped::new(tap, Ends { transport: door.transport(), client: peer, server })
+    });
+    let visit = Visit { shared: shared.clone(), stream, from, proxied, seat, tapped };
     // A task for each, so that one over TCP is as small as it can be.
     match door.clone() {
         Door::Tcp => shared.tasks.spawn(visit.over_tcp()),
@@ -99,6 +126,7 @@ struct Visit<A> {
     from: IpAddr,
     proxied: bool,
     seat: Seat,
+    tapped: Option<Tapped>,
 }
 
 impl<A: Answers> Visit<A> {
@@ -106,9 +134,10 @@ impl<A: Answers> Visit<A> {
         let shared = self.shared.clone();
         let _open = shared.stats.open();
         let Some(client) = self.client().await else { return };
+        let tapped = self.tapped.map(|own| own.from(client));
         let wire = Noted::new(self.stream, &self.seat);
         let arrival = shared.arrival(client, Transport::Tcp);
-        let serving = speak(&shared, wire, arrival, &self.seat);
+        let serving = speak(&shared, wire, arrival, tapped, &self.seat);
         shared.metered(client, &self.seat, serving).await;
     }
 
@@ -116,12 +145,13 @@ impl<A: Answers> Visit<A> {
         let shared = self.shared.clone();
         let _open = shared.stats.open();
         let Some(client) = self.client().await else { return };
+        let tapped = self.tapped.map(|own| own.from(client));
         let wire = Noted::new(self.stream, &self.seat);
         let serving = async {
             if let Some(wire) = shake(&shared, acceptor, wire, &self.seat).await {
                 let private = secure::is_private(wire.get_ref().1);
                 let arrival = Arrival { private, ..shared.arrival(client, Transport::Tls) };
-                speak(&shared, wire, arrival, &self.seat).await;
+                speak(&shared, wire, arrival, tapped, &self.seat).await;
             }
         };
         shared.metered(client, &self.seat, serving).await;
@@ -131,10 +161,11 @@ impl<A: Answers> Visit<A> {
         let shared = self.shared.clone();
         let _open = shared.stats.open();
         let Some(client) = self.client().await else { return };
+        let tapped = self.tapped.map(|own| own.from(client));
         let wire = Noted::new(self.stream, &self.seat);
         let serving = async {
             let wire = shake(&shared, acceptor, wire, &self.seat).await?;
-            secure::serve_https(&shared, wire, client, &self.seat).await
+            secure::serve_https(&shared, wire, client, tapped, &self.seat).await
         };
         if let Some(ending) = shared.metered(client, &self.seat, serving).await {
             shared.stats.ended(ending);
@@ -158,6 +189,7 @@ async fn speak<A: Answers, W: connection::Wire>(
     shared: &Shared<A>,
     wire: W,
     arrival: Arrival<'_>,
+    tapped: Option<Tapped>,
     seat: &Seat,
 ) {
     let connection = Connection {
@@ -166,6 +198,7 @@ async fn speak<A: Answers, W: connection::Wire>(
         arrival,
         clock: shared.clock,
         stats: &shared.stats,
+        tapped,
         seat,
     };
     // Whatever else ends a connection is between the client and its network.

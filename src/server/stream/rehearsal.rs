@@ -16,6 +16,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::sync::CancellationToken;
 
 /// Serves a connection on which these pieces come, one at a time, before the client closes its
 /// side; of what is written, it takes at most `gulp` octets at a time. Gives all that was written;
@@ -27,12 +28,19 @@ pub fn rehearse<A: Answers>(
     pieces: &[&[u8]],
     gulp: usize,
 ) -> Option<Vec<u8>> {
-    let seat = Clients::new(Limits::default()).seat(None)?;
+    let seat = Clients::new(Limits::default(), CancellationToken::new()).seat(None)?;
     let (stats, mut written) = (Stats::default(), Vec::new());
     let script = Script { now: &[], pieces, gulp: gulp.max(1), full: false, written: &mut written };
     let clock = Clock::default();
-    let connection =
-        Connection { wire: script, answers, arrival, clock, stats: &stats, seat: &seat };
+    let connection = Connection {
+        wire: script,
+        answers,
+        arrival,
+        clock,
+        stats: &stats,
+        tapped: None,
+        seat: &seat,
+    };
     let ended = runs_out(connection::serve(connection), pieces);
     ended.then_some(written)
 }

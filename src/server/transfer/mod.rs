@@ -3,6 +3,7 @@
 //! Who asks is known before anything is done for him: first the signature, then the rules, then the
 //! quota, so that nobody without a right to a zone can use up the places of those who have it.
 
+mod expire;
 mod given;
 
 use super::{
@@ -16,8 +17,8 @@ use crate::{
     model::{Key, Name, Serial},
     records::{Completeness, Zone, ZoneSet, can_be_copied},
     transfer::{
-        Event, Expire, Head, History, Journal, Journaled, Outgoing, Packer, Past, Record, Refused,
-        Request, Rules, Signer, Stats, Wanted, append_opt, concerns, read_request, verify_request,
+        Event, Expire, Head, History, Journal, Journaled, Outgoing, Packer, Past, Refused, Request,
+        Rules, Signer, Stats, Wanted, append_opt, concerns, read_request, verify_request,
     },
 };
 use arc_swap::ArcSwap;
@@ -123,31 +124,6 @@ impl Transfers {
             histories.insert(zone.key().clone(), history);
         }
         self.zones.store(Arc::new(Zones { served: served.clone(), histories }));
-    }
-
-    /// Takes over until when zones may be used whose static part came from elsewhere, in seconds
-    /// since 1970.
-    pub fn expire(&self, ends: BTreeMap<Key, u64>) {
-        self.ends.store(Arc::new(ends));
-    }
-
-    /// How many seconds the zone of that wire name may be used yet; `None` where it does not end.
-    pub(super) fn left(&self, apex: &[u8], at: Stamp) -> Option<u32> {
-        let ends = self.ends.load();
-        if ends.is_empty() {
-            return None;
-        }
-        let end = ends.get(&Name::from_wire(apex).ok()?.key())?;
-        Some(u32::try_from(end.saturating_sub(at.seconds.into())).unwrap_or(u32::MAX))
-    }
-
-    /// What the answer's OPT says of EXPIRE; `None` where the request had none (RFC 6891 §7).
-    fn opt(&self, request: &Request, zone: Option<&Zone>, at: Stamp) -> Option<Expire> {
-        request.udp_size?;
-        let asked = request.expire != Expire::Silent;
-        let soa = zone.filter(|_| asked).and_then(Record::soa).and_then(|own| own.soa_numbers());
-        let left = self.left(request.name.as_wire(), at).unwrap_or(u32::MAX);
-        Some(soa.map_or(Expire::Silent, |numbers| Expire::Left(numbers[3].min(left))))
     }
 
     /// With what was known of it before this process.

@@ -14,7 +14,7 @@ use nix::{
 use smallvec::SmallVec;
 use std::{
     io::{IoSlice, IoSliceMut},
-    net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket},
     os::fd::AsRawFd,
 };
 
@@ -64,6 +64,13 @@ impl PartialEq for Local {
 }
 
 impl Local {
+    pub(super) fn ip(self) -> IpAddr {
+        match self {
+            Self::V4(info) => Ipv4Addr::from_bits(u32::from_be(info.ipi_spec_dst.s_addr)).into(),
+            Self::V6(info) => Ipv6Addr::from(info.ipi6_addr.s6_addr).into(),
+        }
+    }
+
     fn of<S: Peer>(message: &RecvMsg<'_, '_, S>) -> Option<Self> {
         message.cmsgs().ok()?.find_map(|own| match own {
             // The route to the client decides about the interface, but for link-local addresses.
@@ -79,6 +86,13 @@ impl Local {
             _ => None,
         })
     }
+}
+
+/// Whether to wait for a datagram.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Wait {
+    ForOne,
+    Never,
 }
 
 /// A datagram that came: its octets are in the slot of its place in the batch.
@@ -128,10 +142,13 @@ impl<S: Peer> Batch<S> {
         &self.packets[slot][..octets.min(QUERY)]
     }
 
-    /// Waits for a datagram, and takes what else is there; all of it is in `received` then.
-    pub(super) fn receive(&mut self, socket: &UdpSocket) -> Result<(), Errno> {
+    /// Takes what is there, and waits for it or not; all of it is in `received` then.
+    pub(super) fn receive(&mut self, socket: &UdpSocket, wait: Wait) -> Result<(), Errno> {
         let mut slices = self.packets.each_mut().map(|packet| [IoSliceMut::new(packet)]);
-        let flags = MsgFlags::MSG_WAITFORONE;
+        let flags = match wait {
+            Wait::ForOne => MsgFlags::MSG_WAITFORONE,
+            Wait::Never => MsgFlags::MSG_DONTWAIT,
+        };
         let all =
             recvmmsg(socket.as_raw_fd(), &mut self.receiving, slices.iter_mut(), flags, None)?;
         let read = |message: RecvMsg<'_, '_, S>| {

@@ -7,12 +7,13 @@ use super::{
     Stats,
     clock::{Clock, Stamp},
     compiled::{Compiled, Lead},
+    dnstap::{Ends, Tap},
     guard::Guard,
     proxy,
     respond::{Answers, Arrival, Reply, Transport, respond_from},
     stats::{Dropped, Tally},
 };
-use batch::{BATCH, Batch, Outgoing, Peer, Received, ask_for_local};
+use batch::{BATCH, Batch, Outgoing, Peer, Received, Wait, ask_for_local};
 use ipnet::IpNet;
 use nix::{
     errno::Errno,
@@ -21,7 +22,7 @@ use nix::{
 use smallvec::SmallVec;
 use std::{
     io,
-    net::{IpAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, UdpSocket},
     sync::Arc,
     thread,
     time::Duration,
@@ -37,6 +38,8 @@ pub(super) struct Server<A> {
     pub(super) proxies: Arc<[IpNet]>,
     pub(super) guard: Arc<Guard>,
     pub(super) clock: Clock,
+    pub(super) leaving: CancellationToken,
+    pub(super) tap: Option<Arc<Tap>>,
     pub(super) shutdown: CancellationToken,
 }
 
@@ -45,6 +48,8 @@ const WAIT: Duration = Duration::from_millis(100);
 /// How long an answer waits for a full send buffer. The next queries wait meanwhile, so this is as
 /// long as a busy network card takes, not a broken one.
 const SEND_PATIENCE: Duration = Duration::from_millis(10);
+/// Batches that are answered at the end: as many queries as a socket's buffer holds.
+const LAST_BATCHES: usize = 256;
 
 impl<A: Answers> Server<A> {
     /// Sets the socket up for [`Self::serve`].
@@ -75,13 +80,20 @@ impl<A: Answers> Server<A> {
     }
 
     fn run<S: Peer>(&self, mut batch: Batch<S>) {
-        while !self.shutdown.is_cancelled() {
-            match batch.receive(&self.socket) {
+        while !self.shutdown.is_cancelled() && !self.leaving.is_cancelled() {
+            match batch.receive(&self.socket, Wait::ForOne) {
                 Ok(()) => self.answer(&mut batch),
                 // Nothing came, or a signal did, or an ICMP message about an earlier answer.
                 Err(Errno::EAGAIN | Errno::EINTR | Errno::ECONNREFUSED) => {}
                 // No memory for the moment: no reason to end, and none to try at full speed.
                 Err(_) => thread::sleep(SEND_PATIENCE),
+            }
+        }
+        // What waits in a socket goes with the last process that has it.
+        for _ in 0..LAST_BATCHES {
+            match batch.receive(&self.socket, Wait::Never) {
+                Ok(()) => self.answer(&mut batch),
+                Err(_) => return,
             }
         }
     }
@@ -92,12 +104,23 @@ impl<A: Answers> Server<A> {
         let leads = compiled.leads(packets.map(|(slot, one)| batch.packet(slot, one.octets)));
         let mut tally = Tally::default();
         let mut outgoing: SmallVec<[Outgoing<S>; BATCH]> = SmallVec::new();
+        let mut tapped = self.tap.as_ref().map(|tap| (tap.sheaf(), self.socket.local_addr().ok()));
         for slot in 0..batch.received.len() {
             let one = batch.received[slot];
             let mut out = std::mem::take(&mut batch.answers[slot]);
-            let packet = batch.packet(slot, one.octets);
-            if self.one(packet, &one, (&compiled, leads[slot], at), &mut out, &mut tally) {
+            let from = one.from.address();
+            let asked = self.client(batch.packet(slot, one.octets), from.ip());
+            let ahead = (&*compiled, leads[slot], at);
+            let answered = self.one(asked, from.port(), ahead, &mut out, &mut tally);
+            if answered {
                 outgoing.push(Outgoing { slot, to: one.from, from: one.local });
+            }
+            if let Some((sheaf, own)) = &mut tapped
+                && let Ok((packet, client)) = asked
+            {
+                let ends = ends(&one, client, *own);
+                sheaf.query(&ends, packet);
+                answered.then(|| sheaf.answer(&ends, &out));
             }
             batch.answers[slot] = out;
         }
@@ -121,20 +144,19 @@ impl<A: Answers> Server<A> {
     }
 
     /// Whether `out` holds an answer.
-    fn one<S: Peer>(
+    fn one(
         &self,
-        packet: &[u8],
-        received: &Received<S>,
+        asked: Result<(&[u8], IpAddr), proxy::NoHeader>,
+        port: u16,
         (compiled, lead, at): (&Compiled, Lead<'_>, Stamp),
         out: &mut Vec<u8>,
         tally: &mut Tally,
     ) -> bool {
-        let from = received.from.address();
-        if from.port() == 0 {
+        if port == 0 {
             tally.dropped(Dropped::Source, 1);
             return false;
         }
-        let Ok((packet, client)) = self.client(packet, from.ip()) else {
+        let Ok((packet, client)) = asked else {
             tally.dropped(Dropped::Unproxied, 1);
             return false;
         };
@@ -154,4 +176,14 @@ impl<A: Answers> Server<A> {
         }
         false
     }
+}
+
+/// Between whom a query goes: where the socket has all of a machine's addresses, the one asked.
+fn ends<S: Peer>(received: &Received<S>, client: IpAddr, own: Option<SocketAddr>) -> Ends {
+    let client = SocketAddr::new(client, received.from.address().port());
+    let mut server = own.unwrap_or(client);
+    if let Some(local) = received.local {
+        server.set_ip(local.ip());
+    }
+    Ends { transport: Transport::Udp, client, server }
 }

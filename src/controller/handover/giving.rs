@@ -1,0 +1,106 @@
+//! The running process's side.
+
+use super::{
+    READY_AT_LAST, SOON,
+    wire::{Channel, VERSION, Word, accept, is_trusted, listen},
+};
+use anyhow::{Context, bail};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+    sync::Arc,
+};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+/// A process that asks for our place. Whoever owns the fleet lets it have the state, and hears what
+/// comes of it; a channel that is dropped says that nothing does.
+#[derive(Debug)]
+pub(in crate::controller) struct Successor {
+    /// To be told that nothing is written any more, and whether we were ready.
+    pub(in crate::controller) paused: oneshot::Sender<bool>,
+    /// Once it serves.
+    pub(in crate::controller) taken: oneshot::Receiver<Channel>,
+}
+
+/// Where successors are announced.
+pub(in crate::controller) type Gate = mpsc::Sender<Successor>;
+
+/// Where they ask, and what they get.
+#[derive(Debug)]
+pub(in crate::controller) struct Place {
+    pub(in crate::controller) path: PathBuf,
+    pub(in crate::controller) sockets: Vec<OwnedFd>,
+    pub(in crate::controller) gate: Gate,
+}
+
+impl Place {
+    /// Hears successors until shut down, one after another.
+    pub(in crate::controller) async fn serve(self, shutdown: CancellationToken) {
+        let listener = match listen(&self.path) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::warn!(
+                    "{} cannot be listened on ({error}); no other process can take over from this \
+                     one: choose another place with --handover-socket",
+                    self.path.display()
+                );
+                return;
+            }
+        };
+        let own = Arc::new(self);
+        loop {
+            let accepted = tokio::select! {
+                () = shutdown.cancelled() => return,
+                accepted = accept(&listener) => accepted,
+            };
+            let Ok(channel) = accepted else { continue };
+            let (own, peer) = (own.clone(), channel.peer());
+            let given = tokio::task::spawn_blocking(move || own.give(channel)).await;
+            if let Ok(Err(error)) = given {
+                tracing::warn!(
+                    "{peer} asked to take over, and has not: {error:#}; this one goes on"
+                );
+            }
+        }
+    }
+
+    /// The whole conversation, up to where it serves. Blocks.
+    fn give(&self, channel: Channel) -> anyhow::Result<()> {
+        if !is_trusted(channel.other, None) {
+            return refuse(&channel, "sockets are for processes of the same user and of root");
+        }
+        match channel.receive(SOON)?.0 {
+            Word::Hello { version: VERSION } => {}
+            Word::Hello { version } => {
+                let text = format!("version {VERSION} is spoken here, not {version}");
+                return refuse(&channel, &text);
+            }
+            other => bail!("it said {other:?} where a greeting was expected"),
+        }
+        tracing::info!("{} asks to take over", channel.peer());
+        channel.send(&Word::Sockets { count: self.sockets.len() })?;
+        for socket in &self.sockets {
+            channel.send_with(&Word::Socket, Some(socket.as_fd()))?;
+        }
+        channel.expect(&Word::Prepared, READY_AT_LAST)?;
+        let (paused, when) = oneshot::channel();
+        let (taking, taken) = oneshot::channel();
+        self.gate.blocking_send(Successor { paused, taken }).context("this process ends")?;
+        let Ok(ready) = when.blocking_recv() else {
+            return refuse(&channel, "writes to a provider are under way; try again");
+        };
+        channel.send(&Word::Paused { ready })?;
+        channel.expect(&Word::Ready, READY_AT_LAST)?;
+        channel.send(&Word::Go)?;
+        channel.expect(&Word::Serving, SOON)?;
+        tracing::info!("{} has taken over", channel.peer());
+        let _ = taking.send(channel);
+        Ok(())
+    }
+}
+
+fn refuse(channel: &Channel, reason: &str) -> anyhow::Result<()> {
+    channel.send(&Word::No { reason: reason.to_owned() })?;
+    bail!("{reason}")
+}

@@ -1,0 +1,66 @@
+//! Hands the sockets of a running process to another one, so that an upgrade loses no query.
+//!
+//! ```text
+//! new: hello ─▶ old                     the old answers, publishes and writes as ever
+//! new ◀─ sockets ─ old                  both hold them; the old alone reads
+//! new: prepared ─▶ old                  the old publishes and writes no more, saves its state, answers on
+//! new ◀─ paused ─ old                   the new begins from that state, as after a restart
+//! new: ready ─▶ old ─ go ─▶ new         it can answer what the old could
+//! new: serving ─▶ old                   both read; the old takes nothing new, and ends
+//! new ◀─ alone ─ old                    the old has said goodbye over QUIC
+//! ```
+//! At any time one process at most writes to the state directory and to providers, and one at least
+//! answers. Where the new one fails before it serves, the old goes on as if nothing had been asked.
+
+mod giving;
+mod taking;
+mod wire;
+
+pub(super) use giving::{Gate, Place, Successor};
+pub(super) use taking::{Link, ask};
+pub(super) use wire::Channel;
+
+use crate::server::Handed;
+use anyhow::bail;
+use std::{path::PathBuf, time::Duration};
+
+/// How sockets come here, and go.
+#[derive(Clone, Debug, Default)]
+pub struct Handover {
+    /// Where a new process asks for them; nowhere when `None`.
+    pub socket: Option<PathBuf>,
+    /// Whether to take those of the process that is asked there, if one runs.
+    pub take: bool,
+    /// A user beside root and ourselves whose process is believed: the one that privileges are
+    /// dropped to.
+    pub user: Option<u32>,
+}
+
+impl Handover {
+    /// What the process that runs hands over, where there is one and it is to.
+    ///
+    /// # Errors
+    /// When it does not, or when one runs that was not to be replaced.
+    pub(super) fn begin(&self, handed: &mut Handed) -> anyhow::Result<Option<Link>> {
+        let Some(path) = &self.socket else { return Ok(None) };
+        let Some(channel) = wire::connect(path)? else { return Ok(None) };
+        if !self.take {
+            bail!(
+                "another meridian ({}) runs with {}; replace it with --take-over, or choose another \
+                 --state-dir or --handover-socket",
+                channel.peer(),
+                path.display()
+            );
+        }
+        ask(channel, self.user, handed).map(Some)
+    }
+}
+
+/// How long either waits for a word that needs no work.
+const SOON: Duration = Duration::from_secs(10);
+/// How long the new process may take to be able to answer, and how long the old one's publishing
+/// waits for it. The old one's is longer, so that both know when it is over.
+const READY: Duration = Duration::from_secs(15);
+const READY_AT_LAST: Duration = Duration::from_secs(20);
+/// How long writes to providers that are under way may take.
+pub(super) const WRITES: Duration = Duration::from_secs(30);

@@ -1,0 +1,103 @@
+//! The new process's side.
+
+use super::{
+    READY, SOON, WRITES,
+    wire::{Channel, VERSION, Word, is_trusted},
+};
+use crate::server::Handed;
+use anyhow::{Context, bail};
+use std::time::Duration;
+
+/// What connects us to the process that is replaced.
+#[derive(Debug)]
+pub(in crate::controller) struct Link {
+    channel: Channel,
+    /// Whether it answers all it should, so that we have to before we take its place.
+    was_ready: bool,
+}
+
+/// Takes its sockets, without reading them.
+///
+/// # Errors
+/// When it hands none over; it goes on as before.
+pub(in crate::controller) fn ask(
+    channel: Channel,
+    user: Option<u32>,
+    handed: &mut Handed,
+) -> anyhow::Result<Link> {
+    if !is_trusted(channel.other, user) {
+        bail!(
+            "{} offers sockets, but is neither root's nor ours: start as that user",
+            channel.peer()
+        );
+    }
+    channel.send(&Word::Hello { version: VERSION })?;
+    let count = match channel.receive(SOON)?.0 {
+        Word::Sockets { count } => count,
+        Word::No { reason } => bail!("{} hands no sockets over: {reason}", channel.peer()),
+        other => bail!("{} said {other:?} where its sockets were expected", channel.peer()),
+    };
+    for _ in 0..count {
+        let (Word::Socket, Some(socket)) = channel.receive(SOON)? else {
+            bail!("{} sent no socket where one was expected", channel.peer());
+        };
+        handed.add(socket).context("what was handed over is no socket")?;
+    }
+    Ok(Link { channel, was_ready: true })
+}
+
+impl Link {
+    /// Whose place we take.
+    pub(in crate::controller) fn peer(&self) -> String {
+        self.channel.peer()
+    }
+
+    /// Has it publish and write no more: from here on its state is ours. Blocks.
+    pub(in crate::controller) fn pause(&mut self) -> anyhow::Result<()> {
+        self.channel.send(&Word::Prepared)?;
+        match self.channel.receive(WRITES + SOON)?.0 {
+            Word::Paused { ready } => self.was_ready = ready,
+            Word::No { reason } => bail!("{} goes on: {reason}", self.channel.peer()),
+            other => bail!("{} said {other:?} where Paused was expected", self.channel.peer()),
+        }
+        Ok(())
+    }
+
+    /// Waits until we can answer what it can.
+    pub(in crate::controller) async fn until_ready(
+        &self,
+        is_ready: impl Fn() -> bool,
+    ) -> anyhow::Result<()> {
+        let ready = async {
+            while self.was_ready && !is_ready() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        tokio::time::timeout(READY, ready).await.with_context(|| {
+            format!(
+                "not all clusters were seen within {READY:?}, and {} has; it serves on",
+                self.channel.peer()
+            )
+        })
+    }
+
+    /// Says that we could serve; from its answer on we must. Blocks.
+    pub(in crate::controller) fn ready(&self) -> anyhow::Result<()> {
+        self.channel.send(&Word::Ready)?;
+        self.channel.expect(&Word::Go, SOON)
+    }
+
+    /// Says that we do.
+    pub(in crate::controller) fn serving(&self) -> anyhow::Result<()> {
+        self.channel.send(&Word::Serving)
+    }
+
+    /// Waits until it has nothing more to say. Blocks.
+    pub(in crate::controller) fn until_alone(&self) {
+        // Also when it went without a word.
+        let _ = self.channel.expect(&Word::Alone, SOON);
+    }
+}
+
+/// How often is looked whether we are ready.
+const LOOK_EVERY: Duration = Duration::from_millis(5);

@@ -1,0 +1,451 @@
+//! Upgrades of a running process: another one takes over its sockets, and whoever asks meanwhile
+//! gets every answer.
+
+use super::sockets::{framed, read};
+use super::*;
+use rustix::{
+    net::{AddressFamily, SocketAddrUnix, SocketType, sockopt::socket_peercred},
+    process::{Pid, Signal, kill_process},
+};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Stdio},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    thread::JoinHandle,
+};
+
+/// Where everything of one installation is, and listens.
+pub struct Place {
+    pub folder: tempfile::TempDir,
+    pub dns: SocketAddr,
+    pub web: SocketAddr,
+    config: &'static str,
+}
+
+/// A port that was free for TCP and UDP a moment ago.
+fn free_port() -> SocketAddr {
+    loop {
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = tcp.local_addr().unwrap();
+        if UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
+
+impl Place {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let zone = "$ORIGIN example.org.\n$TTL 30\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\n\
+                    ns1 A 192.0.2.53\nwww A 192.0.2.1\n";
+        fs::create_dir_all(folder.path().join("config")).unwrap();
+        fs::write(folder.path().join("config/example.org.zone"), zone).unwrap();
+        Self { folder, dns: free_port(), web: free_port(), config: "config" }
+    }
+
+    pub fn start(&self, more: &[&str]) -> Process {
+        self.start_at(self.dns, more)
+    }
+
+    pub fn start_at(&self, dns: SocketAddr, more: &[&str]) -> Process {
+        let path = self.folder.path();
+        let number = fs::read_dir(path).unwrap().count();
+        let log = path.join(format!("log-{number}"));
+        let child = Command::new(env!("CARGO_BIN_EXE_meridian"))
+            .arg("run")
+            .args(["--config".as_ref(), path.join(self.config).as_os_str()])
+            .args(["--state-dir".as_ref(), path.join("state").as_os_str()])
+            .args(["--web-listen", &self.web.to_string(), "--dns-listen", &dns.to_string()])
+            .args(more)
+            .env("RUST_LOG", "info")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Process { child, log }
+    }
+
+    /// Who would be asked for its sockets now.
+    pub fn serving_process(&self) -> Option<Pid> {
+        let socket = rustix::net::socket(AddressFamily::UNIX, SocketType::SEQPACKET, None).unwrap();
+        let path = self.folder.path().join("state/handover.sock");
+        rustix::net::connect(&socket, &SocketAddrUnix::new(path).unwrap()).ok()?;
+        Some(socket_peercred(&socket).unwrap().pid)
+    }
+
+    pub fn until_asked(&self, who: &Process) {
+        wait(|| self.serving_process().is_some_and(|pid| pid == who.pid()));
+    }
+}
+
+/// Ended when dropped.
+pub struct Process {
+    pub child: Child,
+    log: PathBuf,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Process {
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap()
+    }
+
+    pub fn says(&self, words: &str) {
+        let start = Instant::now();
+        while !fs::read_to_string(&self.log).unwrap().contains(words) {
+            let log = || fs::read_to_string(&self.log).unwrap();
+            assert!(start.elapsed() < Duration::from_secs(60), "never said {words:?}: {}", log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until it has ended by itself, and well.
+    pub fn ends_well(&mut self) {
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}: {}", fs::read_to_string(&self.log).unwrap());
+    }
+}
+
+pub fn wait(mut until: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !until() {
+        assert!(start.elapsed() < Duration::from_secs(60), "waited for too long");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whoever asks all the while; each says how many answers it got and how many queries were lost.
+#[derive(Default)]
+struct Crowd {
+    end: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
+    lost: Arc<AtomicU64>,
+    threads: Vec<(&'static str, Arc<AtomicU64>, JoinHandle<()>)>,
+}
+
+impl Crowd {
+    /// `ask` asks some queries and says how many there were, and how many got no answer.
+    fn joins(&mut self, name: &'static str, mut ask: impl FnMut() -> (u64, u64) + Send + 'static) {
+        let (end, answered, lost) = (self.end.clone(), self.answered.clone(), self.lost.clone());
+        let own = Arc::new(AtomicU64::new(0));
+        let counted = own.clone();
+        let thread = std::thread::spawn(move || {
+            while !end.load(Relaxed) {
+                let (asked, missing) = ask();
+                answered.fetch_add(asked - missing, Relaxed);
+                counted.fetch_add(asked - missing, Relaxed);
+                lost.fetch_add(missing, Relaxed);
+            }
+        });
+        self.threads.push((name, own, thread));
+    }
+
+    fn goes(self) -> (u64, u64) {
+        self.end.store(true, Relaxed);
+        for (name, own, thread) in self.threads {
+            thread.join().unwrap();
+            println!("{name}: {} answers", own.load(Relaxed));
+            assert!(own.load(Relaxed) > 0, "{name} got no answer at all");
+        }
+        (self.answered.load(Relaxed), self.lost.load(Relaxed))
+    }
+}
+
+/// So many queries at once over UDP, from one port, each with an ID of its own.
+pub fn flood(dns: SocketAddr, window: u16) -> impl FnMut() -> (u64, u64) {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(dns).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+    let mut next = 0_u16;
+    move || {
+        let mut open = std::collections::BTreeSet::new();
+        for _ in 0..window {
+            let mut packet = question("www.example.org", 1);
+            packet[..2].copy_from_slice(&next.to_be_bytes());
+            // An error that came back for an earlier packet is reported here once.
+            if socket.send(&packet).is_err() {
+                socket.send(&packet).unwrap();
+            }
+            open.insert(next);
+            next = next.wrapping_add(1);
+        }
+        let mut buffer = [0; 512];
+        while !open.is_empty() {
+            let Ok(octets) = socket.recv(&mut buffer) else { break };
+            assert_eq!(answers(&buffer[..octets]), 1);
+            open.remove(&u16::from_be_bytes([buffer[0], buffer[1]]));
+        }
+        (window.into(), open.len().try_into().unwrap())
+    }
+}
+
+fn ask_over(stream: &mut TcpStream) -> bool {
+    stream.write_all(&framed(&question("www.example.org", 1))).is_ok()
+        && read(stream).is_some_and(|answer| answers(&answer) == 1)
+}
+
+/// One connection, and so many queries one after another.
+pub fn over_tcp(dns: SocketAddr, queries: u64) -> impl FnMut() -> (u64, u64) {
+    move || {
+        let Ok(mut stream) = TcpStream::connect(dns) else { return (queries, queries) };
+        stream.set_read_timeout(Some(Duration::from_secs(3))).unwrap();
+        let missing = (0..queries).filter(|_| !ask_over(&mut stream)).count();
+        (queries, missing.try_into().unwrap())
+    }
+}
+
+/// One request whether the process is ready.
+fn readiness(web: SocketAddr) -> impl FnMut() -> (u64, u64) {
+    move || {
+        let ready = || -> std::io::Result<bool> {
+            let mut stream = TcpStream::connect(web)?;
+            write!(stream, "GET /readyz HTTP/1.1\r\nhost: m\r\nconnection: close\r\n\r\n")?;
+            let mut text = String::new();
+            stream.read_to_string(&mut text)?;
+            Ok(text.starts_with("HTTP/1.1 200"))
+        };
+        let ready = ready().is_ok_and(|ready| ready);
+        std::thread::sleep(Duration::from_millis(2));
+        (1, u64::from(!ready))
+    }
+}
+
+fn crowd(place: &Place) -> Crowd {
+    let mut crowd = Crowd::default();
+    crowd.joins("one after another over UDP", flood(place.dns, 1));
+    crowd.joins("many at once over UDP", flood(place.dns, 64));
+    crowd.joins("many at once over UDP, from another port", flood(place.dns, 64));
+    crowd.joins("over TCP", over_tcp(place.dns, 20));
+    crowd.joins("over TCP, a connection for each", over_tcp(place.dns, 1));
+    crowd.joins("readiness", readiness(place.web));
+    crowd
+}
+
+#[test]
+fn ten_upgrades_under_load_lose_no_query() {
+    let place = Place::new();
+    let mut current = place.start(&[]);
+    current.says("web listener on");
+    place.until_asked(&current);
+    wait(|| readiness(place.web)() == (1, 0));
+    let crowd = crowd(&place);
+    for _ in 0..10 {
+        let mut early = TcpStream::connect(place.dns).unwrap();
+        assert!(ask_over(&mut early));
+        let next = place.start(&["--take-over"]);
+        place.until_asked(&next);
+        assert!(ask_over(&mut early), "a connection from before is served on");
+        drop(early);
+        let mut old = std::mem::replace(&mut current, next);
+        old.ends_well();
+    }
+    let (answered, lost) = crowd.goes();
+    println!("{answered} queries answered, {lost} lost");
+    assert_eq!(lost, 0, "of {}", answered + lost);
+}
+
+#[test]
+fn sigusr2_starts_the_process_that_takes_over() {
+    let place = Place::new();
+    let mut old = place.start(&[]);
+    place.until_asked(&old);
+    let crowd = crowd(&place);
+    kill_process(old.pid(), Signal::USR2).unwrap();
+    wait(|| place.serving_process().is_some_and(|pid| pid != old.pid()));
+    old.ends_well();
+    assert_eq!(crowd.goes().1, 0);
+    let new = place.serving_process().unwrap();
+    kill_process(new, Signal::INT).unwrap();
+    wait(|| place.serving_process().is_none());
+}
+
+#[test]
+fn a_second_process_is_refused_and_one_that_cannot_serve_leaves_the_first_as_it_was() {
+    let place = Place::new();
+    let old = place.start(&[]);
+    place.until_asked(&old);
+    let refused = |more: &[&str], words: &str| {
+        let mut other = place.start(more);
+        assert!(!other.child.wait().unwrap().success());
+        other.says(words);
+    };
+    refused(&[], "replace it with --take-over");
+    refused(&["--take-over", "--dns-listen", "192.0.2.1:53"], "no such address");
+    old.says("this one goes on");
+    // A cluster that nobody can reach: the new one never has what the old one serves.
+    assert_eq!(over_tcp(place.dns, 3)(), (3, 0));
+    assert_eq!(place.serving_process(), Some(old.pid()));
+}
+
+#[test]
+fn one_that_never_sees_its_clusters_does_not_take_over() {
+    let mut place = Place::new();
+    let mut old = place.start(&[]);
+    place.until_asked(&old);
+    wait(|| readiness(place.web)() == (1, 0));
+    place.config = "other";
+    let other = place.folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let objects = "apiVersion: meridian.dev/v1alpha1\nkind: Federation\nmetadata: {name: fed}\n\
+                   spec: {zone: example.org}\n---\napiVersion: meridian.dev/v1alpha1\n\
+                   kind: MemberCluster\nmetadata: {name: far}\n\
+                   spec: {access: {kubeconfig: {path: kubeconfig}}}\n";
+    let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: far\n\
+                      clusters: [{name: far, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+                      users: [{name: far, user: {token: t}}]\n\
+                      contexts: [{name: far, context: {cluster: far, user: far}}]\n";
+    fs::write(other.join("federation.yaml"), objects).unwrap();
+    fs::write(other.join("kubeconfig"), kubeconfig).unwrap();
+    let mut new = place.start(&["--take-over"]);
+    // All the while, the old one answers.
+    let mut asked = 0;
+    while new.child.try_wait().unwrap().is_none() {
+        assert_eq!((over_tcp(place.dns, 3)(), readiness(place.web)()), ((3, 0), (1, 0)));
+        asked += 1;
+    }
+    assert!(asked > 10);
+    new.says("not all clusters were seen within");
+    old.says("this one goes on");
+    // And takes news up again.
+    let zone = place.folder.path().join("config/example.org.zone");
+    let text = fs::read_to_string(&zone).unwrap() + "news A 192.0.2.7\n";
+    fs::write(&zone, text).unwrap();
+    wait(|| {
+        let mut stream = TcpStream::connect(place.dns).unwrap();
+        stream.write_all(&framed(&question("news.example.org", 1))).unwrap();
+        read(&mut stream).is_some_and(|answer| answers(&answer) == 1)
+    });
+    assert!(old.child.try_wait().unwrap().is_none());
+}
+
+#[test]
+fn addresses_may_differ_and_what_waits_at_the_old_ones_is_answered() {
+    let place = Place::new();
+    let other = free_port();
+    let mut old = place.start(&["--dns-listen", &other.to_string()]);
+    place.until_asked(&old);
+    let mut crowd = Crowd::default();
+    crowd.joins("at the address that stays", flood(place.dns, 64));
+    let next = free_port();
+    let new = place.start(&["--take-over", "--dns-listen", &next.to_string()]);
+    place.until_asked(&new);
+    assert_eq!(over_tcp(next, 3)(), (3, 0));
+    assert_eq!(flood(next, 10)(), (10, 0));
+    old.ends_well();
+    assert!(TcpStream::connect(other).is_err());
+    assert_eq!(crowd.goes().1, 0);
+}
+
+#[test]
+fn without_a_process_to_replace_it_starts_as_usual_and_the_socket_is_private() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let path: &Path = &place.folder.path().join("state/handover.sock");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    // Left behind by one that was killed.
+    drop(std::os::unix::net::UnixListener::bind(path).unwrap());
+    let process = place.start(&["--take-over"]);
+    place.until_asked(&process);
+    assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(over_tcp(place.dns, 3)(), (3, 0));
+}
+
+#[test]
+fn sockets_that_a_service_manager_opened_are_served() {
+    let place = Place::new();
+    let config = place.folder.path().join("config");
+    // As sd_listen_fds(3) has it: from descriptor 3 on, for this process. They are bound here, so
+    // that binding them anew would fail.
+    let script = r#"
+import os, socket, sys
+host, port = sys.argv[1].rsplit(":", 1)
+for place, kind in ((3, socket.SOCK_DGRAM), (4, socket.SOCK_STREAM)):
+    opened = socket.socket(socket.AF_INET, kind)
+    opened.bind((host, int(port)))
+    if kind == socket.SOCK_STREAM:
+        opened.listen(16)
+    os.dup2(opened.fileno(), place + 20)
+    opened.close()
+for place in (3, 4):
+    os.dup2(place + 20, place, inheritable=True)
+os.environ.update(LISTEN_FDS="2", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"#;
+    let log = place.folder.path().join("log");
+    let child = Command::new("python3")
+        .args(["-c", script, &place.dns.to_string(), env!("CARGO_BIN_EXE_meridian"), "run"])
+        .args(["--config".as_ref(), config.as_os_str()])
+        .args(["--no-state", "--web-listen", &place.web.to_string()])
+        .args(["--dns-listen", &place.dns.to_string()])
+        .stdin(Stdio::null())
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let process = Process { child, log };
+    process.says("serving DNS on");
+    assert_eq!(over_tcp(place.dns, 3)(), (3, 0));
+    assert_eq!(flood(place.dns, 10)(), (10, 0));
+}
+
+/// One query with kdig, over what the option says.
+fn kdig(at: SocketAddr, option: &'static str, retries: &'static str) -> impl FnMut() -> (u64, u64) {
+    move || {
+        let port = at.port().to_string();
+        let asked = Command::new("kdig")
+            .args(["@127.0.0.1", "-p", &port, option, "+short", "+time=5", retries])
+            .args(["www.example.org", "A"])
+            .output()
+            .unwrap();
+        let missing = asked.stdout != b"192.0.2.1\n";
+        if missing {
+            println!("{option}: {}", String::from_utf8_lossy(&asked.stdout));
+        }
+        (1, u64::from(missing))
+    }
+}
+
+#[test]
+fn upgrades_lose_no_encrypted_query() {
+    if Command::new("kdig").arg("-V").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "kdig is not installed");
+        eprintln!("SKIPPED: kdig is not installed");
+        return;
+    }
+    let place = Place::new();
+    let made = rcgen::generate_simple_self_signed(["ns1.example.org".to_owned()]).unwrap();
+    let file = |name| place.folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(file("crt"), made.cert.pem()).unwrap();
+    fs::write(file("key"), made.signing_key.serialize_pem()).unwrap();
+    let [tls, https, quic] = [free_port(), free_port(), free_port()];
+    let mut flags = vec!["--dns-tls-cert".to_owned(), file("crt")];
+    flags.extend(["--dns-tls-key".to_owned(), file("key")]);
+    for (flag, address) in [("--dot-listen", tls), ("--doh-listen", https), ("--doq-listen", quic)]
+    {
+        flags.extend([flag.to_owned(), address.to_string()]);
+    }
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let mut current = place.start(&flags);
+    place.until_asked(&current);
+    let mut crowd = Crowd::default();
+    crowd.joins("TLS", kdig(tls, "+tls", "+retry=0"));
+    crowd.joins("HTTPS", kdig(https, "+https", "+retry=0"));
+    // A connection that is refused because its proof of address is the old process's is made anew.
+    crowd.joins("QUIC", kdig(quic, "+quic", "+retry=1"));
+    for _ in 0..4 {
+        let next = place.start(&[&flags[..], &["--take-over"]].concat());
+        place.until_asked(&next);
+        let mut old = std::mem::replace(&mut current, next);
+        old.ends_well();
+        wait(|| kdig(quic, "+quic", "+retry=0")() == (1, 0));
+    }
+    let (answered, lost) = crowd.goes();
+    assert_eq!(lost, 0, "of {}", answered + lost);
+}
