@@ -11,6 +11,8 @@ use std::{
 
 /// Connections that are held; more than the server has places for.
 const HELD: usize = 5_000;
+/// Octets of an answer with one address and an OPT, and its length.
+const ANSWER: u64 = 2 + 12 + 21 + 16 + 11;
 /// Connections that are kept busy.
 const BUSY: usize = 100;
 
@@ -141,11 +143,15 @@ pub fn long_messages(until: Instant) -> Sent {
     })
 }
 
-/// Ten thousand queries at a time, and all their answers.
+/// Ten thousand queries at a time; what is counted is answers, since the system takes far more queries
+/// than the server.
 pub fn pipelined(until: Instant) -> Sent {
     let octets = framed(&question(b"\x03www\x07example\x03org\0", 1)).repeat(10_000);
     keep(BUSY, until, |held| {
-        held.read()?;
-        held.send(&octets, 10_000)
+        let answers = held.read()? / ANSWER;
+        match held.send(&octets, 0) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok((answers, 0)),
+        }
     })
 }
