@@ -228,9 +228,10 @@ impl One<'_> {
         let question = Question { name: self.name.as_wire(), rtype, dnssec: self.dnssec };
         let Foreseen { answer, steered } = foresee(self.zones, &question);
         let targets: SmallVec<[Name; 2]> = aliases(&answer).collect();
-        passed.extend(targets.iter().map(Name::key));
-        if !answer.answer.iter().all(|found| is_followed(found, rtype)) || !self.are_exact(&targets)
-        {
+        let exact = targets.iter().take_while(|target| self.is_exact(target)).count();
+        // Behind the first that is not exact, nothing is put together that could change.
+        passed.extend(targets.iter().take(exact + 1).map(Name::key));
+        if !answer.answer.iter().all(|found| is_followed(found, rtype)) || exact < targets.len() {
             return Body::Slow;
         }
         if let Some((owner, steered)) = steered {
@@ -247,16 +248,14 @@ impl One<'_> {
         }
     }
 
-    /// Whether each is a name with records of its own, or in no zone of ours: else what it leads
-    /// to may change without a change at that name (wildcards).
-    fn are_exact(&self, targets: &[Name]) -> bool {
-        targets.iter().all(|target| {
-            let key = target.key();
-            match self.zones.find(key.as_bytes()) {
-                Some(zone) => zone.node(key.as_bytes()).is_some(),
-                None => true,
-            }
-        })
+    /// Whether it is a name with records of its own, or in no zone of ours: else what it leads to
+    /// may change without a change at that name (wildcards).
+    fn is_exact(&self, target: &Name) -> bool {
+        let key = target.key();
+        match self.zones.find(key.as_bytes()) {
+            Some(zone) => zone.node(key.as_bytes()).is_some(),
+            None => true,
+        }
     }
 
     /// The records of its answer section, when it has no other.
