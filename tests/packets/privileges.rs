@@ -6,6 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
     os::unix::fs::{MetadataExt, PermissionsExt},
+    sync::atomic::{AtomicU8, Ordering::Relaxed},
 };
 
 /// A place whose files others may read, and an address whose port asks for privileges; `None`, said
@@ -17,9 +18,15 @@ fn place() -> Option<Place> {
     }
     let mut place = Place::new();
     fs::set_permissions(place.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    place.dns = (2..250)
-        .map(|last| SocketAddr::from(([127, 77, 0, last], 53)))
-        .find(|address| UdpSocket::bind(address).is_ok())
+    // Of each test and each run another: a port that is free now may be another test's in a moment.
+    static NEXT: AtomicU8 = AtomicU8::new(2);
+    let [run, ..] = std::process::id().to_le_bytes();
+    let free = |address: &SocketAddr| {
+        UdpSocket::bind(address).is_ok() && std::net::TcpListener::bind(address).is_ok()
+    };
+    place.dns = std::iter::repeat_with(|| NEXT.fetch_add(1, Relaxed))
+        .map(|last| SocketAddr::from(([127, 77, run, last], 53)))
+        .find(free)
         .unwrap();
     Some(place)
 }
