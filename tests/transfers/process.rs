@@ -98,6 +98,16 @@ pub(crate) fn serial(port: u16, zone: &str) -> Option<Serial> {
     Some(Serial(soa.soa_numbers()?[0]))
 }
 
+/// The same once it answers: one datagram may get lost on a busy machine.
+pub(crate) fn serial_at(port: u16) -> Serial {
+    let mut found = None;
+    until("it answers", || {
+        found = serial(port, ZONE);
+        found.is_some()
+    });
+    found.unwrap()
+}
+
 /// A configuration of one federation and one cluster of services.
 pub(crate) struct Config(pub(crate) TempDir);
 
@@ -232,12 +242,7 @@ impl Meridian {
     }
 
     pub(crate) fn serial(&self) -> Serial {
-        let mut found = None;
-        until("it answers", || {
-            found = serial(self.port, ZONE);
-            found.is_some()
-        });
-        found.unwrap()
+        serial_at(self.port)
     }
 }
 

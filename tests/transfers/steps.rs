@@ -2,7 +2,10 @@
 
 use crate::{
     others::{ALL, Plan, Server},
-    process::{Config, KEY, Meridian, PATIENCE, ZONE, free_port, same, serial, transferred, until},
+    process::{
+        Config, KEY, Meridian, PATIENCE, ZONE, free_port, same, serial, serial_at, transferred,
+        until,
+    },
 };
 use meridian::model::Serial;
 use std::{
@@ -56,7 +59,7 @@ fn nsd_knot_and_bind_stay_in_step_through_a_thousand_changes() {
         .iter()
         .zip(ports)
         .map(|(kind, own)| Server::secondary(*kind, own, &plan).ready(ZONE))
-        .map(|server| Watched { last: serial(server.port, ZONE).unwrap(), server })
+        .map(|server| Watched { last: serial_at(server.port), server })
         .collect();
     let (mut random, mut services) = (fastrand::Rng::with_seed(1_995), vec![None; 40]);
     let mut last = ours.serial();
