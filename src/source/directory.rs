@@ -82,6 +82,9 @@ struct Directory {
     /// Whether it has just lost all its files, which one more look is to confirm: a volume that
     /// is not mounted is an empty directory too.
     is_doubted: bool,
+    /// Whether all that the files hold was told, so that a look that finds the same ones costs
+    /// nothing more.
+    is_told: bool,
     files: BTreeMap<PathBuf, File>,
     told: BTreeMap<Kind, Vec<Object>>,
     told_readiness: Option<bool>,
@@ -93,6 +96,7 @@ impl Directory {
         Self {
             path: path.to_owned(),
             is_doubted: false,
+            is_told: false,
             files: BTreeMap::new(),
             told: BTreeMap::new(),
             told_readiness: None,
@@ -106,7 +110,7 @@ impl Directory {
         if let Err(error) = collect(&self.path, 0, &mut found) {
             let place = self.path.display();
             let text = format!("manifest directory {place}: {error}; its last view stands");
-            self.told_problems = None;
+            (self.told_problems, self.is_told) = (None, false);
             let mut events = vec![ClusterEvent::Probed(false), ClusterEvent::Problems(vec![text])];
             if self.told.is_empty() {
                 let failing = KindState::Failing(format!("{place}: {error}"));
@@ -118,16 +122,24 @@ impl Directory {
         if self.is_doubted {
             return self.tell();
         }
+        let before = self.files.len();
         self.files.retain(|path, _| found.contains_key(path));
+        let mut changed = self.files.len() != before;
         for (path, stamp) in found {
-            self.load(path, stamp);
+            changed |= self.load(path, stamp);
         }
+        if self.is_told && !changed {
+            let contacts = Kind::ALL.map(ClusterEvent::Contact);
+            return [ClusterEvent::Probed(true)].into_iter().chain(contacts).collect();
+        }
+        self.is_told = true;
         self.tell()
     }
 
-    fn load(&mut self, path: PathBuf, stamp: Stamp) {
+    /// Whether it is another file than the one that was read last.
+    fn load(&mut self, path: PathBuf, stamp: Stamp) -> bool {
         if self.files.get(&path).is_some_and(|file| file.stamp == stamp) {
-            return;
+            return false;
         }
         let parsed = fs::read_to_string(&path)
             .map_err(|error| error.to_string())
@@ -145,6 +157,7 @@ impl Directory {
             }
             Err(error) => file.error = Some(error),
         }
+        true
     }
 
     fn tell(&mut self) -> Vec<ClusterEvent> {
@@ -390,5 +403,22 @@ mod tests {
         assert_eq!(state(directory.read()), None);
         fs::write(place.path().join("e.yaml"), "kind: Endpoints\nmetadata: {name: a}\n").unwrap();
         assert_eq!(state(directory.read()), Some(KindState::Watching));
+    }
+
+    #[test]
+    fn a_look_at_the_same_files_is_a_sign_of_life_and_nothing_more() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("a.yaml");
+        fs::write(&file, service("a", "192.0.2.1")).unwrap();
+        let mut directory = Directory::new(place.path());
+        assert_eq!(listed(&directory.read()), Some(1));
+        let again = directory.read();
+        assert!(matches!(again[0], ClusterEvent::Probed(true)), "{again:?}");
+        let contacts = again.iter().filter(|event| matches!(event, ClusterEvent::Contact(_)));
+        assert_eq!((contacts.count(), again.len()), (Kind::ALL.len(), Kind::ALL.len() + 1));
+        fs::write(place.path().join("b.yaml"), service("b", "192.0.2.2")).unwrap();
+        assert_eq!(listed(&directory.read()), Some(2));
+        fs::remove_file(&file).unwrap();
+        assert_eq!(listed(&directory.read()), Some(1));
     }
 }
