@@ -11,7 +11,7 @@ use meridian::{
 use std::{
     borrow::Cow,
     fs,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -324,9 +324,22 @@ fn knot() -> Server {
 }
 
 /// Starts a program on a free port and waits for its first answer.
-pub(crate) fn start(program: &str, prepare: impl FnOnce(&Path, u16) -> Vec<String>) -> Server {
+pub(crate) fn start(program: &str, prepare: impl Fn(&Path, u16) -> Vec<String>) -> Server {
+    // Between our look and its own, somebody else may get the port.
+    let mut last = String::new();
+    for _ in 0..5 {
+        match try_start(program, &prepare) {
+            Ok(server) => return server,
+            Err(log) => last = log,
+        }
+    }
+    panic!("{program} does not answer:\n{last}");
+}
+
+/// What it wrote, where it does not answer.
+fn try_start(program: &str, prepare: impl Fn(&Path, u16) -> Vec<String>) -> Result<Server, String> {
     let folder = tempfile::tempdir().unwrap();
-    let address = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = free_for_both();
     let arguments = prepare(folder.path(), address.port());
     let log = fs::File::create(folder.path().join("log")).unwrap();
     // Where Debian has them, also for those who have no such directory in their path.
@@ -342,13 +355,23 @@ pub(crate) fn start(program: &str, prepare: impl FnOnce(&Path, u16) -> Vec<Strin
     let mut server = Server { address, child, _folder: folder };
     for _ in 0..200 {
         if ask(server.address, &["static"]) == "NOERROR" {
-            return server;
+            return Ok(server);
         }
         if server.child.try_wait().unwrap().is_some() {
             break;
         }
         thread::sleep(Duration::from_millis(50));
     }
-    let log = fs::read_to_string(server._folder.path().join("log")).unwrap_or_default();
-    panic!("{program} does not answer:\n{log}");
+    Err(fs::read_to_string(server._folder.path().join("log")).unwrap_or_default())
+}
+
+/// An address whose port nobody has, neither of UDP nor of TCP.
+fn free_for_both() -> SocketAddr {
+    loop {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = udp.local_addr().unwrap();
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
