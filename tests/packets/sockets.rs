@@ -124,6 +124,24 @@ fn a_client_that_sends_nothing_or_half_a_message_is_closed_in_time() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
+/// Each message ends in time, and there is always a part of the next.
+#[test]
+fn a_client_whose_messages_are_cut_anywhere_is_late_with_none_of_them() {
+    let second = Duration::from_secs(1);
+    let running = start(Limits { message: second, ..Limits::default() });
+    let mut stream = connect(&running);
+    stream.set_nodelay(true).unwrap();
+    let query = framed(&question("www.example.org", 1));
+    let (head, tail) = query.split_at(query.len() / 2);
+    stream.write_all(head).unwrap();
+    let start = Instant::now();
+    while start.elapsed() < 3 * second {
+        stream.write_all(&[tail, head].concat()).unwrap();
+        assert!(read(&mut stream).is_some(), "closed after {:?}", start.elapsed());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn a_client_that_never_reads_is_closed() {
     let limits = Limits { write: Duration::from_millis(300), ..Limits::default() };
@@ -210,7 +228,7 @@ fn ipv6_and_ipv4_are_served_side_by_side_on_one_port() {
 /// UDP task would run for ever.
 #[test]
 fn a_flood_of_udp_leaves_turns_for_other_tasks() {
-    struct Slow(Zones);
+    struct Slow(ZoneSet);
     impl Answers for Slow {
         fn answer<R>(
             &self,

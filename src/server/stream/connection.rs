@@ -115,6 +115,7 @@ impl<'c, A: Answers, W: Wire> Exchange<'c, A, W> {
             }
         }
         // Others have their turn.
+        self.note();
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -264,8 +265,9 @@ impl<'c, A: Answers, W: Wire> Exchange<'c, A, W> {
             (true, true) => Phase::Rest,
             (true, false) => Phase::Idle,
         };
-        // Idle begins anew with each message; all others go on.
-        if self.fresh && phase == Phase::Idle || phase != self.phase {
+        // What waits for a message, or the rest of one, begins anew with each; all others go on.
+        let renewed = self.fresh && matches!(phase, Phase::Idle | Phase::Rest);
+        if renewed || phase != self.phase {
             (self.phase, self.fresh) = (phase, false);
             self.seat().waits_for(phase);
         }
