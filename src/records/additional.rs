@@ -80,7 +80,11 @@ impl<'z> Search<'z, '_> {
         let has_addresses = FAMILIES.into_iter().any(|family| node.get(family).is_some());
         let Ok(name) = Name::from_wire(wire) else { return };
         let mut known = self.answer.additional.iter().take(2 * MAX_TARGETS);
-        let of_it = |own: &Entry<'_>| own.owner.is(&name) && FAMILIES.contains(&own.rrset.rtype);
+        let asked = Name::from_wire(self.question.name).is_ok_and(|asked| asked == name);
+        let of_it = |own: &Entry<'_>| {
+            let is_owner = own.owner.is(&name) || (asked && matches!(own.owner, Owner::Asked));
+            is_owner && FAMILIES.contains(&own.rrset.rtype)
+        };
         if hidden || !has_addresses || known.any(of_it) {
             return;
         }

@@ -174,6 +174,12 @@ fn s4_1_a_service_comes_with_the_addresses_of_its_targets() {
             "svc.example.org 60 AAAA 2001:db8::1",
             "far.example.org 60 A 192.0.2.2",
         ]);
+    zone(
+        "example.org",
+        "w 60 HTTPS 1 . alpn=h3\nw 60 HTTPS 2 w.example.org. alpn=h2\nw 60 A 192.0.2.4\n",
+    )
+    .ask("w.example.org HTTPS")
+    .additional(&["w.example.org 60 A 192.0.2.4"]);
     services().ask("a.w.example.org HTTPS").additional(&["a.w.example.org 60 A 192.0.2.3"]);
     services().ask("away.example.org HTTPS").additional(&[]);
     services().ask("below.example.org HTTPS").additional(&[]);
