@@ -117,6 +117,13 @@ impl Tap {
         }
     }
 
+    /// A bundle waits no more: it was written, or not.
+    fn took(&self, bundle: &Bundle, written: bool) {
+        self.waiting.fetch_sub(bundle.octets.len(), Relaxed);
+        let counted = if written { &self.written } else { &self.dropped };
+        counted.fetch_add(bundle.frames, Relaxed);
+    }
+
     /// The bundles to write; once.
     fn take_coming(&self) -> Option<mpsc::Receiver<Bundle>> {
         self.coming.lock().unwrap_or_else(PoisonError::into_inner).take()

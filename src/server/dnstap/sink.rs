@@ -5,7 +5,8 @@ use super::{
     frames::{Control, MOST},
 };
 use std::{
-    fmt, io,
+    fmt,
+    io::{self, SeekFrom},
     path::{Path, PathBuf},
     str::FromStr,
     sync::{Arc, atomic::Ordering::Relaxed},
@@ -13,7 +14,7 @@ use std::{
 };
 use tokio::{
     fs::File,
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncSeekExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UnixStream},
     sync::mpsc::Receiver,
     time::{sleep, timeout},
@@ -126,39 +127,86 @@ async fn speak(
     hear(&mut reader, Control::Finish).await
 }
 
-/// A whole stream to a file, up to where it is to be opened anew.
+/// A whole stream to a file, up to where it is to be opened anew. Only what keeps the file from
+/// being begun is an error: what is in it stays, whatever happens behind it.
 async fn record(
     tap: &Tap,
     path: &Path,
     coming: &mut Receiver<Bundle>,
     shutdown: &CancellationToken,
 ) -> io::Result<()> {
-    // A stream begins with a file, so what is there is kept beside it.
-    let mut previous = path.as_os_str().to_owned();
-    previous.push(".previous");
-    match tokio::fs::rename(path, previous).await {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    set_aside(path).await?;
     let mut options = File::options();
     // It says who asked for what: nobody else's business.
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).await?;
-    file.write_all(&Control::Start.frame()).await?;
-    file.flush().await?;
+    let file = options.write(true).create_new(true).mode(0o600).open(path).await?;
+    let mut log = Log { file, whole: 0, is_torn: false };
+    log.add(&Control::Start.frame()).await?;
     tap.open.store(true, Relaxed);
     loop {
         tokio::select! {
             biased;
-            bundle = coming.recv() => {
-                put(tap, &mut file, bundle).await?;
-                file.flush().await?;
-            }
-            () = quiet(shutdown) => break,
             () = tap.reopen.notified() => break,
+            bundle = coming.recv() => log.take(tap, bundle).await,
+            () = quiet(shutdown) => break,
         }
     }
-    file.write_all(&Control::Stop.frame()).await?;
-    file.flush().await
+    log.add(&Control::Stop.frame()).await
+}
+
+/// A stream begins with a file, so what is there is kept beside it.
+async fn set_aside(path: &Path) -> io::Result<()> {
+    match tokio::fs::metadata(path).await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Ok(found) if !found.is_file() => {
+            let text = "it is there, and no regular file, so it is left alone";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        found => found.map(drop)?,
+    }
+    let mut previous = path.as_os_str().to_owned();
+    previous.push(".previous");
+    tokio::fs::rename(path, previous).await
+}
+
+/// A file that ends with a whole frame, or will again before the next.
+struct Log {
+    file: File,
+    /// Octets of whole frames.
+    whole: u64,
+    /// Whether there may be a part of one behind them.
+    is_torn: bool,
+}
+
+impl Log {
+    async fn take(&mut self, tap: &Tap, bundle: Option<Bundle>) {
+        // None comes only where the tap is gone, which calls this.
+        let Some(bundle) = bundle else { return };
+        let was_torn = self.is_torn;
+        let added = self.add(&bundle.octets).await;
+        tap.took(&bundle, added.is_ok());
+        match added {
+            Err(error) if !was_torn => tracing::warn!(
+                "dnstap to {}: {error}; what was recorded stands, what comes is counted as dropped \
+                 until it can be written",
+                tap.target
+            ),
+            Ok(()) if was_torn => tracing::info!("dnstap to {} goes on", tap.target),
+            _ => {}
+        }
+    }
+
+    /// Adds all of it or nothing.
+    async fn add(&mut self, octets: &[u8]) -> io::Result<()> {
+        if self.is_torn {
+            self.file.set_len(self.whole).await?;
+            self.file.seek(SeekFrom::Start(self.whole)).await?;
+        }
+        self.is_torn = true;
+        write(&mut self.file, octets).await?;
+        self.whole += u64::try_from(octets.len()).unwrap_or_default();
+        self.is_torn = false;
+        Ok(())
+    }
 }
 
 /// Ends when the server is shut down and a last batch would have come.
@@ -174,15 +222,18 @@ async fn put(
 ) -> io::Result<()> {
     // None comes only where the tap is gone, which calls this.
     let Some(bundle) = bundle else { return Ok(()) };
-    tap.waiting.fetch_sub(bundle.octets.len(), Relaxed);
     let written = write(to, &bundle.octets).await;
-    let counted = if written.is_ok() { &tap.written } else { &tap.dropped };
-    counted.fetch_add(bundle.frames, Relaxed);
+    tap.took(&bundle, written.is_ok());
     written
 }
 
+/// Writes it through: what a file only keeps in memory is not written.
 async fn write(to: &mut (impl AsyncWrite + Unpin), octets: &[u8]) -> io::Result<()> {
-    timeout(PATIENCE, to.write_all(octets)).await.unwrap_or_else(|_| Err(slow()))
+    let through = async {
+        to.write_all(octets).await?;
+        to.flush().await
+    };
+    timeout(PATIENCE, through).await.unwrap_or_else(|_| Err(slow()))
 }
 
 /// The control frame that must come now.
@@ -225,5 +276,35 @@ mod tests {
         {
             assert!(wrong.parse::<Target>().unwrap_err().contains("is expected"), "{wrong}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_ends_with_a_whole_frame_after_a_write_that_failed() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("tap");
+        let file = File::create(&path).await.unwrap();
+        let mut log = Log { file, whole: 0, is_torn: false };
+        log.add(b"first").await.unwrap();
+        // As a full disk leaves it.
+        log.file.write_all(b"hal").await.unwrap();
+        log.file.flush().await.unwrap();
+        log.is_torn = true;
+        log.add(b"second").await.unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"firstsecond");
+        log.file = File::open(&path).await.unwrap();
+        assert!(log.add(b"third").await.is_err(), "it is open for reading alone");
+        assert!(log.is_torn && log.whole == 11);
+    }
+
+    #[tokio::test]
+    async fn only_a_regular_file_is_set_aside() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("tap");
+        set_aside(&path).await.unwrap();
+        std::fs::write(&path, "old").unwrap();
+        set_aside(&path).await.unwrap();
+        assert_eq!(std::fs::read(place.path().join("tap.previous")).unwrap(), b"old");
+        std::os::unix::fs::symlink("/dev/null", &path).unwrap();
+        assert!(set_aside(&path).await.unwrap_err().to_string().contains("no regular file"));
     }
 }
