@@ -161,7 +161,7 @@ fn guide(place: &Path, dns: SocketAddr, web: Option<SocketAddr>, backends: usize
          Ask it from elsewhere; the service shop is steered (policy.yaml):\n  \
          {dig} +subnet=2.160.0.0/24 {shop}   # Germany: azure\n  \
          {dig} +subnet=3.80.0.0/24 {shop}    # United States: aws\n  \
-         {dig} +subnet=133.0.0.0/24 {shop}   # Japan: gke\n  \
+         {dig} +subnet=133.11.0.0/24 {shop}   # Japan: gke\n  \
          meridian explain {shop} --client 2.160.0.0/24{option}\n  \
          meridian drill --down azure {shop}{option}{stop}\n\n\
          See why:\n  \
