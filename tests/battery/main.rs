@@ -20,6 +20,8 @@ mod latency;
 mod moto;
 mod nameserver;
 mod place;
+#[path = "../support/ports.rs"]
+mod ports;
 mod rfc2136;
 mod route53_bad;
 mod route53_checks;

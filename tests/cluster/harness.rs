@@ -1,9 +1,9 @@
 //! Three real member clusters on loopback (kube-apiserver and etcd), and the real `meridian`.
 
+use crate::ports::free_port;
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -86,15 +86,6 @@ impl Drop for Process {
 
 fn log_to(directory: &Path, name: &str) -> Stdio {
     Stdio::from(fs::File::create(directory.join(name)).unwrap())
-}
-
-/// A port that is free now, below those that systems give to outgoing connections, so that no
-/// client takes it before its server does. Servers of our own take port 0 instead; these cannot.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 12_000 + u16::try_from(std::process::id() % 8_000).unwrap();
-    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    std::iter::repeat_with(|| start + NEXT.fetch_add(1, Relaxed) % 8_000).find(free).unwrap()
 }
 
 struct Etcd {

@@ -11,6 +11,8 @@ mod lookups;
 #[path = "../support/nameserver.rs"]
 #[allow(dead_code)] // shared with other test binaries
 mod nameserver;
+#[path = "../support/ports.rs"]
+mod ports;
 mod providers;
 mod steering;
 

@@ -2,10 +2,10 @@
 //! unbound and dnsviz, with clients in several parts of the world; and a key that gives way to
 //! another under their eyes.
 
+use crate::ports::free_port;
 use std::{
     fs,
     io::{BufRead, BufReader},
-    net::UdpSocket,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
@@ -254,10 +254,6 @@ fn wait_for(what: &str, mut test: impl FnMut() -> bool) {
         assert!(from.elapsed() < PATIENCE, "{what} did not come");
         thread::sleep(Duration::from_millis(50));
     }
-}
-
-fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 const DENIALS: [&str; 2] =

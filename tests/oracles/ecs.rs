@@ -2,6 +2,7 @@
 //!
 //! Both are Debian packages, which `tests/setup.sh` installs without starting a server.
 
+use crate::ports::free_port;
 use ipnet::IpNet;
 use meridian::{
     model::{Name, Ttl},
@@ -11,7 +12,7 @@ use meridian::{
 use std::{
     borrow::Cow,
     fs,
-    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, SocketAddr},
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -339,7 +340,7 @@ pub(crate) fn start(program: &str, prepare: impl Fn(&Path, u16) -> Vec<String>) 
 /// What it wrote, where it does not answer.
 fn try_start(program: &str, prepare: impl Fn(&Path, u16) -> Vec<String>) -> Result<Server, String> {
     let folder = tempfile::tempdir().unwrap();
-    let address = free_for_both();
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let arguments = prepare(folder.path(), address.port());
     let log = fs::File::create(folder.path().join("log")).unwrap();
     // Where Debian has them, also for those who have no such directory in their path.
@@ -363,15 +364,4 @@ fn try_start(program: &str, prepare: impl Fn(&Path, u16) -> Vec<String>) -> Resu
         thread::sleep(Duration::from_millis(50));
     }
     Err(fs::read_to_string(server._folder.path().join("log")).unwrap_or_default())
-}
-
-/// An address whose port nobody has, neither of UDP nor of TCP.
-fn free_for_both() -> SocketAddr {
-    loop {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = udp.local_addr().unwrap();
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
 }

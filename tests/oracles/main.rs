@@ -14,3 +14,5 @@ mod ecs;
 mod geoip;
 #[path = "../support/mmdb.rs"]
 mod mmdb;
+#[path = "../support/ports.rs"]
+mod ports;

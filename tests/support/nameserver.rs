@@ -1,27 +1,15 @@
 //! Real name servers that take updates: BIND and Knot, each in a directory of its own on loopback.
 
+use crate::ports::free_port;
 use data_encoding::BASE64;
 use std::{
     fs,
     io::Write,
-    net::TcpListener,
     path::Path,
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU16, Ordering::Relaxed},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
-
-/// Below the ports that systems give to outgoing connections.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
-    let free = |port: &u16| {
-        let udp = std::net::UdpSocket::bind(("127.0.0.1", *port));
-        udp.is_ok() && TcpListener::bind(("127.0.0.1", *port)).is_ok()
-    };
-    std::iter::repeat_with(|| start + NEXT.fetch_add(1, Relaxed)).find(free).unwrap()
-}
 
 /// A running server.
 pub(crate) struct NameServer {

@@ -8,6 +8,8 @@ mod catalog;
 mod dig;
 mod incoming;
 mod others;
+#[path = "../support/ports.rs"]
+mod ports;
 mod process;
 mod restart;
 mod signed;

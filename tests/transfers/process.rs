@@ -1,5 +1,6 @@
 //! A process of ours with a configuration directory, and zones read from any server.
 
+pub(crate) use crate::ports::free_port;
 use data_encoding::BASE64;
 use meridian::{
     model::{Name, Serial},
@@ -10,7 +11,7 @@ use meridian::{
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{SocketAddr, TcpStream, UdpSocket},
     path::Path,
     process::{Child, Command, Stdio},
     sync::{
@@ -25,17 +26,6 @@ use tempfile::TempDir;
 pub(crate) const ZONE: &str = "fed.example.com";
 pub(crate) const KEY: &str = "transfer-key";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
-
-/// Below the ports that systems give to outgoing connections.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 10_000 + u16::try_from(std::process::id() % 9_000).unwrap();
-    let free = |port: &u16| {
-        let udp = UdpSocket::bind(("127.0.0.1", *port));
-        udp.is_ok() && TcpListener::bind(("127.0.0.1", *port)).is_ok()
-    };
-    std::iter::repeat_with(|| start + NEXT.fetch_add(1, Relaxed)).find(free).unwrap()
-}
 
 pub(crate) fn secret() -> String {
     BASE64.encode(b"an octet string of thirty-two oc")
