@@ -10,10 +10,10 @@ use meridian::{
     dnssec::{Algorithm, Before, Key, Keys, OnlineSigner, Role, Signing, Validity},
     model::{Client, Name, Ttl},
     records::{
-        self, Answer, Denial, DnssecOk, Node, Question, RecordType, Rrset, Zone, ZoneSet,
-        no_includes, parse_master,
+        self, Denial, DnssecOk, Node, Question, RecordType, Rrset, Zone, ZoneSet, no_includes,
+        parse_master,
     },
-    server::{Answers, Arrival, Transport, respond},
+    server::{Arrival, Transport, respond},
 };
 use ring::rand::SystemRandom;
 use std::{
@@ -108,19 +108,6 @@ fn one_change(zone: &Zone, signed: &Zone, with: &Signing) {
     println!("                 one change    {each:.2?} (A or AAAA, and SOA)");
 }
 
-struct Served(ZoneSet);
-
-impl Answers for Served {
-    fn answer<R>(
-        &self,
-        question: &Question<'_>,
-        client: &Client,
-        encode: impl FnOnce(&Answer<'_>) -> R,
-    ) -> R {
-        encode(&records::lookup(&self.0, question, client))
-    }
-}
-
 fn query(name: &Name, dnssec_ok: bool) -> Vec<u8> {
     let mut packet = vec![0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1];
     packet.extend_from_slice(name.as_wire());
@@ -129,7 +116,7 @@ fn query(name: &Name, dnssec_ok: bool) -> Vec<u8> {
 }
 
 fn answers(zone: &Zone, signed: &Zone) {
-    let [plain, signed] = [zone, signed].map(|zone| Served(zone.clone().into()));
+    let [plain, signed] = [zone, signed].map(|zone| ZoneSet::from(zone.clone()));
     let there: Vec<Name> = (0..1_000).map(|at| name(at * 7)).collect();
     let nowhere: Vec<Name> = (0..1_000)
         .map(|at| format!("no{at}.default.magic.svc.fed.bench").parse().unwrap())
@@ -146,7 +133,7 @@ fn answers(zone: &Zone, signed: &Zone) {
 }
 
 fn compact(zone: &Zone) {
-    let signed = Served(sign(&signing(zone, Algorithm::EcdsaP256, true), zone, None).into());
+    let signed = ZoneSet::from(sign(&signing(zone, Algorithm::EcdsaP256, true), zone, None));
     let names: Vec<Name> = (0..1_000)
         .map(|at| format!("no{at}.default.magic.svc.fed.bench").parse().unwrap())
         .collect();
@@ -154,13 +141,13 @@ fn compact(zone: &Zone) {
     for name in &names {
         let dnssec = DnssecOk::Yes;
         let question = Question { name: name.as_wire(), rtype: RecordType::A, dnssec };
-        black_box(records::lookup(&signed.0, &question, &Client::NEUTRAL));
+        black_box(records::lookup(&signed, &question, &Client::NEUTRAL));
     }
     println!("query, compact denial, first time    {:.2?}", start.elapsed() / 1_000);
     ask("compact denial, remembered", &signed, &names, true);
 }
 
-fn ask(what: &str, served: &Served, names: &[Name], dnssec_ok: bool) {
+fn ask(what: &str, served: &ZoneSet, names: &[Name], dnssec_ok: bool) {
     const ROUNDS: u32 = 200;
     let packets: Vec<Vec<u8>> = names.iter().map(|name| query(name, dnssec_ok)).collect();
     let from = IpAddr::from([192, 0, 2, 1]);

@@ -3,7 +3,7 @@
 use crate::{
     fleet::Snapshot,
     model::{Moment, Name},
-    records::{self, Answer, Client, Question},
+    records::{Answer, Client, Question},
     server::{Answers, Arrival, Compiled, Compiler, Messages, Transfers},
 };
 use arc_swap::ArcSwap;
@@ -103,18 +103,20 @@ impl Published {
         match self.compiler.try_lock() {
             Ok(compiler) => Some(compiler),
             Err(TryLockError::WouldBlock) => None,
-            Err(TryLockError::Poisoned(broken)) => {
-                self.compiler.clear_poison();
-                let mut compiler = broken.into_inner();
-                *compiler = Compiler::default();
-                Some(compiler)
-            }
+            Err(TryLockError::Poisoned(broken)) => Some(self.anew(broken)),
         }
+    }
+
+    fn anew<'c>(&self, broken: PoisonError<MutexGuard<'c, Compiler>>) -> MutexGuard<'c, Compiler> {
+        self.compiler.clear_poison();
+        let mut compiler = broken.into_inner();
+        *compiler = Compiler::after(&self.state.load().compiled);
+        compiler
     }
 
     /// Puts the answers of the snapshot in force together, and of the one that came meanwhile.
     fn catch_up(&self) {
-        let mut compiler = self.compiler.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut compiler = self.compiler.lock().unwrap_or_else(|broken| self.anew(broken));
         loop {
             let snapshot = self.load();
             let compiled = Arc::new(compiler.update(&snapshot.served));
@@ -138,7 +140,7 @@ impl Answers for Published {
         encode: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
         let state = self.state.load();
-        encode(&records::lookup(&state.snapshot.served, question, client))
+        state.snapshot.served.answer(question, client, encode)
     }
 
     fn compiled(&self) -> Arc<Compiled> {

@@ -13,7 +13,9 @@ use super::{
     stats::Dropped,
     transfer::{self, Transfers},
 };
-use crate::records::{Answer, Client, DnssecOk, Outcome, Owner, Question, RecordType};
+use crate::records::{
+    self, Answer, Client, DnssecOk, Outcome, Owner, Question, RecordType, ZoneSet,
+};
 use std::{net::IpAddr, sync::Arc};
 
 /// Whoever decides: the server hands a question over and encodes what comes back.
@@ -41,6 +43,18 @@ pub trait Answers: Send + Sync + 'static {
     /// What was put together ahead of questions, of the state in force.
     fn compiled(&self) -> Arc<Compiled> {
         Arc::default()
+    }
+}
+
+/// Zones answer for themselves.
+impl Answers for ZoneSet {
+    fn answer<R>(
+        &self,
+        question: &Question<'_>,
+        client: &Client,
+        encode: impl FnOnce(&Answer<'_>) -> R,
+    ) -> R {
+        encode(&records::lookup(self, question, client))
     }
 }
 

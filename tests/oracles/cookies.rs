@@ -5,8 +5,8 @@ use crate::ecs::{Server, start, zone};
 use meridian::{
     controller,
     model::Name,
-    records::{self, Answer, Client, Question, ZoneSet},
-    server::{self, Answers, Clock, Cookies, Guard, Listen, Secrets, Stats},
+    records::{self, ZoneSet},
+    server::{self, Clock, Cookies, Guard, Listen, Secrets, Stats},
 };
 use std::{fs, net::SocketAddr, process::Command, sync::Arc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -61,19 +61,6 @@ fn ask(address: SocketAddr, cookie: &str) -> (String, String) {
     (after("status: "), after("; COOKIE: "))
 }
 
-struct Zones(ZoneSet);
-
-impl Answers for Zones {
-    fn answer<R>(
-        &self,
-        question: &Question<'_>,
-        client: &Client,
-        encode: impl FnOnce(&Answer<'_>) -> R,
-    ) -> R {
-        encode(&records::lookup(&self.0, question, client))
-    }
-}
-
 fn ours(
     runtime: &tokio::runtime::Runtime,
     shutdown: &CancellationToken,
@@ -81,7 +68,7 @@ fn ours(
 ) -> SocketAddr {
     let apex: Name = "example.org".parse().unwrap();
     let parsed = records::parse_master(&apex, "zone", &zone(""), &mut records::no_includes);
-    let zones = Arc::new(Zones(parsed.unwrap().zone.into()));
+    let zones = Arc::new(ZoneSet::from(parsed.unwrap().zone));
     let cookies = Some(Cookies::new(Secrets::parse(secret).unwrap(), true));
     let guard = Arc::new(Guard { cookies, ..Guard::default() });
     let at = Listen::at(vec!["127.0.0.1:0".parse().unwrap()]);

@@ -32,20 +32,7 @@ mod secure;
 mod sockets;
 mod transfers;
 
-struct Zones(ZoneSet);
-
-impl Answers for Zones {
-    fn answer<R>(
-        &self,
-        question: &Question<'_>,
-        client: &Client,
-        encode: impl FnOnce(&Answer<'_>) -> R,
-    ) -> R {
-        encode(&records::lookup(&self.0, question, client))
-    }
-}
-
-fn zones() -> Zones {
+fn zones() -> ZoneSet {
     let apex: Name = "example.org".parse().unwrap();
     let mut text = String::from(
         "$TTL 30\n@ SOA ns1 host 1 2 3 4 5\n@ NS ns1\nns1 A 192.0.2.53\nwww A 192.0.2.1\n\
@@ -54,7 +41,7 @@ fn zones() -> Zones {
     (0..60).for_each(|n| text.push_str(&format!("big A 198.51.100.{n}\n")));
     (0..20).for_each(|n| text.push_str(&format!("mx MX {n} mail{n}.far.example.net.\n")));
     let parsed = records::parse_master(&apex, "t", &text, &mut records::no_includes).unwrap();
-    Zones(parsed.zone.into())
+    parsed.zone.into()
 }
 
 /// A server on a free loopback port; goes when dropped.

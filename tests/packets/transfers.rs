@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Answers a transfer with so many messages of a size, each numbered; counts what was made.
 struct Long {
-    zones: Zones,
+    zones: ZoneSet,
     messages: usize,
     octets: usize,
     aborts: bool,

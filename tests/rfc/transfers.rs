@@ -44,7 +44,7 @@ impl Answers for Server {
         client: &Client,
         encode: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
-        encode(&records::lookup(&self.zones, question, client))
+        self.zones.answer(question, client, encode)
     }
 
     fn transfer(&self, packet: &[u8], arrival: &Arrival<'_>) -> Option<Box<dyn Messages>> {

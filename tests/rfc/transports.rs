@@ -3,7 +3,7 @@
 use crate::battery::example_org;
 use meridian::{
     model::Name,
-    records::{self, Answer, Client, Question, ZoneSet},
+    records::{Answer, Client, Question, ZoneSet},
     server::{
         self, Answers, Arrival, Certificate, Limits, Listen, Messages, Next, Secure, Stamp, Stats,
     },
@@ -33,7 +33,7 @@ impl Answers for Zones {
         client: &Client,
         encode: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
-        encode(&records::lookup(&self.0, question, client))
+        self.0.answer(question, client, encode)
     }
 
     fn transfer(&self, packet: &[u8], arrival: &Arrival<'_>) -> Option<Box<dyn Messages>> {

@@ -12,7 +12,7 @@ use hickory_proto::{
 use meridian::{
     dnssec::{Algorithm, Before, Key, Keys, OnlineSigner, Role, Signing, Validity},
     model::Ttl,
-    records::{self, Answer, Client, Denial, Question, Zone, ZoneSet},
+    records::{Answer, Client, Denial, Question, Zone, ZoneSet},
     server::{Answers, Arrival, Reply, Transport, respond},
 };
 use ring::rand::SystemRandom;
@@ -54,7 +54,7 @@ impl Answers for Signer {
         client: &Client,
         encode: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
-        encode(&records::lookup(&self.zones, question, client))
+        self.zones.answer(question, client, encode)
     }
 }
 

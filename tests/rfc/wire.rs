@@ -2,7 +2,7 @@
 
 use crate::battery::{Dns, name, zone};
 use meridian::{
-    records::{Answer, Client, Question, lookup},
+    records::{Answer, Client, Question},
     server::{self, Answers, Arrival, Cookies, Guard, Notes, Reply, Secrets, Stamp, Transport},
 };
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ impl Answers for Dns {
         client: &Client,
         encode: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
-        encode(&lookup(&self.0, question, client))
+        self.0.answer(question, client, encode)
     }
 }
 

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 pub(super) struct Apexes {
     names: Vec<Name>,
     numbers: BTreeMap<Lowered, u16>,
+    /// The zones in force, those without a number included.
+    served: BTreeMap<Lowered, u16>,
 }
 
 /// Zones that are told apart; answers of others are not counted by zone.
@@ -16,31 +18,43 @@ pub(in crate::server) const MOST_ZONES: usize = 1_024;
 
 impl Apexes {
     /// The number that a zone has; 0 where there are no more to give.
-    pub(super) fn known(&self, apex: &Name) -> Option<u16> {
-        let lowered = Lowered::from_slice(apex.to_lowercase().as_wire());
-        let known = self.numbers.get(&lowered).copied();
+    fn known(&self, apex: &Name) -> Option<u16> {
+        let known = self.numbers.get(&lowered(apex)).copied();
         known.or((self.names.len() >= MOST_ZONES).then_some(0))
     }
 
     /// Gives it one.
-    pub(super) fn add(&mut self, apex: &Name) -> u16 {
+    fn add(&mut self, apex: &Name) -> u16 {
         let number = u16::try_from(self.names.len() + 1).unwrap_or_default();
-        let lowered = Lowered::from_slice(apex.to_lowercase().as_wire());
         self.names.push(apex.clone());
-        self.numbers.insert(lowered, number);
+        self.numbers.insert(lowered(apex), number);
         number
     }
 
-    /// The zone that a name lies in; 0 where that has no number.
+    /// With these zones in force; `None` where they are already.
+    pub(super) fn serving<'n>(&self, zones: impl Iterator<Item = &'n Name>) -> Option<Self> {
+        let mut next = Self { served: BTreeMap::new(), ..self.clone() };
+        for apex in zones {
+            let number = next.known(apex).unwrap_or_else(|| next.add(apex));
+            next.served.insert(lowered(apex), number);
+        }
+        (next.served != self.served).then_some(next)
+    }
+
+    /// The zone in force that a name lies in; 0 where that has no number.
     pub(super) fn above(&self, lowered: &[u8]) -> u16 {
         let starts = label_starts(lowered);
-        let mut numbers = starts.iter().filter_map(|at| self.numbers.get(lowered.get(*at..)?));
+        let mut numbers = starts.iter().filter_map(|at| self.served.get(lowered.get(*at..)?));
         numbers.next().copied().unwrap_or_default()
     }
 
     pub(super) fn name(&self, number: u16) -> Option<&Name> {
         self.names.get(usize::from(number).checked_sub(1)?)
     }
+}
+
+fn lowered(apex: &Name) -> Lowered {
+    Lowered::from_slice(apex.to_lowercase().as_wire())
 }
 
 #[cfg(test)]
@@ -50,19 +64,35 @@ mod tests {
     #[test]
     fn a_zone_keeps_its_number_and_names_lie_in_the_lowest_zone_above() {
         let name = |text: &str| text.parse::<Name>().unwrap();
-        let mut apexes = Apexes::default();
-        let mut number = |text: &str| {
-            let known = apexes.known(&name(text));
-            known.unwrap_or_else(|| apexes.add(&name(text)))
+        let serving = |apexes: &Apexes, zones: &[&str]| {
+            let zones: Vec<Name> = zones.iter().map(|zone| name(zone)).collect();
+            apexes.serving(zones.iter()).unwrap_or_else(|| apexes.clone())
         };
-        assert_eq!(["example.org", "sub.example.org", "EXAMPLE.org"].map(&mut number), [1, 2, 1]);
-        let all: Vec<u16> = (0..MOST_ZONES).map(|own| number(&format!("z{own}"))).collect();
-        assert_eq!((all[0], all[MOST_ZONES - 3], all[MOST_ZONES - 1]), (3, MOST_ZONES as u16, 0));
-        let above = |text: &str| apexes.above(name(text).as_wire());
-        assert_eq!((above("example.org"), above("www.example.org")), (1, 1));
-        assert_eq!((above("sub.example.org"), above("a.b.sub.example.org")), (2, 2));
-        assert_eq!((above("example.net"), above("org")), (0, 0));
-        assert_eq!(apexes.name(2), Some(&name("sub.example.org")));
-        assert_eq!((apexes.name(0), apexes.name(u16::MAX)), (None, None));
+        let first = serving(&Apexes::default(), &["example.org", "sub.example.org"]);
+        let above = |apexes: &Apexes, text: &str| apexes.above(name(text).as_wire());
+        assert_eq!((above(&first, "example.org"), above(&first, "www.example.org")), (1, 1));
+        assert_eq!(
+            (above(&first, "sub.example.org"), above(&first, "a.b.sub.example.org")),
+            (2, 2)
+        );
+        assert_eq!((above(&first, "example.net"), above(&first, "org")), (0, 0));
+        // Gone, what was below is its parent's; back again, it has the number that it had.
+        let without = serving(&first, &["EXAMPLE.org"]);
+        assert_eq!((above(&without, "a.sub.example.org"), without.names.len()), (1, 2));
+        let back = serving(&without, &["example.org", "sub.example.org"]);
+        assert_eq!(above(&back, "sub.example.org"), 2);
+        assert_eq!(back.name(2), Some(&name("sub.example.org")));
+        assert_eq!((back.name(0), back.name(u16::MAX)), (None, None));
+    }
+
+    #[test]
+    fn zones_beyond_the_most_are_told_as_none() {
+        let zones: Vec<Name> =
+            (0..=MOST_ZONES).map(|own| format!("z{own}.test").parse().unwrap()).collect();
+        let apexes = Apexes::default().serving(zones.iter()).unwrap();
+        let number = |own: &Name| apexes.above(own.as_wire());
+        assert_eq!(zones.iter().map(number).max(), u16::try_from(MOST_ZONES).ok());
+        assert_eq!(zones.last().map(number), Some(0));
+        assert!(apexes.serving(zones.iter()).is_none(), "nothing new");
     }
 }

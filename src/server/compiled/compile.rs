@@ -38,6 +38,12 @@ pub struct Compiler {
 }
 
 impl Compiler {
+    /// One that has put nothing together, and tells zones apart as these answers do.
+    #[must_use]
+    pub fn after(compiled: &Compiled) -> Self {
+        Self { compiled: compiled.without_answers(), ..Self::default() }
+    }
+
     /// Whether bringing the answers up to these zones is the work of many names, which takes
     /// longer than a publication should wait.
     #[must_use]
@@ -46,7 +52,11 @@ impl Compiler {
         if !self.can_follow(zones) {
             return names(zones) > MANY;
         }
-        self.changed(zones).take(MANY + 1).count() > MANY
+        let mut names = 0;
+        self.changed(zones).any(|key| {
+            names += 1 + self.dependents.get(key).map_or(0, BTreeSet::len);
+            names > MANY
+        })
     }
 
     /// The answers of these zones.
@@ -113,8 +123,7 @@ impl Compiler {
     }
 
     fn start_over(&mut self, zones: &ZoneSet) {
-        let compiled = self.compiled.without_answers();
-        *self = Self { zones: zones.clone(), compiled, ..Self::default() };
+        *self = Self { zones: zones.clone(), ..Self::after(&self.compiled) };
         self.set_soas();
         let keys = zones.iter().flat_map(|zone| zone.nodes()).flat_map(|(key, _)| above(key));
         let keys: BTreeSet<Key> = keys.chain(zones.iter().map(|zone| zone.key().clone())).collect();
@@ -130,10 +139,12 @@ impl Compiler {
         let depths = self.zones.iter().map(|zone| labels(zone.key())).collect::<BTreeSet<_>>();
         let few = depths.len() <= DEPTHS;
         self.compiled.depths = depths.into_iter().rev().filter(|_| few).collect();
+        let apexes = self.compiled.apexes.serving(self.zones.iter().map(|zone| zone.apex()));
+        if let Some(apexes) = apexes {
+            self.compiled.apexes = Arc::new(apexes);
+        }
         for zone in self.zones.iter() {
-            let apexes = &mut self.compiled.apexes;
-            let known = apexes.known(zone.apex());
-            let number = known.unwrap_or_else(|| Arc::make_mut(apexes).add(zone.apex()));
+            let number = self.compiled.zone_of(zone.apex().as_wire());
             if let Some(soas) = soas(&self.zones, zone) {
                 self.indices.insert(zone.key().clone(), self.compiled.zones.len());
                 self.compiled.zones.push(soas);
@@ -163,10 +174,9 @@ impl Compiler {
         let one = One { zones: &zones, soas, name: &name, index, dnssec };
         let mut passed = BTreeSet::new();
         let bodies = one.bodies(&mut passed);
-        let signed = self
-            .compiled
-            .signed
-            .then(|| Box::new(One { dnssec: DnssecOk::Yes, ..one }.bodies(&mut passed)));
+        let signed = self.compiled.signed;
+        let signed = signed.then(|| One { dnssec: DnssecOk::Yes, ..one }.bodies(&mut passed));
+        let signed = signed.filter(|signed| *signed != bodies).map(Box::new);
         let entry = Entry {
             name: lowered,
             is_apex,

@@ -55,7 +55,7 @@ pub struct Compiled {
 #[derive(Clone, Debug)]
 struct Soas {
     plain: Soa,
-    /// With its signatures; `None` in a zone without.
+    /// With its signatures, where it has any; `None` for a form that cannot be moved.
     signed: Option<Soa>,
     /// Answers from the zone say that it is stale.
     stale: bool,
@@ -76,7 +76,7 @@ struct Entry {
     /// Whose SOA stands in its negative answers.
     zone: usize,
     bodies: Bodies,
-    /// For those who ask for signatures, where a zone has any.
+    /// For those who ask for signatures, where that makes a difference.
     signed: Option<Box<Bodies>>,
     /// The types that it has, or may have; no others exist. Empty where nothing is known of that.
     others: Others,
@@ -335,7 +335,8 @@ struct Composer<'c, 'q> {
 impl<'c> Composer<'c, '_> {
     fn known(mut self, entry: &Entry, client: &Client) -> Option<(Written, Kind<'c>)> {
         self.stale = self.zones.get(entry.zone)?.stale;
-        let bodies = if self.signed { entry.signed.as_deref()? } else { &entry.bodies };
+        let signed = entry.signed.as_deref().filter(|_| self.signed);
+        let bodies = signed.unwrap_or(&entry.bodies);
         match self.query.rtype {
             RecordType::A => self.body(&bodies.a, client),
             RecordType::AAAA => self.body(&bodies.aaaa, client),

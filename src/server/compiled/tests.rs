@@ -301,21 +301,21 @@ fn answers_with_signatures_are_put_together_too() {
     ]));
     let zones = ZoneSet::from(zone);
     let compiled = Compiler::default().update(&zones);
-    let same = |name: &str, rtype: u16| {
+    let answers = |name: &str, rtype: u16| {
         let mut packet = packet(&name.parse().unwrap(), rtype, Some(1232));
         let flags = packet.len() - 4;
         packet[flags] = 0x80;
-        let (fast, slow) = both(&compiled, &zones, &packet, 1232);
-        fast.is_some_and(|fast| fast == slow)
+        both(&compiled, &zones, &packet, 1232)
     };
     for (name, rtype) in
         [("a.z.test", 1), ("A.z.test", 28), ("b.z.test", 1), ("c.b.z.test", 1), ("c.b.z.test", 28)]
     {
-        assert!(same(name, rtype), "{name} type {rtype}");
+        let (fast, slow) = answers(name, rtype);
+        assert_eq!(fast, Some(slow), "{name} type {rtype}");
     }
     // What is proven by neighbours changes with those.
     for name in ["e.z.test", "nope.z.test", "x.a.z.test"] {
-        assert!(!same(name, 1), "{name}");
+        assert_eq!(answers(name, 1).0, None, "{name}");
     }
 }
 

@@ -95,9 +95,10 @@ pub(super) enum Wait {
     Never,
 }
 
-/// A datagram that came: its octets are in the slot of its place in the batch.
+/// A datagram that came, whose octets are in that slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Received<S> {
+    pub(super) slot: usize,
     pub(super) octets: usize,
     pub(super) from: S,
     pub(super) local: Option<Local>,
@@ -114,7 +115,7 @@ pub(super) struct Outgoing<S> {
 /// Memory for one batch of queries and its answers.
 pub(super) struct Batch<S> {
     packets: Box<[[u8; QUERY]; BATCH]>,
-    /// What came last, by slot.
+    /// What came last.
     pub(super) received: Vec<Received<S>>,
     /// By slot.
     pub(super) answers: Vec<Vec<u8>>,
@@ -138,8 +139,8 @@ impl<S: Peer> Batch<S> {
     }
 
     /// A query's octets.
-    pub(super) fn packet(&self, slot: usize, octets: usize) -> &[u8] {
-        &self.packets[slot][..octets.min(QUERY)]
+    pub(super) fn packet(&self, received: &Received<S>) -> &[u8] {
+        &self.packets[received.slot][..received.octets.min(QUERY)]
     }
 
     /// Takes what is there, and waits for it or not; all of it is in `received` then.
@@ -151,12 +152,12 @@ impl<S: Peer> Batch<S> {
         };
         let all =
             recvmmsg(socket.as_raw_fd(), &mut self.receiving, slices.iter_mut(), flags, None)?;
-        let read = |message: RecvMsg<'_, '_, S>| {
+        let read = |(slot, message): (usize, RecvMsg<'_, '_, S>)| {
             let local = Local::of(&message);
-            Some(Received { octets: message.bytes, from: message.address?, local })
+            Some(Received { slot, octets: message.bytes, from: message.address?, local })
         };
         self.received.clear();
-        self.received.extend(all.filter_map(read));
+        self.received.extend(all.enumerate().filter_map(read));
         Ok(())
     }
 

@@ -99,21 +99,20 @@ impl<A: Answers> Server<A> {
     }
 
     fn answer<S: Peer>(&self, batch: &mut Batch<S>) {
-        let (compiled, at) = (self.answers.compiled(), self.clock.read());
-        let packets = batch.received.iter().enumerate();
-        let leads = compiled.leads(packets.map(|(slot, one)| batch.packet(slot, one.octets)));
+        let (compiled, now) = (self.answers.compiled(), self.clock.read());
+        let leads = compiled.leads(batch.received.iter().map(|one| batch.packet(one)));
         let mut tally = Tally::default();
         let mut outgoing: SmallVec<[Outgoing<S>; BATCH]> = SmallVec::new();
         let mut tapped = self.tap.as_ref().map(|tap| (tap.sheaf(), self.socket.local_addr().ok()));
-        for slot in 0..batch.received.len() {
-            let one = batch.received[slot];
-            let mut out = std::mem::take(&mut batch.answers[slot]);
+        for (at, lead) in (0..batch.received.len()).zip(leads.iter().copied()) {
+            let one = batch.received[at];
+            let mut out = std::mem::take(&mut batch.answers[one.slot]);
             let from = one.from.address();
-            let asked = self.client(batch.packet(slot, one.octets), from.ip());
-            let ahead = (&*compiled, leads[slot], at);
+            let asked = self.client(batch.packet(&one), from.ip());
+            let ahead = (&*compiled, lead, now);
             let answered = self.one(asked, from.port(), ahead, &mut out, &mut tally);
             if answered {
-                outgoing.push(Outgoing { slot, to: one.from, from: one.local });
+                outgoing.push(Outgoing { slot: one.slot, to: one.from, from: one.local });
             }
             if let Some((sheaf, own)) = &mut tapped
                 && let Ok((packet, client)) = asked
@@ -122,7 +121,7 @@ impl<A: Answers> Server<A> {
                 sheaf.query(&ends, packet);
                 answered.then(|| sheaf.answer(&ends, &out));
             }
-            batch.answers[slot] = out;
+            batch.answers[one.slot] = out;
         }
         let failed = batch.send(&self.socket, &outgoing);
         tally.dropped(Dropped::Send, u64::try_from(failed).unwrap_or(u64::MAX));

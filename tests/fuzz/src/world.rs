@@ -67,7 +67,7 @@ impl Answers for Side {
         client: &Client,
         encode: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
-        encode(&records::lookup(&world().zones, question, client))
+        world().zones.answer(question, client, encode)
     }
 
     fn transfer(&self, packet: &[u8], arrival: &Arrival<'_>) -> Option<Box<dyn Messages>> {

@@ -5,15 +5,16 @@ use super::{
     message::{Reply, query},
     zones::{Asked, Made},
 };
+use crate::ports::free_port;
 use meridian::{
     model::Name,
-    records::{self, Answer, Client, Question, ZoneSet},
+    records::{Answer, Client, Question, ZoneSet},
     server::{self, Answers, Compiled, Listen, Stats},
 };
 use std::{
     fs,
     io::{Read, Write},
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{SocketAddr, TcpStream, UdpSocket},
     path::Path,
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -101,7 +102,7 @@ impl Drop for Peer {
 impl Peer {
     pub(crate) fn start(who: Who, zones: &[Made]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let address = free_address();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         for (at, made) in zones.iter().enumerate() {
             fs::write(folder.path().join(format!("zone{at}")), &made.text).unwrap();
         }
@@ -213,14 +214,6 @@ pub(crate) fn zone_of<'m>(name: &Name, made: &'m [Made]) -> Option<&'m Made> {
 /// So many aliases do we follow (src/records/lookup.rs).
 pub(crate) const MAX_ALIASES: usize = 16;
 
-fn free_address() -> SocketAddr {
-    let both = || {
-        let address = UdpSocket::bind("127.0.0.1:0").ok()?.local_addr().ok()?;
-        TcpListener::bind(address).ok().map(|_| address)
-    };
-    std::iter::repeat_with(both).flatten().next().unwrap()
-}
-
 type Config = (String, &'static str, &'static [&'static str]);
 
 fn config(who: Who, folder: &Path, port: u16, zones: &[Made]) -> Config {
@@ -286,7 +279,7 @@ impl Answers for Zones {
         client: &Client,
         encode: impl FnOnce(&Answer<'_>) -> R,
     ) -> R {
-        encode(&records::lookup(&self.zones, question, client))
+        self.zones.answer(question, client, encode)
     }
 
     fn compiled(&self) -> Arc<Compiled> {
