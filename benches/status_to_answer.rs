@@ -8,6 +8,8 @@
 
 #[path = "../tests/cluster/harness.rs"]
 mod harness;
+#[path = "../tests/support/ports.rs"]
+mod ports;
 
 use harness::{Clusters, Meridian};
 use std::{
