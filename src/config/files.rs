@@ -1,12 +1,12 @@
-//! What lies in a configuration directory: its files, the objects in them, and the files and
-//! directories that these name as their own.
+//! What lies in a configuration directory: its files, and the files and directories that these
+//! name as their own.
 
-use crate::source;
-use serde_json::Value;
+use super::texts::Text;
 use std::{
     collections::{BTreeSet, VecDeque},
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// All files below a directory.
@@ -18,26 +18,29 @@ pub(super) struct Files {
     pub(super) unreadable: Vec<(PathBuf, io::Error)>,
 }
 
-/// A file with objects.
+/// A file with objects, and where the files and directories are that it names.
 #[derive(Debug)]
 pub(super) struct Written {
     pub(super) file: PathBuf,
-    /// The objects, Lists taken apart; or why there are none.
-    pub(super) objects: Result<Vec<Value>, String>,
-    /// Directories of manifests that it names.
+    pub(super) text: Arc<Text>,
+    /// Directories of manifests.
     pub(super) manifests: Vec<PathBuf>,
-    /// Master files that it names.
+    /// Master files.
     pub(super) masters: Vec<PathBuf>,
-    /// Files with credentials that it names.
+    /// Files with credentials.
     pub(super) credentials: Vec<PathBuf>,
 }
 
 impl Written {
-    /// Whether it may be a file with credentials: nothing in it says that it is an object.
-    pub(super) fn is_no_object(&self) -> bool {
-        let plain =
-            |value: &Value| value.get("kind").is_none() && value.get("apiVersion").is_none();
-        self.objects.as_ref().is_ok_and(|objects| objects.iter().all(plain))
+    pub(super) fn new(file: &Path, text: Arc<Text>) -> Self {
+        let directories = text.manifests.iter().map(|path| real(&beside(file, path)));
+        // A directory that holds this file is not one of manifests alone.
+        let manifests = directories.filter(|own| !placed(file).starts_with(own)).collect();
+        let files = |named: &[String]| {
+            named.iter().map(|path| placed(&beside(file, path))).collect::<Vec<_>>()
+        };
+        let (masters, credentials) = (files(&text.masters), files(&text.credentials));
+        Self { file: file.to_owned(), text, manifests, masters, credentials }
     }
 }
 
@@ -82,83 +85,6 @@ fn entries(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths?.into_iter().filter(|path| !hidden(path)).collect())
 }
 
-/// Reads one file.
-pub(super) fn read(file: &Path) -> Written {
-    let mut written = Written {
-        file: file.to_owned(),
-        objects: Ok(Vec::new()),
-        manifests: Vec::new(),
-        masters: Vec::new(),
-        credentials: Vec::new(),
-    };
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) => {
-            written.objects = Err(format!("cannot be read: {error}"));
-            return written;
-        }
-    };
-    let (mut manifests, mut masters) = (Vec::new(), Vec::new());
-    let mut options = source::yaml_options();
-    options.with_snippet = true; // somebody wrote it by hand
-    match serde_saphyr::from_multiple_with_options::<Value>(&text, options) {
-        Ok(documents) => {
-            let objects: Vec<Value> = documents.into_iter().flat_map(apart).collect();
-            manifests = named(&objects, "/spec/access/directory");
-            masters = named(&objects, "/spec/masterFile");
-            let credentials = of_providers(&objects, "credentialsFile");
-            written.credentials = credentials.map(|path| placed(&beside(file, path))).collect();
-            written.objects = Ok(objects);
-        }
-        Err(error) => {
-            written.objects = Err(format!("is not YAML: {error}"));
-            // What it names is still no configuration of its own.
-            manifests.extend(words_after(&text, "directory:"));
-            masters.extend(words_after(&text, "masterFile:"));
-        }
-    }
-    let directories = manifests.iter().map(|path| real(&beside(file, path)));
-    // A directory that holds this file is not one of manifests alone.
-    written.manifests = directories.filter(|own| !placed(file).starts_with(own)).collect();
-    written.masters = masters.iter().map(|path| placed(&beside(file, path))).collect();
-    written
-}
-
-/// The objects of a List, or the object itself; nothing of an empty document.
-fn apart(mut value: Value) -> Vec<Value> {
-    if value.is_null() {
-        return Vec::new();
-    }
-    let list = value.get("kind").and_then(Value::as_str) == Some("List");
-    match value.get_mut("items") {
-        Some(Value::Array(items)) if list => std::mem::take(items),
-        _ => vec![value],
-    }
-}
-
-fn named(objects: &[Value], pointer: &str) -> Vec<String> {
-    let texts = objects.iter().filter_map(|object| object.pointer(pointer)?.as_str());
-    texts.map(ToOwned::to_owned).collect()
-}
-
-/// The values of a field of each provider that a zone is written to.
-fn of_providers<'o>(objects: &'o [Value], field: &'o str) -> impl Iterator<Item = &'o str> {
-    let providers = objects.iter().filter_map(|object| object.pointer("/spec/publish")?.as_array());
-    providers.flatten().filter_map(move |own| own.get(field)?.as_str())
-}
-
-/// The values of a field in text that is not YAML as a whole.
-fn words_after<'t>(text: &'t str, field: &str) -> impl Iterator<Item = String> + 't {
-    let ends = [' ', '\t', '\r', '\n', ',', '}', '#'];
-    let word = move |rest: &str| {
-        let rest = rest.trim_start_matches([' ', '\t']);
-        let word = rest.split(ends).next().unwrap_or_default();
-        word.trim_matches(['"', '\'']).to_owned()
-    };
-    let rests: Vec<&str> = text.split(field).skip(1).collect();
-    rests.into_iter().map(word).filter(|word| !word.is_empty())
-}
-
 /// A path that a file names.
 pub(super) fn beside(file: &Path, path: &str) -> PathBuf {
     file.parent().unwrap_or(Path::new(".")).join(path)
@@ -201,21 +127,5 @@ mod tests {
         let found = collect(root);
         assert!(found.unreadable.is_empty());
         assert_eq!(found.files, [root.join("z/inner/a.yaml")]);
-    }
-
-    #[test]
-    fn a_field_is_found_in_text_that_is_no_yaml() {
-        let text =
-            "spec: [\n  access: {directory: a/b, x: y}\n  directory: \"c\" # why\ndirectory:";
-        let words: Vec<_> = words_after(text, "directory:").collect();
-        assert_eq!(words, ["a/b", "c"]);
-    }
-
-    #[test]
-    fn a_file_may_hold_thousands_of_objects() {
-        let place = tempfile::tempdir().unwrap();
-        let file = place.path().join("policies.yaml");
-        fs::write(&file, "---\nkind: TrafficPolicy\n".repeat(5_000)).unwrap();
-        assert_eq!(read(&file).objects.map(|objects| objects.len()), Ok(5_000));
     }
 }

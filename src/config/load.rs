@@ -4,6 +4,7 @@ use super::{
     Config, FederationConfig, MemberConfig, Problem, check,
     head::Id,
     pass::{Pass, shown},
+    texts::Texts,
 };
 use crate::{
     model::{ClusterName, FederationName, Name, ServiceKey},
@@ -29,6 +30,7 @@ pub struct Loader {
     directory: PathBuf,
     strict: bool,
     good: BTreeMap<Id, Good>,
+    texts: Texts,
 }
 
 /// An object in force, and the file that it stands in.
@@ -42,7 +44,7 @@ pub(super) struct Good {
 pub(super) enum Object {
     Federation(FederationConfig),
     Member(MemberConfig),
-    Policy(TrafficPolicy),
+    Policy(Arc<TrafficPolicy>),
     Zone(Arc<Zone>),
 }
 
@@ -61,7 +63,7 @@ impl Loader {
     /// A loader that knows nothing yet.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, strict: false, good: BTreeMap::new() }
+        Self { directory, strict: false, good: BTreeMap::new(), texts: Texts::default() }
     }
 
     /// One that judges a directory before it is used: what a running process would pass over with
@@ -73,7 +75,8 @@ impl Loader {
 
     /// Reads all files.
     pub fn load(&mut self) -> Loaded {
-        let (good, errors, warnings) = Pass::new(&self.directory, &self.good).run();
+        let (good, errors, warnings) =
+            Pass::new(&self.directory, &self.good, &mut self.texts).run();
         self.good = good;
         let mut loaded = Loaded { config: self.assemble(), errors, warnings };
         let file = |kind: &str, namespace: &str, name: &str| {

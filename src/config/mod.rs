@@ -13,6 +13,7 @@ mod pass;
 pub mod spec;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod watch;
 mod zone;
 
@@ -43,7 +44,7 @@ pub struct Config {
     /// The member clusters.
     pub members: BTreeMap<ClusterName, MemberConfig>,
     /// The policies.
-    pub policies: BTreeMap<ServiceKey, TrafficPolicy>,
+    pub policies: BTreeMap<ServiceKey, Arc<TrafficPolicy>>,
     /// Zones from master files that belong to no federation.
     pub zones: BTreeMap<Name, Arc<Zone>>,
 }
@@ -124,7 +125,7 @@ impl Config {
                 .map(|(name, own)| (name.clone(), own.member.clone()))
                 .collect(),
             zones: self.zones.values().cloned().collect(),
-            policies: self.policies.values().cloned().map(Arc::new).collect(),
+            policies: self.policies.values().cloned().collect(),
             problems: problems.iter().map(ToString::to_string).collect(),
         }
     }

@@ -11,13 +11,11 @@ use super::{
     files::{self, Written, has_extension, placed, real},
     head::{Head, Id, typed},
     load::{Good, Object},
-    spec::{Federation, MemberCluster, TrafficPolicy},
+    spec::{Federation, MemberCluster},
+    texts::{Item, Texts},
     zone,
 };
-use crate::{
-    model::{Name, ServiceKey},
-    source::Access,
-};
+use crate::{model::Name, source::Access};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,6 +30,7 @@ pub(super) type Outcome = (BTreeMap<Id, Good>, Vec<Problem>, Vec<Problem>);
 pub(super) struct Pass<'p> {
     root: &'p Path,
     old: &'p BTreeMap<Id, Good>,
+    texts: &'p mut Texts,
     copies: BTreeMap<Id, Vec<Copy>>,
     good: BTreeMap<Id, Good>,
     errors: Vec<Problem>,
@@ -61,10 +60,12 @@ pub(super) fn shown(root: &Path, path: &Path) -> String {
 }
 
 impl<'p> Pass<'p> {
-    pub(super) fn new(root: &'p Path, old: &'p BTreeMap<Id, Good>) -> Self {
+    pub(super) fn new(root: &'p Path, old: &'p BTreeMap<Id, Good>, texts: &'p mut Texts) -> Self {
+        texts.begin();
         Self {
             root,
             old,
+            texts,
             copies: BTreeMap::new(),
             good: BTreeMap::new(),
             errors: Vec::new(),
@@ -82,13 +83,11 @@ impl<'p> Pass<'p> {
             .map(|(path, error)| (path, format!("the directory cannot be read: {error}")))
             .collect();
         let mut lost = Vec::new();
-        for Written { file, objects, masters: named, .. } in written {
+        for Written { file, text, masters: named, .. } in written {
             masters.extend(named);
-            match objects {
-                Ok(values) => {
-                    lost.extend(values.into_iter().filter_map(|value| self.object(&file, value)));
-                }
-                Err(error) => broken.push((file, error)),
+            match &text.objects {
+                Ok(items) => lost.extend(items.iter().filter_map(|item| self.item(&file, item))),
+                Err(error) => broken.push((file, error.clone())),
             }
         }
         self.choose();
@@ -114,12 +113,12 @@ impl<'p> Pass<'p> {
 
     /// Reads what may hold objects, and says which directories hold manifests of clusters: they
     /// are no configuration, wherever they lie.
-    fn read(&self, files: &[PathBuf]) -> (Vec<Written>, BTreeSet<PathBuf>) {
+    fn read(&mut self, files: &[PathBuf]) -> (Vec<Written>, BTreeSet<PathBuf>) {
         let mut manifests: BTreeSet<PathBuf> = self.old.values().filter_map(manifests_of).collect();
         let mut written = Vec::new();
         for file in files.iter().filter(|file| has_extension(file, &["yaml", "yml", "json"])) {
             if !is_below(&placed(file), &manifests) {
-                let own = files::read(file);
+                let own = Written::new(file, self.texts.read(file));
                 manifests.extend(own.manifests.iter().cloned());
                 written.push(own);
             }
@@ -127,25 +126,39 @@ impl<'p> Pass<'p> {
         written.retain(|own| !is_below(&placed(&own.file), &manifests));
         // A provider's key lies beside what names it, and looks like JSON that is ours.
         let keys: BTreeSet<_> = written.iter().flat_map(|own| own.credentials.clone()).collect();
-        written.retain(|own| !(own.is_no_object() && keys.contains(&placed(&own.file))));
+        written.retain(|own| !(own.text.is_no_object() && keys.contains(&placed(&own.file))));
         (written, manifests)
     }
 
     // === One object ===
 
     /// Takes an object up; gives it back when its head leaves open which one it is.
-    fn object(&mut self, file: &Path, value: Value) -> Option<Lost> {
-        let head = Head::of(&value);
-        let problem = head.problem(&value);
+    fn item(&mut self, file: &Path, item: &Item) -> Option<Lost> {
+        match item {
+            Item::Policy { id, shown, checked } => {
+                self.copy(file, id.clone(), shown.clone(), checked.clone());
+                None
+            }
+            Item::Other(value) => self.object(file, value),
+        }
+    }
+
+    fn object(&mut self, file: &Path, value: &Value) -> Option<Lost> {
+        let head = Head::of(value);
+        let problem = head.problem(value);
         let Some(id) = head.id() else {
             let problem = problem.unwrap_or_default();
             return Some(Lost { file: file.to_owned(), head, problem });
         };
         let checked = match problem {
             Some(problem) => Checked::refused(problem),
-            None => self.check(file, &id, value),
+            None => self.check(file, &id, value.clone()),
         };
-        let shown = head.shown();
+        self.copy(file, id, head.shown(), checked);
+        None
+    }
+
+    fn copy(&mut self, file: &Path, id: Id, shown: String, checked: Checked<Object>) {
         let problem = |text: String| self.problem(file, &shown, text);
         let copy = Copy {
             file: file.to_owned(),
@@ -154,29 +167,22 @@ impl<'p> Pass<'p> {
             shown,
         };
         self.copies.entry(id).or_default().push(copy);
-        None
     }
 
-    fn check(&self, file: &Path, (kind, namespace, name): &Id, value: Value) -> Checked<Object> {
-        match kind.as_str() {
-            "Federation" => match typed::<Federation>(value) {
-                Err(problem) => Checked::refused(problem),
-                Ok(written) => {
-                    let folder = file.parent().unwrap_or(self.root);
-                    check::federation(name, &written.spec, folder).map(Object::Federation)
-                }
-            },
-            "MemberCluster" => match typed::<MemberCluster>(value) {
+    /// Checks what other files have a say in; policies are not among it.
+    fn check(&self, file: &Path, (kind, _, name): &Id, value: Value) -> Checked<Object> {
+        if kind == "MemberCluster" {
+            return match typed::<MemberCluster>(value) {
                 Err(problem) => Checked::refused(problem),
                 Ok(written) => check::member(&written.spec, file).map(Object::Member),
-            },
-            _ => match typed::<TrafficPolicy>(value) {
-                Err(problem) => Checked::refused(problem),
-                Ok(written) => {
-                    let key = ServiceKey::new(namespace.as_str(), name.as_str());
-                    check::policy(key, &written.spec).map(Object::Policy)
-                }
-            },
+            };
+        }
+        match typed::<Federation>(value) {
+            Err(problem) => Checked::refused(problem),
+            Ok(written) => {
+                let folder = file.parent().unwrap_or(self.root);
+                check::federation(name, &written.spec, folder).map(Object::Federation)
+            }
         }
     }
 

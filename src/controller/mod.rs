@@ -306,13 +306,14 @@ impl Controller {
             None => fleet,
         };
         self.fleet.apply(now(), Event::Configured(fleet));
-        self.sources.run(&config.members);
         self.signing.configure(config);
         for problem in self.writers.run(config) {
             tracing::error!("{problem}");
         }
         self.checks.allow(config.federations.values().map(|own| &own.federation.targets));
         self.publish();
+        // At the start what was kept is answered first: reading clusters anew may be a lot of work.
+        self.sources.run(&config.members);
     }
 
     /// The same configuration with another static part of some zone.

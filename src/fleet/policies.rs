@@ -18,7 +18,12 @@ pub(in crate::fleet) struct Policies {
 /// of many targets as often as it has targets, and the configuration is compared at every look.
 impl PartialEq for Policies {
     fn eq(&self, other: &Self) -> bool {
-        self.by_key == other.by_key
+        let same = |(own, other): (&Arc<TrafficPolicy>, &Arc<TrafficPolicy>)| {
+            Arc::ptr_eq(own, other) || own == other
+        };
+        self.by_key.len() == other.by_key.len()
+            && self.by_key.keys().eq(other.by_key.keys())
+            && self.by_key.values().zip(other.by_key.values()).all(same)
     }
 }
 

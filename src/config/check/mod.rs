@@ -33,6 +33,7 @@ use std::{
 };
 
 /// An object, or everything that is wrong with it.
+#[derive(Clone, Debug)]
 pub(in crate::config) struct Checked<T> {
     pub(in crate::config) object: Result<T, Vec<String>>,
     pub(in crate::config) warnings: Vec<String>,

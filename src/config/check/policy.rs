@@ -13,6 +13,7 @@ use crate::{
     },
 };
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -33,31 +34,31 @@ pub(in crate::config) fn policy(
     findings.finish(Some(policy))
 }
 
-/// The clusters that a policy names, each with the field that does.
-pub(super) fn named_clusters(policy: &TrafficPolicy) -> Vec<(String, ClusterName)> {
+/// The clusters that a policy names, by the field that does.
+pub(super) fn named_clusters(
+    policy: &TrafficPolicy,
+) -> Vec<(Cow<'static, str>, Vec<&ClusterName>)> {
     let steer = &policy.steer;
-    let mut named: Vec<(String, ClusterName)> = Vec::new();
-    let mut add = |field: &str, names: &mut dyn Iterator<Item = &ClusterName>| {
-        named.extend(names.map(|name| (field.to_owned(), name.clone())));
-    };
-    match &steer.order {
-        Order::None => {}
-        Order::Failover(list) => add("spec.order.failover", &mut list.iter()),
-        Order::Proximity(wish) => {
-            add("spec.order.proximity.bias", &mut wish.bias.keys());
-            add("spec.order.proximity.default", &mut wish.default.iter());
-        }
+    let mut named: Vec<(Cow<'static, str>, Vec<&ClusterName>)> = match &steer.order {
+        Order::None => Vec::new(),
+        Order::Failover(list) => vec![("spec.order.failover".into(), list.iter().collect())],
+        Order::Proximity(wish) => vec![
+            ("spec.order.proximity.bias".into(), wish.bias.keys().collect()),
+            ("spec.order.proximity.default".into(), wish.default.iter().collect()),
+        ],
         Order::Geo(table) => {
-            for (at, row) in table.rows.iter().enumerate() {
-                add(&format!("spec.order.geo.map[{at}].clusters"), &mut row.clusters.iter());
-            }
-            add("spec.order.geo.default", &mut table.default.iter());
+            let rows = table.rows.iter().enumerate().map(|(at, row)| {
+                let field = format!("spec.order.geo.map[{at}].clusters");
+                (field.into(), row.clusters.iter().collect())
+            });
+            let default = ("spec.order.geo.default".into(), table.default.iter().collect());
+            rows.chain([default]).collect()
         }
-    }
-    add("spec.fence.allow", &mut steer.fence.allow.keys());
-    add("spec.fence.deny", &mut steer.fence.deny.keys());
+    };
+    named.push(("spec.fence.allow".into(), steer.fence.allow.keys().collect()));
+    named.push(("spec.fence.deny".into(), steer.fence.deny.keys().collect()));
     if let Weights::Fixed(weights) = &steer.weights {
-        add("spec.weights", &mut weights.keys());
+        named.push(("spec.weights".into(), weights.keys().collect()));
     }
     named
 }

@@ -7,7 +7,10 @@ use crate::{
     policy::{PolicyTarget, TrafficPolicy},
     records::{RecordType, Zone},
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Where an object stands: kind, namespace and name in, its file out.
 type FileOf<'f> = &'f dyn Fn(&str, &str, &str) -> String;
@@ -49,13 +52,15 @@ fn policies(config: &Config, file: FileOf<'_>) -> Vec<Problem> {
     if config.members.is_empty() {
         return Vec::new();
     }
-    let of = |(key, policy): (&ServiceKey, &TrafficPolicy)| {
-        let named = named_clusters(policy).into_iter();
-        let unknown = named.filter_map(|(field, cluster)| {
-            let unknown = unknown(config, &cluster)?;
-            Some(about_policy(key, format!("{field}: {unknown}; it is ignored"), file))
-        });
-        unknown.collect::<Vec<_>>()
+    let of = |(key, policy): (&ServiceKey, &Arc<TrafficPolicy>)| {
+        let mut slips = Vec::new();
+        for (field, clusters) in named_clusters(policy) {
+            let unknown = clusters.into_iter().filter_map(|cluster| unknown(config, cluster));
+            slips.extend(unknown.map(|unknown| {
+                about_policy(key, format!("{field}: {unknown}; it is ignored"), file)
+            }));
+        }
+        slips
     };
     config.policies.iter().flat_map(of).collect()
 }
@@ -71,21 +76,26 @@ fn unknown(config: &Config, cluster: &ClusterName) -> Option<String> {
 fn one_policy_per_target(config: &mut Config, file: FileOf<'_>) -> Vec<Problem> {
     let (mut owners, mut slips) = (BTreeMap::<PolicyTarget, ServiceKey>::new(), Vec::new());
     for (key, policy) in &mut config.policies {
-        policy.targets.retain(|target| match owners.get(target) {
-            None => {
+        let mut lost = BTreeSet::new();
+        for (at, target) in policy.targets.iter().enumerate() {
+            let Some(first) = owners.get(target) else {
                 owners.insert(target.clone(), key.clone());
-                true
-            }
-            Some(first) => {
-                let text = format!(
-                    "spec.targets: {target} is a target of TrafficPolicy {first} (in {}) too, which \
-                     counts for it; expected one policy for each target",
-                    file_of(first, file)
-                );
-                slips.push(about_policy(key, text, file));
-                false
-            }
-        });
+                continue;
+            };
+            let text = format!(
+                "spec.targets: {target} is a target of TrafficPolicy {first} (in {}) too, which \
+                 counts for it; expected one policy for each target",
+                file_of(first, file)
+            );
+            slips.push(about_policy(key, text, file));
+            lost.insert(at);
+        }
+        // As it was written it is remembered with the file that it stands in.
+        if !lost.is_empty() {
+            let mut at = 0..;
+            let stays = |_: &PolicyTarget| at.next().is_some_and(|at| !lost.contains(&at));
+            Arc::make_mut(policy).targets.retain(stays);
+        }
     }
     slips
 }

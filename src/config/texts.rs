@@ -1,0 +1,227 @@
+//! What a file of objects says by its text alone, read once and remembered until the text is
+//! another: a directory is looked at every few seconds, and may hold tens of thousands of policies.
+
+use super::{
+    check::{self, Checked},
+    head::{Head, Id, typed},
+    load::Object,
+    spec::TrafficPolicy,
+};
+use crate::{model::ServiceKey, source};
+use ring::digest::{Digest, SHA256, digest};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The files that were read, and what they said.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    seen: BTreeMap<PathBuf, Seen>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    digest: Digest,
+    text: Arc<Text>,
+    /// Whether this look met it.
+    is_met: bool,
+}
+
+/// What a file says.
+#[derive(Debug)]
+pub(super) struct Text {
+    /// The objects, Lists taken apart; or why there are none.
+    pub(super) objects: Result<Vec<Item>, String>,
+    /// Directories of manifests that it names, as it does.
+    pub(super) manifests: Vec<String>,
+    /// Master files that it names.
+    pub(super) masters: Vec<String>,
+    /// Files with credentials that it names.
+    pub(super) credentials: Vec<String>,
+}
+
+/// An object in a file.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// A policy: whether it is right follows from the text alone.
+    Policy { id: Id, shown: String, checked: Checked<Object> },
+    /// Anything else: other files may have a say in it.
+    Other(Value),
+}
+
+impl Texts {
+    /// Begins a look: what it does not meet is forgotten by the next.
+    pub(super) fn begin(&mut self) {
+        self.seen.retain(|_, own| std::mem::take(&mut own.is_met));
+    }
+
+    /// What a file says now.
+    pub(super) fn read(&mut self, file: &Path) -> Arc<Text> {
+        let octets = match fs::read(file) {
+            Ok(octets) => octets,
+            Err(error) => return Arc::new(Text::unreadable(format!("cannot be read: {error}"))),
+        };
+        let digest = digest(&SHA256, &octets);
+        if let Some(own) = self.seen.get_mut(file)
+            && own.digest.as_ref() == digest.as_ref()
+        {
+            own.is_met = true;
+            return own.text.clone();
+        }
+        let text = Arc::new(Text::of(octets));
+        self.seen.insert(file.to_owned(), Seen { digest, text: text.clone(), is_met: true });
+        text
+    }
+}
+
+impl Text {
+    fn unreadable(error: String) -> Self {
+        let [manifests, masters, credentials] = [const { Vec::new() }; 3];
+        Self { objects: Err(error), manifests, masters, credentials }
+    }
+
+    fn of(octets: Vec<u8>) -> Self {
+        let text = match String::from_utf8(octets) {
+            Ok(text) => text,
+            Err(error) => return Self::unreadable(format!("cannot be read: {error}")),
+        };
+        let mut options = source::yaml_options();
+        options.with_snippet = true; // somebody wrote it by hand
+        match serde_saphyr::from_multiple_with_options::<Value>(&text, options) {
+            Ok(documents) => {
+                let objects: Vec<Value> = documents.into_iter().flat_map(apart).collect();
+                Self {
+                    manifests: named(&objects, "/spec/access/directory"),
+                    masters: named(&objects, "/spec/masterFile"),
+                    credentials: of_providers(&objects, "credentialsFile"),
+                    objects: Ok(objects.into_iter().map(Item::of).collect()),
+                }
+            }
+            // What it names is still no configuration of its own.
+            Err(error) => Self {
+                manifests: words_after(&text, "directory:").collect(),
+                masters: words_after(&text, "masterFile:").collect(),
+                ..Self::unreadable(format!("is not YAML: {error}"))
+            },
+        }
+    }
+
+    /// Whether it may be a file with credentials: nothing in it says that it is an object.
+    pub(super) fn is_no_object(&self) -> bool {
+        let plain = |item: &Item| match item {
+            Item::Policy { .. } => false,
+            Item::Other(value) => value.get("kind").is_none() && value.get("apiVersion").is_none(),
+        };
+        self.objects.as_ref().is_ok_and(|objects| objects.iter().all(plain))
+    }
+}
+
+impl Item {
+    fn of(value: Value) -> Self {
+        let head = Head::of(&value);
+        match head.id() {
+            Some(id) if id.0 == "TrafficPolicy" && head.problem(&value).is_none() => {
+                let checked = policy(&id, value);
+                Self::Policy { id, shown: head.shown(), checked }
+            }
+            _ => Self::Other(value),
+        }
+    }
+}
+
+fn policy((_, namespace, name): &Id, value: Value) -> Checked<Object> {
+    match typed::<TrafficPolicy>(value) {
+        Err(problem) => Checked::refused(problem),
+        Ok(written) => {
+            let key = ServiceKey::new(namespace.as_str(), name.as_str());
+            check::policy(key, &written.spec).map(|own| Object::Policy(Arc::new(own)))
+        }
+    }
+}
+
+/// The objects of a List, or the object itself; nothing of an empty document.
+fn apart(mut value: Value) -> Vec<Value> {
+    if value.is_null() {
+        return Vec::new();
+    }
+    let list = value.get("kind").and_then(Value::as_str) == Some("List");
+    match value.get_mut("items") {
+        Some(Value::Array(items)) if list => std::mem::take(items),
+        _ => vec![value],
+    }
+}
+
+fn named(objects: &[Value], pointer: &str) -> Vec<String> {
+    let texts = objects.iter().filter_map(|object| object.pointer(pointer)?.as_str());
+    texts.map(ToOwned::to_owned).collect()
+}
+
+/// The values of a field of each provider that a zone is written to.
+fn of_providers(objects: &[Value], field: &str) -> Vec<String> {
+    let providers = objects.iter().filter_map(|object| object.pointer("/spec/publish")?.as_array());
+    let texts = providers.flatten().filter_map(|own| own.get(field)?.as_str());
+    texts.map(ToOwned::to_owned).collect()
+}
+
+/// The values of a field in text that is not YAML as a whole.
+fn words_after<'t>(text: &'t str, field: &str) -> impl Iterator<Item = String> + 't {
+    let ends = [' ', '\t', '\r', '\n', ',', '}', '#'];
+    let word = move |rest: &str| {
+        let rest = rest.trim_start_matches([' ', '\t']);
+        let word = rest.split(ends).next().unwrap_or_default();
+        word.trim_matches(['"', '\'']).to_owned()
+    };
+    let rests: Vec<&str> = text.split(field).skip(1).collect();
+    rests.into_iter().map(word).filter(|word| !word.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_found_in_text_that_is_no_yaml() {
+        let text =
+            "spec: [\n  access: {directory: a/b, x: y}\n  directory: \"c\" # why\ndirectory:";
+        let words: Vec<_> = words_after(text, "directory:").collect();
+        assert_eq!(words, ["a/b", "c"]);
+    }
+
+    #[test]
+    fn a_file_may_hold_thousands_of_objects() {
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("policies.yaml");
+        fs::write(&file, "---\nkind: TrafficPolicy\n".repeat(5_000)).unwrap();
+        let text = Texts::default().read(&file);
+        assert_eq!(text.objects.as_ref().map(Vec::len), Ok(5_000));
+    }
+
+    #[test]
+    fn the_same_text_is_read_once_and_another_or_none_at_once() {
+        let place = tempfile::tempdir().unwrap();
+        let (file, mut texts) = (place.path().join("a.yaml"), Texts::default());
+        fs::write(&file, "kind: A\n").unwrap();
+        texts.begin();
+        let first = texts.read(&file);
+        texts.begin();
+        assert!(Arc::ptr_eq(&first, &texts.read(&file)));
+        // Neither its length nor its time need be another.
+        let before = fs::metadata(&file).unwrap().modified().unwrap();
+        fs::write(&file, "kind: B\n").unwrap();
+        fs::File::options().write(true).open(&file).unwrap().set_modified(before).unwrap();
+        texts.begin();
+        let second = texts.read(&file);
+        assert!(!Arc::ptr_eq(&first, &second));
+        fs::write(&file, [0xff]).unwrap();
+        assert!(texts.read(&file).objects.as_ref().unwrap_err().starts_with("cannot be read"));
+        fs::remove_file(&file).unwrap();
+        assert!(texts.read(&file).objects.as_ref().unwrap_err().starts_with("cannot be read"));
+        texts.begin();
+        texts.begin();
+        assert!(texts.seen.is_empty(), "what is gone is not remembered");
+    }
+}
