@@ -266,7 +266,9 @@ impl Replication {
         }
     }
 
-    /// The rules whose keys are known: who cannot sign is not let in, and not told.
+    /// The rules whose keys are known: who cannot sign is not let in, and not told. A primary stays:
+    /// without it the zone would seem complete, and deny all that the primary has (invariant I13);
+    /// that it is not asked without its key is the replica's to say.
     fn known(&mut self, what: &str, mut rules: ZoneRules) -> ZoneRules {
         let keys = self.keys.clone();
         let mut missing = BTreeSet::new();
@@ -279,9 +281,6 @@ impl Replication {
         };
         rules.allow.retain(|own| has(own.key.as_ref()));
         rules.notify.retain(|own| has(own.key.as_ref()));
-        if rules.primary.as_ref().is_some_and(|own| !has(own.key.as_ref())) {
-            rules.primary = None;
-        }
         for key in missing {
             self.say(format!(
                 "{what}: TSIG key {key} is in no --tsig-key-file; what names it is left out"

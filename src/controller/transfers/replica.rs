@@ -126,8 +126,13 @@ impl Replica {
         self.zone == *zone && self.primary == *primary
     }
 
+    /// The key as it is now; one that comes or goes is looked at at once.
     pub(super) fn rekey(&self, key: Option<Arc<Key>>) {
-        self.keys.send_replace(key);
+        self.keys.send_if_modified(|own| {
+            let differs = own.is_some() != key.is_some();
+            *own = key;
+            differs
+        });
     }
 
     /// A notice came. One that says no newer serial than ours is no news (RFC 1996 §3.11).
@@ -266,7 +271,7 @@ impl Task {
 
     async fn run(
         mut self,
-        key: watch::Receiver<Option<Arc<Key>>>,
+        mut key: watch::Receiver<Option<Arc<Key>>>,
         mut heard: mpsc::Receiver<Option<Serial>>,
     ) {
         loop {
@@ -281,6 +286,7 @@ impl Task {
                     }
                     self.refresh.notified(now().mono);
                 }
+                Ok(()) = key.changed() => self.refresh.notified(now().mono),
             }
             if self.refresh.due() <= now().mono {
                 let key = key.borrow().clone();
@@ -292,7 +298,7 @@ impl Task {
     }
 
     async fn look(&mut self, key: Option<&Arc<Key>>) {
-        let fetched = fetch(&self.primary, key, &self.zone, self.have.as_ref(), seconds).await;
+        let fetched = self.fetched(key).await;
         let count = |what| self.place.stats.count(Event::Taken(what));
         match fetched {
             Ok(Fetched::Current(numbers, left)) => {
@@ -320,6 +326,18 @@ impl Task {
                 self.refresh.failed(now().mono);
                 self.error = Some(error);
             }
+        }
+    }
+
+    /// Nothing is taken unsigned from a primary that a key is shared with.
+    async fn fetched(&self, key: Option<&Arc<Key>>) -> Result<Fetched, String> {
+        match (&self.primary.key, key) {
+            (Some(name), None) => Err(format!(
+                "TSIG key {name} is in no --tsig-key-file, and the primary {} is not asked without \
+                 it",
+                self.primary.address
+            )),
+            _ => fetch(&self.primary, key, &self.zone, self.have.as_ref(), seconds).await,
         }
     }
 
@@ -356,4 +374,64 @@ impl Task {
 
 fn save(path: &Path, zone: &Zone, confirmed: u64) -> std::io::Result<()> {
     tokio::task::block_in_place(|| copy::write(path, zone, confirmed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::{no_includes, parse_master};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A replica of `z.test` with a copy on disk that may be used for that many seconds yet.
+    fn replica(
+        primary: Primary,
+        left: u32,
+    ) -> (Replica, mpsc::Receiver<Report>, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let apex: Name = "z.test".parse().unwrap();
+        let federation = FederationName("fed".into());
+        let text = format!("@ 60 SOA a. b. 7 1 1 {left} 5\n@ 60 NS b.\nx 60 A 192.0.2.1\n");
+        let zone = parse_master(&apex, "z", &text, &mut no_includes).unwrap().zone;
+        copy::write(&copy::path(directory.path(), &federation), &zone, seconds()).unwrap();
+        let (reports, heard) = mpsc::channel(8);
+        let place = Place {
+            directory: Some(directory.path().to_owned()),
+            reports,
+            stats: Arc::default(),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        };
+        let own = Replica::start(&place, federation, apex, primary, None);
+        (own, heard, directory)
+    }
+
+    async fn next(heard: &mut mpsc::Receiver<Report>) -> Report {
+        tokio::time::timeout(PATIENCE, heard.recv()).await.unwrap().unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_primary_is_not_asked_without_its_key_and_the_copy_stays() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let primary = Primary { address, key: Some("k".parse().unwrap()), tls: None };
+        let (mut own, mut heard, _place) = replica(primary, 3_600);
+        own.take(next(&mut heard).await);
+        assert!(own.content.zone().is_some());
+        let problem = own.problem().unwrap();
+        assert!(problem.contains("TSIG key k. is in no --tsig-key-file"), "{problem}");
+        assert!(problem.ends_with("its serial 7 stays in force"), "{problem}");
+        assert!(listener.accept().is_err(), "nobody came");
+        // It is asked as soon as the key is there.
+        let keys = crate::transfer::Keys::parse("k:hmac-sha256:MDEyMzQ1Njc4OTAxMjM0NQ==");
+        let key = keys.unwrap().get(&"k".parse().unwrap()).cloned();
+        let asked = async {
+            own.rekey(key);
+            while listener.accept().is_err() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap();
+    }
 }
