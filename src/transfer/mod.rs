@@ -26,7 +26,7 @@ mod tsig;
 pub use catalog::catalog;
 pub use expire::{EXPIRE, Expire, append_opt};
 pub use incoming::{Incoming, Progress, Unusable};
-pub use journal::{Delta, History, Journal};
+pub use journal::{Delta, History, Journal, Line};
 pub use message::{Malformed, Request, Rows, concerns, read_request, read_response};
 pub use notices::{Due, Notices, Target};
 pub use outgoing::{Outgoing, Wanted};

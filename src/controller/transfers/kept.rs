@@ -6,7 +6,7 @@ use crate::{
     dnssec::bind::file_safe,
     model::{Key, Name, Serial},
     server::Transfers,
-    transfer::{History, Past},
+    transfer::{History, Line, Past},
 };
 use std::{
     collections::BTreeMap,
@@ -29,6 +29,8 @@ pub(super) struct Kept {
 struct Written {
     path: PathBuf,
     serial: Serial,
+    /// Nothing leads on from it but what is of the same line.
+    line: Line,
     octets: u64,
     /// When it was written anew.
     at_first: u64,
@@ -66,8 +68,8 @@ impl Kept {
     pub(super) fn save(&mut self, transfers: &Transfers) {
         for history in transfers.histories() {
             let key = history.zone().key();
-            let known = self.files.get(key).map(|own| own.serial);
-            if known == Some(history.zone().serial()) {
+            let serial = history.zone().serial();
+            if self.files.get(key).is_some_and(|own| own.is_of(&history) && own.serial == serial) {
                 continue;
             }
             if let Err(error) = self.write(&history) {
@@ -85,6 +87,7 @@ impl Kept {
     fn write(&mut self, history: &History) -> io::Result<()> {
         let key = history.zone().key();
         if let Some(own) = self.files.get_mut(key)
+            && own.is_of(history)
             && own.octets <= 2 * own.at_first + SLACK
             && let Some(ways) = history.since(own.serial)
         {
@@ -103,9 +106,16 @@ impl Kept {
         };
         // Nothing is appended to what is not there.
         let octets = if at_first == 0 { u64::MAX } else { at_first };
-        let own = Written { path, serial, octets, at_first };
+        let line = history.line().clone();
+        let own = Written { path, serial, line, octets, at_first };
         self.files.insert(key.clone(), own);
         Ok(())
+    }
+}
+
+impl Written {
+    fn is_of(&self, history: &History) -> bool {
+        self.line == *history.line()
     }
 }
 
@@ -225,6 +235,30 @@ mod tests {
         }
         fs::write(&path, &whole).unwrap();
         assert!(kept.read(&"other.test".parse().unwrap()).is_none());
+    }
+
+    /// A file of master records that was edited under the serial that it had.
+    #[test]
+    fn nothing_is_appended_to_contents_that_it_does_not_lead_on_from() {
+        for saved_between in [true, false] {
+            let place = tempfile::tempdir().unwrap();
+            let (mut kept, first) = (Kept::new(place.path().to_owned()), transfers());
+            publish(&first, 5, "x A 192.0.2.1\n");
+            kept.save(&first);
+            publish(&first, 5, "y A 192.0.2.2\n");
+            if saved_between {
+                kept.save(&first);
+                let octets = fs::read(kept.path(&apex())).unwrap();
+                assert_eq!(Past::write(&first.histories()[0]), Some(octets));
+            }
+            publish(&first, 6, "y A 192.0.2.2\nz A 192.0.2.3\n");
+            kept.save(&first);
+            let again = transfers();
+            again.remember(apex().key(), kept.read(&apex()).unwrap());
+            publish(&again, 7, "y A 192.0.2.2\nz A 192.0.2.3\n");
+            let ways = again.histories()[0].since(Serial(6)).unwrap();
+            assert!(ways[0].is_empty(), "what was on disk as 6 is what 6 was: {ways:?}");
+        }
     }
 
     #[test]
