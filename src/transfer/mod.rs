@@ -34,7 +34,7 @@ pub use packer::{Head, Packer};
 pub use past::Past;
 pub use record::Record;
 pub use refresh::Refresh;
-pub use rules::{Allow, NotifyRule, Primary, PrimaryTls, Rules, ZoneRules};
+pub use rules::{Allow, Primary, PrimaryTls, Rules, ZoneRules};
 pub use stats::{Event, Journaled, Reading, Replicated, Stats, StatsView};
 pub use tsig::{
     Algorithm, Checker, FUDGE, Key, KeyFileError, Keys, Refused, Signer, TsigError, Verified,
