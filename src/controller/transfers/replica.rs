@@ -92,6 +92,7 @@ impl Replica {
             path,
             refresh: Refresh::new(now().mono),
             have: None,
+            stored: false,
             error: None,
             confirmed: None,
             usable: false,
@@ -228,6 +229,8 @@ struct Task {
     path: Option<PathBuf>,
     refresh: Refresh,
     have: Option<Arc<Zone>>,
+    /// Whether what we have is what the file has.
+    stored: bool,
     error: Option<String>,
     confirmed: Option<u64>,
     /// What was last reported.
@@ -245,6 +248,7 @@ impl Task {
                 let since = copy::instant(at, confirmed);
                 self.refresh = Refresh::restored(at.mono, since, numbers.unwrap_or_default());
                 (self.have, self.confirmed) = (Some(Arc::new(zone)), Some(confirmed));
+                self.stored = true;
             }
             Ok(None) => {}
             Err(error) => tracing::warn!("{}: {error}; the zone is read anew", path.display()),
@@ -318,7 +322,7 @@ impl Task {
                 count("newer");
                 let numbers = Record::soa(&zone).and_then(|soa| soa.soa_numbers());
                 tracing::info!("{} is serial {} at its primary", self.zone, zone.serial());
-                self.have = Some(Arc::new(zone));
+                (self.have, self.stored) = (Some(Arc::new(zone)), false);
                 self.confirm(numbers.unwrap_or_default(), left);
             }
             Err(error) => {
@@ -350,7 +354,9 @@ impl Task {
         let confirmed = seconds().saturating_sub(age).max(self.confirmed.unwrap_or_default());
         self.confirmed = Some(confirmed);
         let (Some(path), Some(zone)) = (&self.path, &self.have) else { return };
-        if let Err(error) = save(path, zone, confirmed) {
+        let saved = tokio::task::block_in_place(|| save(path, zone, confirmed, self.stored));
+        self.stored = saved.is_ok();
+        if let Err(error) = saved {
             tracing::warn!(
                 "the copy of {} in {} cannot be written ({error}); after a restart it would be \
                  missing until its primary can be reached",
@@ -372,8 +378,13 @@ impl Task {
     }
 }
 
-fn save(path: &Path, zone: &Zone, confirmed: u64) -> std::io::Result<()> {
-    tokio::task::block_in_place(|| copy::write(path, zone, confirmed))
+/// Of a copy that is there already, the time alone is written: a look that finds nothing new must
+/// not cost what the zone costs.
+fn save(path: &Path, zone: &Zone, confirmed: u64, stored: bool) -> std::io::Result<()> {
+    if stored && copy::confirm(path, confirmed).unwrap_or_default() {
+        return Ok(());
+    }
+    copy::write(path, zone, confirmed)
 }
 
 #[cfg(test)]

@@ -195,8 +195,7 @@ impl Transfers {
         };
         let transfer = request.opcode == 0 && matches!(request.rtype.0, IXFR | AXFR);
         let reply = if request.is_notice() {
-            let rcode = self.notice(&request, signer.as_ref(), arrival);
-            admitted(&request, rcode, arrival, out, |out| plain(&request, rcode, out))
+            self.answer_notice(&request, signer.as_ref(), arrival, out)
         } else if transfer {
             self.one_message(&request, signer.as_ref(), arrival, out)
         } else {
@@ -316,12 +315,38 @@ impl Transfers {
         })
     }
 
-    /// RFC 1996 §3.10, §3.11: who is not known is refused, everyone else gets an answer at once.
-    fn notice(&self, request: &Request, signer: Option<&Signer>, arrival: &Arrival<'_>) -> u8 {
+    /// Answers a notice, and heeds it if it is answered: one that the limiter holds back comes again.
+    fn answer_notice(
+        &self,
+        request: &Request,
+        signer: Option<&Signer>,
+        arrival: &Arrival<'_>,
+        out: &mut Vec<u8>,
+    ) -> Reply {
+        let (rcode, said) = self.notice(request, signer, arrival);
+        let reply = admitted(request, rcode, arrival, out, |out| plain(request, rcode, out));
+        let answered = matches!(reply, Reply::Send { .. });
+        self.stats.count(Event::NoticeIn(if answered { said } else { "limited" }));
+        if let (NOERROR, true, Some(notices)) = (rcode, answered, &self.notices) {
+            let notice = Notice { zone: request.name.clone(), serial: request.serial };
+            // A full channel holds notices enough.
+            let _ = notices.try_send(notice);
+        }
+        reply
+    }
+
+    /// RFC 1996 §3.10, §3.11: who is not known is refused, everyone else gets an answer at once. The
+    /// response code, and what it is counted as.
+    fn notice(
+        &self,
+        request: &Request,
+        signer: Option<&Signer>,
+        arrival: &Arrival<'_>,
+    ) -> (u8, &'static str) {
         let rules = self.rules.load();
         let primary = rules.zones.get(&request.name.key()).and_then(|own| own.primary.as_ref());
         let key = signer.and_then(Signer::key);
-        let (rcode, said) = if request.class != CLASS_IN || request.rtype.0 != SOA {
+        if request.class != CLASS_IN || request.rtype.0 != SOA {
             (FORMERR, "malformed")
         } else if primary.is_none() {
             (NOTAUTH, "zone")
@@ -329,14 +354,7 @@ impl Transfers {
             (REFUSED, "source")
         } else {
             (NOERROR, "heeded")
-        };
-        self.stats.count(Event::NoticeIn(said));
-        if let (NOERROR, Some(notices)) = (rcode, &self.notices) {
-            let notice = Notice { zone: request.name.clone(), serial: request.serial };
-            // A full channel holds notices enough.
-            let _ = notices.try_send(notice);
         }
-        rcode
     }
 }
 
