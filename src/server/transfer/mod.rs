@@ -8,8 +8,11 @@ mod given;
 
 use super::{
     clock::Stamp,
+    edns::Edns,
     guard::{self, Notes},
+    message::Rcode,
     messages::Messages,
+    opt::{self, Extended, Extras},
     respond::{self, Answers, Arrival, MAX_UDP, Reply, Transport},
     rrl::{Kind, Verdict},
 };
@@ -281,7 +284,9 @@ impl Transfers {
         let stream = arrival.transport.is_stream();
         let denied = |(rcode, why), out: &mut Vec<u8>| {
             self.stats.count(Event::Denied(why));
-            admitted(request, rcode, arrival, out, |out| plain(request, rcode, out))
+            let room = signer.map_or(0, Signer::room);
+            let limit = limit(request, arrival.transport).saturating_sub(room);
+            admitted(request, rcode, arrival, out, |out| refused(request, rcode, limit, out))
         };
         let history = match self.permitted(request, signer, arrival) {
             Ok(history) => history,
@@ -416,26 +421,42 @@ fn admitted(
         Verdict::Slip if !request.is_notice() => plain(request, NOERROR, out),
         Verdict::Slip | Verdict::Drop => return Reply::Drop(super::Dropped::Limited),
     };
-    let Reply::Send { rcode, truncated, .. } = written else { return written };
+    let Reply::Send { rcode, truncated, notes } = written else { return written };
     let slipped = verdict == Verdict::Slip;
     if slipped {
         out[2] = out[2] & !0x04 | 0x02;
     }
-    Reply::Send { rcode, truncated: truncated || slipped, notes: noted }
+    let notes = Notes { extended: notes.extended, ..noted };
+    Reply::Send { rcode, truncated: truncated || slipped, notes }
 }
 
 /// An answer without records.
 fn plain(request: &Request, rcode: u8, out: &mut Vec<u8>) -> Reply {
-    *out = Packer::begin(&head(request, rcode), MOST).finish();
-    add_opt(request, out);
-    Reply::Send { rcode: rcode.into(), truncated: false, notes: Notes::default() }
+    saying(None, request, rcode, MOST, out)
 }
 
-/// RFC 6891 §7: an OPT where there was one.
-fn add_opt(request: &Request, out: &mut Vec<u8>) {
-    if request.udp_size.is_some() {
-        append_opt(out, Expire::Silent);
-    }
+/// Of a transfer; one that is prohibited says so beside its code (RFC 8914 §4.19), where that is
+/// no longer than it may be.
+fn refused(request: &Request, rcode: u8, limit: usize, out: &mut Vec<u8>) -> Reply {
+    let error = (rcode == REFUSED).then_some(Extended::PROHIBITED);
+    saying(error, request, rcode, limit, out)
+}
+
+/// RFC 6891 §7: with an OPT where there was one.
+fn saying(
+    error: Option<Extended>,
+    request: &Request,
+    rcode: u8,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Reply {
+    *out = Packer::begin(&head(request, rcode), MOST).finish();
+    let edns = request.udp_size.map(Edns::bare);
+    let extras = Extras { error, ..Extras::default() };
+    opt::write(edns.as_ref(), Rcode(rcode.into()), 0, &extras, limit, out);
+    let extended = error.filter(|_| edns.is_some()).map(|error| error.code);
+    let notes = Notes { extended, ..Notes::default() };
+    Reply::Send { rcode: rcode.into(), truncated: false, notes }
 }
 
 fn limit(request: &Request, transport: Transport) -> usize {
