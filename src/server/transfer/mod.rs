@@ -194,7 +194,11 @@ impl Transfers {
     ) -> Reply {
         let (request, mut signer) = match self.identify(packet, arrival.at) {
             Ok(known) => known,
-            Err(refusal) => return refusal.write(arrival, out),
+            Err(refusal) => {
+                // Not where a stream asks first whether there is more than one message to give.
+                refusal.tsig.into_iter().for_each(|error| self.stats.count(Event::Tsig(error)));
+                return refusal.write(arrival, out);
+            }
         };
         let transfer = request.opcode == 0 && matches!(request.rtype.0, IXFR | AXFR);
         let reply = if request.is_notice() {
@@ -232,16 +236,16 @@ impl Transfers {
         packet: &[u8],
         at: Stamp,
     ) -> Result<(Request, Option<Signer>), Box<Refusal>> {
-        let refusal = |request, rcode, signer| Box::new(Refusal { request, rcode, signer });
-        let request =
-            read_request(packet).map_err(|(request, _)| refusal(request, FORMERR, None))?;
+        let refusal =
+            |request, rcode| Box::new(Refusal { request, rcode, signer: None, tsig: None });
+        let request = read_request(packet).map_err(|(request, _)| refusal(request, FORMERR))?;
         let Some(begin) = request.tsig else { return Ok((request, None)) };
         match verify_request(&self.rules.load().keys, packet, begin, at.seconds.into()) {
             Ok(verified) => Ok((request, Some(verified.signer))),
-            Err(Refused::Malformed) => Err(refusal(request, FORMERR, None)),
+            Err(Refused::Malformed) => Err(refusal(request, FORMERR)),
             Err(Refused::NotAuth { error, signer }) => {
-                self.stats.count(Event::Tsig(error.name()));
-                Err(refusal(request, NOTAUTH, Some(signer)))
+                let (signer, tsig) = (Some(signer), Some(error.name()));
+                Err(Box::new(Refusal { request, rcode: NOTAUTH, signer, tsig }))
             }
         }
     }
@@ -373,6 +377,8 @@ struct Refusal {
     request: Request,
     rcode: u8,
     signer: Option<Signer>,
+    /// What is wrong with its signature.
+    tsig: Option<&'static str>,
 }
 
 impl Refusal {
