@@ -134,6 +134,7 @@ fn s4_19_a_server_that_gives_transfers_says_which_ones_are_prohibited() {
         (&axfr, transfers::STRANGER, Transport::Tcp, Some(18)),
         (&axfr, transfers::STRANGER, Transport::Udp, Some(18)),
         (&axfr, transfers::FRIEND, Transport::Udp, Some(18)),
+        (&axfr, transfers::FRIEND, Transport::Https, Some(18)),
         (&other, transfers::FRIEND, Transport::Tcp, None),
     ] {
         let mut packet = question.clone();

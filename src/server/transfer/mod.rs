@@ -300,6 +300,9 @@ impl Transfers {
             Ok(wanted) => wanted,
             Err(why) => return denied(why, out),
         };
+        if arrival.transport == Transport::Https {
+            return denied((REFUSED, "https"), out);
+        }
         if stream {
             // Whatever could be given was, by `open`.
             return denied((SERVFAIL, "quota"), out);
