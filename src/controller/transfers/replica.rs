@@ -194,7 +194,8 @@ impl Replica {
         {
             return (whole.clone(), None);
         }
-        match merged(generated, copy) {
+        // A large copy takes a while: other tasks of this thread move over.
+        match tokio::task::block_in_place(|| merged(generated, copy)) {
             Ok(whole) => {
                 let whole = Arc::new(whole);
                 self.whole = Some((copy.clone(), generated.clone(), whole.clone()));
