@@ -293,17 +293,22 @@ impl Task {
                 }
                 Ok(()) = key.changed() => self.refresh.notified(now().mono),
             }
-            if self.refresh.due() <= now().mono {
+            let due = self.refresh.due() <= now().mono;
+            if due {
                 let key = key.borrow().clone();
                 self.look(key.as_ref()).await;
             }
+            let was_usable = self.usable;
             self.usable = self.is_usable();
-            self.report().await;
+            // A notice that comes too soon is no news.
+            if due || was_usable != self.usable {
+                self.report().await;
+            }
         }
     }
 
     async fn look(&mut self, key: Option<&Arc<Key>>) {
-        let fetched = self.fetched(key).await;
+        let fetched = self.fetched_in_time(key).await;
         let count = |what| self.place.stats.count(Event::Taken(what));
         match fetched {
             Ok(Fetched::Current(numbers, left)) => {
@@ -332,6 +337,21 @@ impl Task {
                 self.error = Some(error);
             }
         }
+    }
+
+    /// A primary may take minutes: where the copy expires before it has answered, that is told then.
+    async fn fetched_in_time(&self, key: Option<&Arc<Key>>) -> Result<Fetched, String> {
+        let fetched = self.fetched(key);
+        tokio::pin!(fetched);
+        let Some(ends) = self.refresh.expires().filter(|_| self.usable) else {
+            return fetched.await;
+        };
+        tokio::select! {
+            fetched = &mut fetched => return fetched,
+            () = sleep(ends.saturating_duration_since(now().mono)) => {}
+        }
+        self.report().await;
+        fetched.await
     }
 
     /// Nothing is taken unsigned from a primary that a key is shared with.
@@ -445,5 +465,17 @@ mod tests {
             }
         };
         tokio::time::timeout(PATIENCE, asked).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_copy_that_expires_while_the_primary_is_asked_is_gone_at_once() {
+        // It takes the connection, and never answers.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mut own, mut heard, _place) = replica(Primary { address, key: None, tls: None }, 2);
+        assert!(own.content.zone().is_some());
+        assert!(own.take(next(&mut heard).await));
+        assert!(own.content.zone().is_none());
+        assert_eq!((&own.error, own.ends), (&None, None), "it was not waited for");
     }
 }
