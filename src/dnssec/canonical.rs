@@ -3,7 +3,7 @@
 
 use crate::{
     model::Name,
-    records::{RecordType, Rrset},
+    records::{RecordType, Rrset, names_in},
 };
 use std::borrow::Cow;
 
@@ -32,7 +32,8 @@ pub fn records(owner: &Name, rrset: &Rrset) -> Vec<u8> {
 /// such data stay as they are.
 #[must_use]
 pub fn rdata(rtype: RecordType, data: &[u8]) -> Cow<'_, [u8]> {
-    let Some((skip, names)) = names_in(rtype, data) else { return Cow::Borrowed(data) };
+    let names = names_in(rtype, data).filter(|(_, names)| *names > 0);
+    let Some((skip, names)) = names else { return Cow::Borrowed(data) };
     let mut lower = data.to_vec();
     let mut at = skip;
     for _ in 0..names {
@@ -42,28 +43,6 @@ pub fn rdata(rtype: RecordType, data: &[u8]) -> Cow<'_, [u8]> {
         at = end;
     }
     Cow::Owned(lower)
-}
-
-/// How many octets stand before the names, and how many names there are.
-fn names_in(rtype: RecordType, data: &[u8]) -> Option<(usize, usize)> {
-    match rtype.0 {
-        // NS, MD, MF, CNAME, MB, MG, MR, PTR, NXT, DNAME
-        2..=5 | 7..=9 | 12 | 30 | 39 => Some((0, 1)),
-        // SOA, MINFO, RP
-        6 | 14 | 17 => Some((0, 2)),
-        // MX, AFSDB, RT, KX
-        15 | 18 | 21 | 36 => Some((2, 1)),
-        // PX
-        26 => Some((2, 2)),
-        // SRV
-        33 => Some((6, 1)),
-        // NAPTR: two numbers and three strings before the name
-        35 => {
-            let behind = |at: usize| Some(at + 1 + usize::from(*data.get(at)?));
-            Some((behind(4).and_then(behind).and_then(behind)?, 1))
-        }
-        _ => None,
-    }
 }
 
 fn name_end(data: &[u8], start: usize) -> Option<usize> {

@@ -13,6 +13,7 @@ mod full;
 mod generated;
 mod lookup;
 mod master;
+mod names;
 mod octets;
 mod rrset;
 mod signed;
@@ -31,6 +32,7 @@ pub use master::{
     Fault, Faults, Loader, Parsed, include_path, no_includes, parse_master, parse_over,
     period_from_text,
 };
+pub use names::names_in;
 pub use rrset::{Led, Node, RecordType, Rrset};
 pub use signed::{Denial, Online, Proof, Signed, SignedFamily, SignedName};
 pub use steered::{Chosen, Steered};

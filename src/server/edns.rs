@@ -31,6 +31,23 @@ pub(super) struct Edns<'p> {
 }
 
 impl<'p> Edns<'p> {
+    /// That says nothing but how large an answer may be.
+    pub(super) fn bare(udp_size: u16) -> Self {
+        Self {
+            udp_size,
+            version: 0,
+            dnssec_ok: false,
+            compact_ok: false,
+            subnet: None,
+            cookie: None,
+            nsid: false,
+            keepalive: None,
+            padding: false,
+            expire: false,
+            malformed: false,
+        }
+    }
+
     /// From the octets behind the record's owner (type to length) and its data; a client subnet
     /// that is not to be heeded is ignored, as are all options that we do not know
     /// (RFC 6891 §6.1.2).
@@ -39,17 +56,10 @@ impl<'p> Edns<'p> {
         // A later version may write its options in another form, and gets BADVERS for it.
         let options = if version == 0 { options } else { &[] };
         let bare = Self {
-            udp_size: u16::from_be_bytes([high, low]),
             version,
             dnssec_ok: flags & 0x80 != 0,
             compact_ok: flags & 0x40 != 0,
-            subnet: None,
-            cookie: None,
-            nsid: false,
-            keepalive: None,
-            padding: false,
-            expire: false,
-            malformed: false,
+            ..Self::bare(u16::from_be_bytes([high, low]))
         };
         let mut read = bare;
         match read.read_options(options, client_subnet) {

@@ -146,19 +146,39 @@ pub struct History {
     /// Oldest first; each begins where the one before it ends.
     deltas: Vector<(Arc<Delta>, usize)>,
     octets: usize,
+    line: Line,
 }
+
+/// Versions that grew out of one beginning are of one line. A serial is no proof of that: where a
+/// past was forgotten, the same serial may stand for something else.
+#[derive(Clone, Debug)]
+pub struct Line(Arc<()>);
+
+impl PartialEq for Line {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Line {}
 
 impl History {
     /// A zone without a past.
     #[must_use]
     pub fn new(zone: Arc<Zone>) -> Self {
-        Self { zone, deltas: Vector::new(), octets: 0 }
+        Self { zone, deltas: Vector::new(), octets: 0, line: Line(Arc::new(())) }
     }
 
     /// The version in force.
     #[must_use]
     pub fn zone(&self) -> &Arc<Zone> {
         &self.zone
+    }
+
+    /// What all versions share that grew out of the one that this began with.
+    #[must_use]
+    pub fn line(&self) -> &Line {
+        &self.line
     }
 
     /// How many older versions it can lead on from.

@@ -4,7 +4,7 @@
 use super::{Expire, Record};
 use crate::{
     model::{Name, Serial, Ttl},
-    records::RecordType,
+    records::{RecordType, names_in},
 };
 
 const HEADER: usize = 12;
@@ -311,24 +311,11 @@ fn record_at(packet: &[u8], at: usize) -> Option<Record> {
     Some(Record { owner, rtype: RecordType(rtype), ttl, data })
 }
 
-/// How data that hold names are made up: octets before the names, and how many names. All types
-/// whose names senders have compressed (RFC 3597 §4).
-fn names_in(rtype: u16) -> (usize, usize) {
-    match rtype {
-        2..=5 | 7..=9 | 12 | 39 => (0, 1),
-        6 | 14 | 17 => (0, 2),
-        15 | 18 | 21 | 36 => (2, 1),
-        26 => (2, 2),
-        33 => (6, 1),
-        _ => (0, 0),
-    }
-}
-
 /// The data without compression.
 fn expanded(packet: &[u8], rtype: u16, start: usize, end: usize) -> Option<Vec<u8>> {
-    let (before, names) =
-        if rtype == 35 { (naptr_strings(packet.get(start..end)?)?, 1) } else { names_in(rtype) };
-    let mut data = packet.get(start..end)?.get(..before)?.to_vec();
+    let own = packet.get(start..end)?;
+    let (before, names) = names_in(RecordType(rtype), own)?;
+    let mut data = own.get(..before)?.to_vec();
     let mut at = start + before;
     for _ in 0..names {
         let (name, next) = name_at(packet, at)?;
@@ -337,15 +324,6 @@ fn expanded(packet: &[u8], rtype: u16, start: usize, end: usize) -> Option<Vec<u
     }
     data.extend_from_slice(packet.get(at..end)?);
     Some(data)
-}
-
-/// Two numbers and three strings stand before a NAPTR's name (RFC 3403 §4.1).
-fn naptr_strings(data: &[u8]) -> Option<usize> {
-    let mut at = 4;
-    for _ in 0..3 {
-        at += 1 + usize::from(*data.get(at)?);
-    }
-    Some(at)
 }
 
 #[cfg(test)]
@@ -375,6 +353,16 @@ mod tests {
         edns[11] = 1;
         edns.extend_from_slice(&[0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
         assert!(!concerns(&edns));
+    }
+
+    /// RFC 3597 §4: NXT (RFC 2535 §5.2) is among the types whose names may come compressed.
+    #[test]
+    fn rfc3597_s4_so_is_the_name_before_the_types_of_an_nxt() {
+        let mut packet = query(252);
+        (packet[2], packet[7]) = (0x80, 1);
+        packet.extend_from_slice(&[0xc0, 12, 0, 30, 0, 1, 0, 0, 0, 60, 0, 3, 0xc0, 14, 0x40]);
+        let data = &read_response(&packet).unwrap().answer[0].data;
+        assert_eq!(data, b"\x04test\0\x40");
     }
 
     #[test]

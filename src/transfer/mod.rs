@@ -26,7 +26,7 @@ mod tsig;
 pub use catalog::catalog;
 pub use expire::{EXPIRE, Expire, append_opt};
 pub use incoming::{Incoming, Progress, Unusable};
-pub use journal::{Delta, History, Journal};
+pub use journal::{Delta, History, Journal, Line};
 pub use message::{Malformed, Request, Rows, concerns, read_request, read_response};
 pub use notices::{Due, Notices, Target};
 pub use outgoing::{Outgoing, Wanted};
@@ -34,7 +34,7 @@ pub use packer::{Head, Packer};
 pub use past::Past;
 pub use record::Record;
 pub use refresh::Refresh;
-pub use rules::{Allow, NotifyRule, Primary, PrimaryTls, Rules, ZoneRules};
+pub use rules::{Allow, Primary, PrimaryTls, Rules, ZoneRules};
 pub use stats::{Event, Journaled, Reading, Replicated, Stats, StatsView};
 pub use tsig::{
     Algorithm, Checker, FUDGE, Key, KeyFileError, Keys, Refused, Signer, TsigError, Verified,

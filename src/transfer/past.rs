@@ -58,6 +58,20 @@ impl Past {
         Some(out)
     }
 
+    /// How many octets a zone's records take in it, which are at most [`Past::MOST`].
+    #[must_use]
+    pub fn size(zone: &Zone) -> usize {
+        Record::soa(zone).into_iter().chain(records(zone)).map(|own| size(&own)).sum()
+    }
+
+    /// The same of the version that a way leads to, from that of the version where it begins.
+    #[must_use]
+    pub fn size_after(from: usize, way: &Delta) -> usize {
+        let sum = |all: &[Record]| all.iter().map(size).sum::<usize>();
+        let grown = from + size(&way.to) + sum(&way.added);
+        grown.saturating_sub(size(&way.from) + sum(&way.removed))
+    }
+
     /// What is appended to such a file for a further version.
     #[must_use]
     pub fn write_way(way: &Delta) -> Vec<u8> {
@@ -199,6 +213,11 @@ fn put(record: &Record, out: &mut Vec<u8>) {
     out.extend_from_slice(&record.ttl.as_secs().to_be_bytes());
     out.extend_from_slice(&u16::try_from(record.data.len()).unwrap_or(u16::MAX).to_be_bytes());
     out.extend_from_slice(&record.data);
+}
+
+/// How many octets [`put`] writes.
+fn size(record: &Record) -> usize {
+    record.owner.as_wire().len() + 8 + record.data.len()
 }
 
 fn take(rest: &mut &[u8]) -> Option<Record> {

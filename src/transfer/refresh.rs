@@ -12,6 +12,8 @@ pub struct Refresh {
     due: Instant,
     /// When the primary last said that we are in step; `None` before it ever did.
     confirmed: Option<Instant>,
+    /// When the last look ended; `None` before the first.
+    looked: Option<Instant>,
     failures: u32,
 }
 
@@ -34,6 +36,7 @@ impl Refresh {
             expire: Duration::ZERO,
             due: at,
             confirmed: None,
+            looked: None,
             failures: 0,
         }
     }
@@ -64,12 +67,14 @@ impl Refresh {
         self.timers(soa);
         let confirmed = at.checked_sub(age).unwrap_or(at);
         self.confirmed = Some(self.confirmed.map_or(confirmed, |own| own.max(confirmed)));
+        self.looked = Some(at);
         self.failures = 0;
         self.due = at + self.refresh;
     }
 
     /// The look failed.
     pub fn failed(&mut self, at: Instant) {
+        self.looked = Some(at);
         self.failures = self.failures.saturating_add(1);
         let wait = if self.confirmed.is_some() {
             self.retry
@@ -79,9 +84,11 @@ impl Refresh {
         self.due = at + wait;
     }
 
-    /// A notice came: to be looked at now.
+    /// A notice came: to be looked at now, or when the primary has had its rest: anybody can write
+    /// its address on a datagram, and no number of them is to become as many looks.
     pub fn notified(&mut self, at: Instant) {
-        self.due = self.due.min(at);
+        let rested = self.looked.map_or(at, |looked| at.max(looked + LEAST));
+        self.due = self.due.min(rested);
     }
 
     /// When the copy may be used no more; `None` without one.
@@ -145,8 +152,8 @@ mod tests {
         assert_eq!(own.due(), later + seconds(600));
         assert!(!own.is_expired(at + seconds(86_399)));
         assert!(own.is_expired(at + seconds(86_400)));
-        own.notified(later);
-        assert_eq!(own.due(), later);
+        own.notified(later + seconds(60));
+        assert_eq!(own.due(), later + seconds(60));
     }
 
     #[test]
@@ -159,6 +166,23 @@ mod tests {
         assert_eq!(own.expires(), Some(at + seconds(400)), "another one knows no better");
         own.confirmed(at, SOA);
         assert_eq!(own.expires(), Some(at + seconds(86_400)));
+    }
+
+    #[test]
+    fn however_many_notices_come_the_primary_is_looked_at_once_in_a_second() {
+        let at = start();
+        let mut own = Refresh::new(at);
+        own.confirmed(at, SOA);
+        let mut looks = 0;
+        for millis in (0..10_000).step_by(10) {
+            let now = at + Duration::from_millis(millis);
+            own.notified(now);
+            if own.due() <= now {
+                looks += 1;
+                if looks % 2 == 0 { own.confirmed(now, SOA) } else { own.failed(now) }
+            }
+        }
+        assert_eq!(looks, 9);
     }
 
     #[test]

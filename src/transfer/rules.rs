@@ -29,9 +29,6 @@ impl Allow {
     }
 }
 
-/// A secondary that is told of changes; see [`Target`].
-pub type NotifyRule = Target;
-
 /// Where the static part of a zone lives.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Primary {
@@ -58,7 +55,7 @@ pub struct ZoneRules {
     /// Who may have it; nobody where there are none.
     pub allow: Vec<Allow>,
     /// Who is told of changes.
-    pub notify: Vec<NotifyRule>,
+    pub notify: Vec<Target>,
     /// Where its static part lives.
     pub primary: Option<Primary>,
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 use meridian::{
     server::{Arrival, Dropped, Guard, Limiter, Rates, Reply, Stamp, Transport, respond},
-    transfer::{Algorithm, Checker, Key, read_response},
+    transfer::{Algorithm, Checker, Event, Key, read_response},
 };
 use std::sync::Arc;
 
@@ -20,15 +20,25 @@ fn server() -> Server {
 
 /// What became of so many of them at once, at one a second: sent whole, sent cut, not sent.
 fn flood(packet: &[u8], from: &str, transport: Transport, slip: u8) -> (usize, usize, usize) {
+    flood_of(&server(), packet, from, transport, slip)
+}
+
+fn flood_of(
+    server: &Server,
+    packet: &[u8],
+    from: &str,
+    transport: Transport,
+    slip: u8,
+) -> (usize, usize, usize) {
     let rates = Rates { rate: 1, slip, ..Rates::default() };
     let guard = Guard { limiter: Some(Limiter::new(rates, [5; 16])), ..Guard::default() };
     let at = Stamp { seconds: NOW, millis: 10_000 };
     let arrival =
         Arrival { at, guard: Some(&guard), ..Arrival::new(from.parse().unwrap(), transport) };
-    let (server, mut counts) = (server(), (0, 0, 0));
+    let mut counts = (0, 0, 0);
     for _ in 0..100 {
         let mut out = Vec::new();
-        match respond(&server, packet, &arrival, &mut out) {
+        match respond(server, packet, &arrival, &mut out) {
             Reply::Send { truncated: false, .. } => counts.0 += 1,
             Reply::Send { truncated: true, .. } => {
                 assert!(out[2] & 2 != 0 && out[6..8] == [0, 0], "TC, and nothing else");
@@ -66,6 +76,19 @@ fn what_is_limited_may_come_over_tcp_but_a_notice_cannot() {
     assert_eq!(flood(&ixfr(1), FRIEND, Transport::Udp, 1), (2, 98, 0));
     assert_eq!(flood(&signed(ixfr(1), NOW).0, STRANGER, Transport::Udp, 1), (2, 98, 0));
     assert_eq!(flood(&notice("elsewhere.test", None), PRIMARY, Transport::Udp, 1), (2, 0, 98));
+}
+
+#[test]
+fn a_notice_that_is_not_answered_is_not_heeded_and_each_is_counted_once() {
+    let mut server = server();
+    let packet = notice("elsewhere.test", Some(3));
+    assert_eq!(flood_of(&server, &packet, PRIMARY, Transport::Udp, 0), (2, 0, 98));
+    assert!(server.notices.try_recv().is_ok() && server.notices.try_recv().is_ok());
+    assert!(server.notices.try_recv().is_err());
+    flood_of(&server, &packet, STRANGER, Transport::Udp, 0);
+    let counted = server.stats.view().events;
+    let all = [("heeded", 2), ("source", 2), ("limited", 196)];
+    assert_eq!(counted, all.map(|(what, times)| (Event::NoticeIn(what), times)).into());
 }
 
 /// RFC 8945 §5.3.

@@ -8,7 +8,7 @@ use meridian::{
     dnssec::Algorithm,
     records::{Completeness, Zone, in_full},
     server::{Stamp, Transport},
-    transfer::{Record, read_response},
+    transfer::{Event, Record, read_response},
 };
 use std::sync::Arc;
 
@@ -77,6 +77,18 @@ fn s4_2_there_is_no_axfr_over_udp() {
     let server = Server::new(&[version(5, "")]);
     let refused = server.one(&query("z.test", AXFR), FRIEND, Transport::Udp);
     assert_eq!((refused.rcode, refused.answer.len()), (5, 0));
+}
+
+/// One stream of HTTP holds one answer (RFC 8484 §4.2).
+#[test]
+fn s4_transfers_are_refused_over_https_and_that_is_no_matter_of_the_quota() {
+    let server = Server::new(&[version(1, ""), version(2, "www A 192.0.2.80\n")]);
+    for packet in [query("z.test", AXFR), ixfr(1)] {
+        assert_eq!(server.one(&packet, FRIEND, Transport::Https).rcode, 5);
+    }
+    assert_eq!(server.one(&query("z.test", AXFR), STRANGER, Transport::Https).rcode, 5);
+    let denied = [("https", 2), ("rules", 1)].map(|(why, times)| (Event::Denied(why), times));
+    assert_eq!(server.stats.view().events, denied.into());
 }
 
 #[test]

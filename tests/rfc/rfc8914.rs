@@ -2,11 +2,13 @@
 
 use crate::{
     battery::{Dns, zone},
+    transfers,
     wire::{EDE, NOERROR, NOTIMP, NSID, Packet, REFUSED, Server, query, server},
 };
 use meridian::{
     records::{Answer, Client, Completeness, Question, ZoneSet},
     server::{Answers, Arrival, Compiled, Compiler, Reply, Transport, respond},
+    transfer::{Expire, append_opt, read_response},
 };
 use std::sync::Arc;
 
@@ -110,6 +112,45 @@ fn s4_19_a_transfer_is_prohibited() {
         assert_eq!(code(&server, &query("example.org AXFR").edns(1_232)), Some(18));
         assert_eq!(code(&server, &query("example.org IXFR").edns(1_232)), Some(18));
     }
+}
+
+/// The extended error of an answer without records to that question.
+fn said(answer: &[u8], question: &[u8]) -> Option<u16> {
+    let opt = &answer[question.len()..];
+    assert_eq!(opt[..3], [0, 0, 41], "{opt:?}");
+    match opt[9..] {
+        [_, 0, ..] => None,
+        [_, _, 0, 15, _, _, high, low, ..] => Some(u16::from_be_bytes([high, low])),
+        _ => panic!("{opt:?}"),
+    }
+}
+
+#[test]
+fn s4_19_a_server_that_gives_transfers_says_which_ones_are_prohibited() {
+    let server = transfers::Server::new(&[transfers::version(1, "")]);
+    let axfr = transfers::query("z.test", transfers::AXFR);
+    let other = transfers::query("other.test", transfers::AXFR);
+    for (question, from, transport, code) in [
+        (&axfr, transfers::STRANGER, Transport::Tcp, Some(18)),
+        (&axfr, transfers::STRANGER, Transport::Udp, Some(18)),
+        (&axfr, transfers::FRIEND, Transport::Udp, Some(18)),
+        (&axfr, transfers::FRIEND, Transport::Https, Some(18)),
+        (&other, transfers::FRIEND, Transport::Tcp, None),
+    ] {
+        let mut packet = question.clone();
+        append_opt(&mut packet, Expire::Silent);
+        let answer = server.all(&packet, from, transport).remove(0);
+        assert_eq!(said(&answer, question), code, "{from} {transport:?}");
+        let bare = server.all(question, from, transport).remove(0);
+        assert_eq!(bare.len(), question.len(), "nothing to say it in");
+    }
+    let mut packet = axfr.clone();
+    append_opt(&mut packet, Expire::Silent);
+    let (packet, mut checker) = transfers::signed(packet, transfers::NOW);
+    let answer = server.all(&packet, transfers::STRANGER, Transport::Udp).remove(0);
+    assert_eq!(said(&answer, &axfr), Some(18));
+    let rows = read_response(&answer).unwrap();
+    assert_eq!(checker.check(&answer, rows.tsig, transfers::NOW.into()), Ok(()));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::{
 };
 use meridian::{
     server::Transport,
-    transfer::{Algorithm, Checker, Key, read_response},
+    transfer::{Algorithm, Checker, Event, Key, read_response},
 };
 use std::sync::Arc;
 
@@ -24,6 +24,17 @@ fn tsig(answer: &[u8]) -> (usize, u16, Vec<u8>) {
     let mac = usize::from(pair(data + 8));
     let rest = data + 10 + mac;
     (mac, pair(rest + 2), answer[rest + 6..].to_vec())
+}
+
+#[test]
+fn s5_2_a_signature_that_is_not_taken_is_counted_once_over_any_transport() {
+    for transport in [Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Quic] {
+        let server = server();
+        let (late, _) = signed(query("z.test", AXFR), NOW - 4_000);
+        assert_eq!(server.one(&late, STRANGER, transport).rcode, 9);
+        let counted = server.stats.view().events;
+        assert_eq!(counted, [(Event::Tsig("BADTIME"), 1)].into(), "over {transport:?}");
+    }
 }
 
 #[test]

@@ -92,3 +92,44 @@ fn before_the_primary_was_ever_reached_nothing_is_denied() {
     assert_eq!(rcode(port, "mail.fed.example.com"), 2);
     until("the failure is said", || ours.says("cannot be reached over TCP"));
 }
+
+/// Invariant I13: what the primary has is denied by nobody who cannot ask it.
+#[test]
+fn a_key_that_goes_missing_denies_nothing_and_takes_no_copy_away() {
+    let port = free_port();
+    let primary = Server::primary(Kind::Knot, ZONE, TEXT, port).ready(ZONE);
+    let config = Config::new(&format!(
+        "  transferFrom: {{primary: \"127.0.0.1:{}\", key: {KEY}}}\n",
+        primary.port
+    ));
+    config.services(&[(1, 1)]);
+    let keys = std::fs::read_to_string(config.path().join("keys")).unwrap();
+    let others = keys.replace(KEY, "another-key");
+    let state = tempfile::tempdir().unwrap();
+    let kept = ["--state-dir", state.path().to_str().unwrap()];
+    let ours = Meridian::start(&config, port, &kept);
+    until("the static part is there", || has(&ours, "mail.fed.example.com. 300 A 192.0.2.25"));
+
+    // Taken from the file while it runs.
+    config.write("keys", &others);
+    until("it is said", || ours.says("is in no --tsig-key-file"));
+    assert!(ours.says("its serial 10 stays in force"));
+    assert_eq!(rcode(port, "mail.fed.example.com"), 0);
+    drop(ours);
+
+    // Missing from the start on.
+    let again = Meridian::start(&config, port, &kept);
+    until("the copy is served", || rcode(port, "mail.fed.example.com") == 0);
+    until("it is said", || again.says("its serial 10 stays in force"));
+    assert_eq!(rcode(port, "mail.fed.example.com"), 0);
+    drop(again);
+
+    // Without a copy, too; until the key is there.
+    let bare = Meridian::start(&config, port, &["--no-state"]);
+    until("a service is answered", || rcode(port, "s1.default.fed.svc.fed.example.com") == 0);
+    assert_eq!(rcode(port, "mail.fed.example.com"), 2);
+    until("it is said", || bare.says("SERVFAIL until it can be had"));
+    assert_eq!(rcode(port, "mail.fed.example.com"), 2);
+    config.write("keys", &keys);
+    until("the static part is there", || has(&bare, "mail.fed.example.com. 300 A 192.0.2.25"));
+}

@@ -8,7 +8,7 @@ use crate::{
 };
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -29,10 +29,36 @@ pub(super) fn write(path: &Path, zone: &Zone, confirmed: u64) -> io::Result<()> 
     fs::create_dir_all(directory)?;
     let new = path.with_extension("new");
     let mut file = create_private(&new)?;
-    write!(file, "{MAGIC}{confirmed}\n{}", MasterFile(zone))?;
+    write!(file, "{MAGIC}{}\n{}", digits(confirmed), MasterFile(zone))?;
     file.sync_all()?;
     fs::rename(new, path)?;
     File::open(directory)?.sync_all()
+}
+
+/// As long for every time, so that one can be written over another.
+fn digits(confirmed: u64) -> String {
+    format!("{confirmed:020}")
+}
+
+/// Writes down when the copy that is there was confirmed again, and nothing else of it; whether it
+/// could be: a copy that was written otherwise is to be written anew.
+///
+/// # Errors
+/// When the file cannot be read or written, or is not there.
+pub(super) fn confirm(path: &Path, confirmed: u64) -> io::Result<bool> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    let digits = digits(confirmed);
+    let mut line = vec![0; MAGIC.len() + digits.len() + 1];
+    let short = file.read_exact(&mut line).is_err();
+    let own = line.strip_prefix(MAGIC.as_bytes()).and_then(|own| own.strip_suffix(b"\n"));
+    if short || !own.is_some_and(|own| own.iter().all(u8::is_ascii_digit)) {
+        return Ok(false);
+    }
+    // A few octets in the file's first sector: they are there whole or not at all.
+    file.seek(SeekFrom::Start(MAGIC.len() as u64))?;
+    file.write_all(digits.as_bytes())?;
+    file.sync_data()?;
+    Ok(true)
 }
 
 /// The copy, and when it was confirmed; `None` where there is none.
@@ -90,9 +116,25 @@ mod tests {
         let (back, confirmed) = read(&path, &apex).unwrap().unwrap();
         assert_eq!((confirmed, back.serial()), (1_234, zone.serial()));
         assert!(back.nodes().eq(zone.nodes()));
+        confirm_again(&path, &apex);
         fs::write(&path, text).unwrap();
+        assert!(!confirm(&path, 5).unwrap());
         assert!(read(&path, &apex).unwrap_err().contains("first line"));
         fs::write(&path, format!("{MAGIC}5\nx 60 A nonsense\n")).unwrap();
         assert!(read(&path, &apex).is_err());
+    }
+
+    fn confirm_again(path: &Path, apex: &Name) {
+        let before = fs::read(path).unwrap();
+        for seconds in [5, 1_900_000_000, u64::MAX, 1_235] {
+            assert!(confirm(path, seconds).unwrap());
+            assert_eq!(read(path, apex).unwrap().unwrap().1, seconds);
+        }
+        let after = fs::read(path).unwrap();
+        assert!(after.len() == before.len() && after[60..] == before[60..]);
+        // As it was written before all times were as long.
+        fs::write(path, format!("{MAGIC}5\nx 60 A 192.0.2.1\n{}", ";".repeat(99))).unwrap();
+        assert!(!confirm(path, 6).unwrap());
+        assert!(confirm(&path.with_extension("none"), 6).is_err());
     }
 }

@@ -6,13 +6,14 @@ use crate::{
     dnssec::bind::file_safe,
     model::{Key, Name, Serial},
     server::Transfers,
-    transfer::{History, Past},
+    transfer::{Delta, History, Line, Past},
 };
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 const END: &str = "journal";
@@ -23,20 +24,26 @@ const SLACK: u64 = 1 << 20;
 pub(super) struct Kept {
     directory: PathBuf,
     files: BTreeMap<Key, Written>,
+    /// Zones of more octets are not kept.
+    most: usize,
 }
 
 /// What a file holds, as this process wrote it.
 struct Written {
     path: PathBuf,
     serial: Serial,
+    /// Nothing leads on from it but what is of the same line.
+    line: Line,
     octets: u64,
     /// When it was written anew.
     at_first: u64,
+    /// How many octets the zone takes, where it is too large to be kept and there is no file.
+    too_large: Option<usize>,
 }
 
 impl Kept {
     pub(super) fn new(directory: PathBuf) -> Self {
-        Self { directory, files: BTreeMap::new() }
+        Self { directory, files: BTreeMap::new(), most: Past::MOST }
     }
 
     fn path(&self, apex: &Name) -> PathBuf {
@@ -66,8 +73,8 @@ impl Kept {
     pub(super) fn save(&mut self, transfers: &Transfers) {
         for history in transfers.histories() {
             let key = history.zone().key();
-            let known = self.files.get(key).map(|own| own.serial);
-            if known == Some(history.zone().serial()) {
+            let serial = history.zone().serial();
+            if self.files.get(key).is_some_and(|own| own.is_of(&history) && own.serial == serial) {
                 continue;
             }
             if let Err(error) = self.write(&history) {
@@ -85,27 +92,52 @@ impl Kept {
     fn write(&mut self, history: &History) -> io::Result<()> {
         let key = history.zone().key();
         if let Some(own) = self.files.get_mut(key)
-            && own.octets <= 2 * own.at_first + SLACK
+            && own.is_of(history)
             && let Some(ways) = history.since(own.serial)
+            && own.lead_on(&ways, self.most)?
         {
-            let octets = ways.iter().flat_map(|way| Past::write_way(way)).collect::<Vec<u8>>();
-            OpenOptions::new().append(true).open(&own.path)?.write_all(&octets)?;
-            own.octets += u64::try_from(octets.len()).unwrap_or(u64::MAX);
             own.serial = history.zone().serial();
             return Ok(());
         }
-        let path = self.path(history.zone().apex());
-        let serial = history.zone().serial();
-        let at_first = match Past::write(history) {
-            Some(octets) => write(&path, &octets)?,
-            // Too large to be kept; what is there is of another version.
-            None => remove(&path)?,
-        };
-        // Nothing is appended to what is not there.
-        let octets = if at_first == 0 { u64::MAX } else { at_first };
-        let own = Written { path, serial, octets, at_first };
+        let own = self.write_anew(history)?;
         self.files.insert(key.clone(), own);
         Ok(())
+    }
+
+    fn write_anew(&self, history: &History) -> io::Result<Written> {
+        let path = self.path(history.zone().apex());
+        let (serial, line) = (history.zone().serial(), history.line().clone());
+        let size = Past::size(history.zone());
+        let whole = if size > self.most { None } else { Past::write(history) };
+        let octets = match &whole {
+            Some(octets) => write(&path, octets)?,
+            // What is there is of another version.
+            None => remove(&path)?,
+        };
+        let too_large = whole.is_none().then_some(size);
+        Ok(Written { path, serial, line, octets, at_first: octets, too_large })
+    }
+}
+
+impl Written {
+    fn is_of(&self, history: &History) -> bool {
+        self.line == *history.line()
+    }
+
+    /// Takes up further versions at the cost of what changed; `false` where the file is to be
+    /// written anew instead.
+    fn lead_on(&mut self, ways: &[Arc<Delta>], most: usize) -> io::Result<bool> {
+        if let Some(size) = &mut self.too_large {
+            *size = ways.iter().fold(*size, |size, way| Past::size_after(size, way));
+            return Ok(*size > most);
+        }
+        if self.octets > 2 * self.at_first + SLACK {
+            return Ok(false);
+        }
+        let octets = ways.iter().flat_map(|way| Past::write_way(way)).collect::<Vec<u8>>();
+        OpenOptions::new().append(true).open(&self.path)?.write_all(&octets)?;
+        self.octets += u64::try_from(octets.len()).unwrap_or(u64::MAX);
+        Ok(true)
     }
 }
 
@@ -143,7 +175,6 @@ mod tests {
         records::{Zone, ZoneSet, no_includes, parse_master},
         transfer::{Allow, Rules, ZoneRules},
     };
-    use std::sync::Arc;
 
     fn apex() -> Name {
         "z.test".parse().unwrap()
@@ -225,6 +256,52 @@ mod tests {
         }
         fs::write(&path, &whole).unwrap();
         assert!(kept.read(&"other.test".parse().unwrap()).is_none());
+    }
+
+    /// A file of master records that was edited under the serial that it had.
+    #[test]
+    fn nothing_is_appended_to_contents_that_it_does_not_lead_on_from() {
+        for saved_between in [true, false] {
+            let place = tempfile::tempdir().unwrap();
+            let (mut kept, first) = (Kept::new(place.path().to_owned()), transfers());
+            publish(&first, 5, "x A 192.0.2.1\n");
+            kept.save(&first);
+            publish(&first, 5, "y A 192.0.2.2\n");
+            if saved_between {
+                kept.save(&first);
+                let octets = fs::read(kept.path(&apex())).unwrap();
+                assert_eq!(Past::write(&first.histories()[0]), Some(octets));
+            }
+            publish(&first, 6, "y A 192.0.2.2\nz A 192.0.2.3\n");
+            kept.save(&first);
+            let again = transfers();
+            again.remember(apex().key(), kept.read(&apex()).unwrap());
+            publish(&again, 7, "y A 192.0.2.2\nz A 192.0.2.3\n");
+            let ways = again.histories()[0].since(Serial(6)).unwrap();
+            assert!(ways[0].is_empty(), "what was on disk as 6 is what 6 was: {ways:?}");
+        }
+    }
+
+    #[test]
+    fn a_zone_that_is_too_large_is_not_put_together_again_until_it_is_smaller() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut kept, first) = (Kept::new(place.path().to_owned()), transfers());
+        let lines =
+            |count: u32| (0..count).map(|n| format!("n{n} A 192.0.2.1\n")).collect::<String>();
+        publish(&first, 1, &lines(50));
+        kept.most = Past::size(first.histories()[0].zone());
+        kept.save(&first);
+        assert!(kept.path(&apex()).exists());
+        // A file is appended to before it is looked at whether its zone still fits.
+        kept.files.clear();
+        for (serial, count) in (2..).zip([51, 80, 52, 51, 50]) {
+            publish(&first, serial, &lines(count));
+            kept.save(&first);
+            let own = &kept.files[&apex().key()];
+            assert_eq!((own.serial, kept.path(&apex()).exists()), (Serial(serial), serial > 5));
+            let size = Past::size(first.histories()[0].zone());
+            assert_eq!(own.too_large, (count > 50).then_some(size), "as counted along the way");
+        }
     }
 
     #[test]

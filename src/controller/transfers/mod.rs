@@ -79,7 +79,10 @@ pub(super) struct Replication {
     reports: mpsc::Receiver<Report>,
     /// As configured, without what was transferred.
     config: FleetConfig,
-    said: BTreeSet<String>,
+    /// What is wrong with what was configured, as it is found.
+    found: BTreeSet<String>,
+    said_of_rules: Said,
+    said_of_zones: Said,
 }
 
 impl Replication {
@@ -125,7 +128,9 @@ impl Replication {
             notices,
             reports,
             config: FleetConfig::default(),
-            said: BTreeSet::new(),
+            found: BTreeSet::new(),
+            said_of_rules: Said::default(),
+            said_of_zones: Said::default(),
         })
     }
 
@@ -150,12 +155,13 @@ impl Replication {
     pub(super) fn take(&mut self, config: &Config, fleet: FleetConfig) -> FleetConfig {
         match read_keys(&self.options.key_files) {
             Ok(keys) => self.keys = keys,
-            Err(error) => self.say(format!("{error:#}; the keys read before stay in force")),
+            Err(error) => self.find(format!("{error:#}; the keys read before stay in force")),
         }
         self.config = fleet;
         self.list_zones(config);
         self.rule(config);
         self.run(config);
+        self.said_of_rules.say(std::mem::take(&mut self.found));
         self.complete()
     }
 
@@ -205,7 +211,7 @@ impl Replication {
         let served = federations.filter(|own| own.served).map(|own| &own.zone);
         let members: BTreeSet<&Name> = served.chain(config.zones.keys()).collect();
         if members.contains(name) {
-            self.say(format!(
+            self.find(format!(
                 "--catalog-zone {name}: a zone of that name is configured; the catalog is left out"
             ));
             return;
@@ -266,7 +272,9 @@ impl Replication {
         }
     }
 
-    /// The rules whose keys are known: who cannot sign is not let in, and not told.
+    /// The rules whose keys are known: who cannot sign is not let in, and not told. A primary stays:
+    /// without it the zone would seem complete, and deny all that the primary has (invariant I13);
+    /// that it is not asked without its key is the replica's to say.
     fn known(&mut self, what: &str, mut rules: ZoneRules) -> ZoneRules {
         let keys = self.keys.clone();
         let mut missing = BTreeSet::new();
@@ -279,11 +287,8 @@ impl Replication {
         };
         rules.allow.retain(|own| has(own.key.as_ref()));
         rules.notify.retain(|own| has(own.key.as_ref()));
-        if rules.primary.as_ref().is_some_and(|own| !has(own.key.as_ref())) {
-            rules.primary = None;
-        }
         for key in missing {
-            self.say(format!(
+            self.find(format!(
                 "{what}: TSIG key {key} is in no --tsig-key-file; what names it is left out"
             ));
         }
@@ -343,16 +348,29 @@ impl Replication {
             problems.extend(problem.into_iter().chain(own.problem()));
         }
         config.problems.extend(problems.iter().cloned());
-        problems.into_iter().for_each(|problem| self.say(problem));
+        self.said_of_zones.say(problems.into_iter().collect());
         config
     }
 
-    /// Each problem once, not at every look.
-    fn say(&mut self, problem: String) {
-        if !self.said.contains(&problem) {
-            tracing::error!("{problem}");
-            self.said.insert(problem);
-        }
+    fn find(&mut self, problem: String) {
+        self.found.insert(problem);
+    }
+}
+
+/// The problems that were there when last looked.
+#[derive(Default)]
+struct Said(BTreeSet<String>);
+
+impl Said {
+    /// Logs each problem once, not at every look; again where it was gone meanwhile.
+    fn say(&mut self, problems: BTreeSet<String>) {
+        self.news(problems).iter().for_each(|problem| tracing::error!("{problem}"));
+    }
+
+    fn news(&mut self, problems: BTreeSet<String>) -> Vec<String> {
+        let news = problems.difference(&self.0).cloned().collect();
+        self.0 = problems;
+        news
     }
 }
 
@@ -391,5 +409,20 @@ impl Content {
             Self::Usable(zone) => Some(zone),
             Self::Missing => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_said_once_and_again_when_it_returns() {
+        let set = |all: &[&str]| all.iter().map(|own| (*own).to_owned()).collect::<BTreeSet<_>>();
+        let mut said = Said::default();
+        let looks = [&["a"][..], &["a", "b"], &["b"], &["a", "b"], &[]];
+        let news = looks.map(|own| said.news(set(own)).concat());
+        assert_eq!(news, ["a", "b", "", "a", ""]);
+        assert!(said.0.is_empty(), "nothing piles up");
     }
 }

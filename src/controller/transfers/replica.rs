@@ -92,6 +92,7 @@ impl Replica {
             path,
             refresh: Refresh::new(now().mono),
             have: None,
+            stored: false,
             error: None,
             confirmed: None,
             usable: false,
@@ -126,8 +127,13 @@ impl Replica {
         self.zone == *zone && self.primary == *primary
     }
 
+    /// The key as it is now; one that comes or goes is looked at at once.
     pub(super) fn rekey(&self, key: Option<Arc<Key>>) {
-        self.keys.send_replace(key);
+        self.keys.send_if_modified(|own| {
+            let differs = own.is_some() != key.is_some();
+            *own = key;
+            differs
+        });
     }
 
     /// A notice came. One that says no newer serial than ours is no news (RFC 1996 §3.11).
@@ -188,7 +194,8 @@ impl Replica {
         {
             return (whole.clone(), None);
         }
-        match merged(generated, copy) {
+        // A large copy takes a while: other tasks of this thread move over.
+        match tokio::task::block_in_place(|| merged(generated, copy)) {
             Ok(whole) => {
                 let whole = Arc::new(whole);
                 self.whole = Some((copy.clone(), generated.clone(), whole.clone()));
@@ -223,6 +230,8 @@ struct Task {
     path: Option<PathBuf>,
     refresh: Refresh,
     have: Option<Arc<Zone>>,
+    /// Whether what we have is what the file has.
+    stored: bool,
     error: Option<String>,
     confirmed: Option<u64>,
     /// What was last reported.
@@ -240,6 +249,7 @@ impl Task {
                 let since = copy::instant(at, confirmed);
                 self.refresh = Refresh::restored(at.mono, since, numbers.unwrap_or_default());
                 (self.have, self.confirmed) = (Some(Arc::new(zone)), Some(confirmed));
+                self.stored = true;
             }
             Ok(None) => {}
             Err(error) => tracing::warn!("{}: {error}; the zone is read anew", path.display()),
@@ -266,7 +276,7 @@ impl Task {
 
     async fn run(
         mut self,
-        key: watch::Receiver<Option<Arc<Key>>>,
+        mut key: watch::Receiver<Option<Arc<Key>>>,
         mut heard: mpsc::Receiver<Option<Serial>>,
     ) {
         loop {
@@ -281,18 +291,24 @@ impl Task {
                     }
                     self.refresh.notified(now().mono);
                 }
+                Ok(()) = key.changed() => self.refresh.notified(now().mono),
             }
-            if self.refresh.due() <= now().mono {
+            let due = self.refresh.due() <= now().mono;
+            if due {
                 let key = key.borrow().clone();
                 self.look(key.as_ref()).await;
             }
+            let was_usable = self.usable;
             self.usable = self.is_usable();
-            self.report().await;
+            // A notice that comes too soon is no news.
+            if due || was_usable != self.usable {
+                self.report().await;
+            }
         }
     }
 
     async fn look(&mut self, key: Option<&Arc<Key>>) {
-        let fetched = fetch(&self.primary, key, &self.zone, self.have.as_ref(), seconds).await;
+        let fetched = self.fetched_in_time(key).await;
         let count = |what| self.place.stats.count(Event::Taken(what));
         match fetched {
             Ok(Fetched::Current(numbers, left)) => {
@@ -312,7 +328,7 @@ impl Task {
                 count("newer");
                 let numbers = Record::soa(&zone).and_then(|soa| soa.soa_numbers());
                 tracing::info!("{} is serial {} at its primary", self.zone, zone.serial());
-                self.have = Some(Arc::new(zone));
+                (self.have, self.stored) = (Some(Arc::new(zone)), false);
                 self.confirm(numbers.unwrap_or_default(), left);
             }
             Err(error) => {
@@ -320,6 +336,33 @@ impl Task {
                 self.refresh.failed(now().mono);
                 self.error = Some(error);
             }
+        }
+    }
+
+    /// A primary may take minutes: where the copy expires before it has answered, that is told then.
+    async fn fetched_in_time(&self, key: Option<&Arc<Key>>) -> Result<Fetched, String> {
+        let fetched = self.fetched(key);
+        tokio::pin!(fetched);
+        let Some(ends) = self.refresh.expires().filter(|_| self.usable) else {
+            return fetched.await;
+        };
+        tokio::select! {
+            fetched = &mut fetched => return fetched,
+            () = sleep(ends.saturating_duration_since(now().mono)) => {}
+        }
+        self.report().await;
+        fetched.await
+    }
+
+    /// Nothing is taken unsigned from a primary that a key is shared with.
+    async fn fetched(&self, key: Option<&Arc<Key>>) -> Result<Fetched, String> {
+        match (&self.primary.key, key) {
+            (Some(name), None) => Err(format!(
+                "TSIG key {name} is in no --tsig-key-file, and the primary {} is not asked without \
+                 it",
+                self.primary.address
+            )),
+            _ => fetch(&self.primary, key, &self.zone, self.have.as_ref(), seconds).await,
         }
     }
 
@@ -332,7 +375,9 @@ impl Task {
         let confirmed = seconds().saturating_sub(age).max(self.confirmed.unwrap_or_default());
         self.confirmed = Some(confirmed);
         let (Some(path), Some(zone)) = (&self.path, &self.have) else { return };
-        if let Err(error) = save(path, zone, confirmed) {
+        let saved = tokio::task::block_in_place(|| save(path, zone, confirmed, self.stored));
+        self.stored = saved.is_ok();
+        if let Err(error) = saved {
             tracing::warn!(
                 "the copy of {} in {} cannot be written ({error}); after a restart it would be \
                  missing until its primary can be reached",
@@ -354,6 +399,83 @@ impl Task {
     }
 }
 
-fn save(path: &Path, zone: &Zone, confirmed: u64) -> std::io::Result<()> {
-    tokio::task::block_in_place(|| copy::write(path, zone, confirmed))
+/// Of a copy that is there already, the time alone is written: a look that finds nothing new must
+/// not cost what the zone costs.
+fn save(path: &Path, zone: &Zone, confirmed: u64, stored: bool) -> std::io::Result<()> {
+    if stored && copy::confirm(path, confirmed).unwrap_or_default() {
+        return Ok(());
+    }
+    copy::write(path, zone, confirmed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::{no_includes, parse_master};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A replica of `z.test` with a copy on disk that may be used for that many seconds yet.
+    fn replica(
+        primary: Primary,
+        left: u32,
+    ) -> (Replica, mpsc::Receiver<Report>, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let apex: Name = "z.test".parse().unwrap();
+        let federation = FederationName("fed".into());
+        let text = format!("@ 60 SOA a. b. 7 1 1 {left} 5\n@ 60 NS b.\nx 60 A 192.0.2.1\n");
+        let zone = parse_master(&apex, "z", &text, &mut no_includes).unwrap().zone;
+        copy::write(&copy::path(directory.path(), &federation), &zone, seconds()).unwrap();
+        let (reports, heard) = mpsc::channel(8);
+        let place = Place {
+            directory: Some(directory.path().to_owned()),
+            reports,
+            stats: Arc::default(),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        };
+        let own = Replica::start(&place, federation, apex, primary, None);
+        (own, heard, directory)
+    }
+
+    async fn next(heard: &mut mpsc::Receiver<Report>) -> Report {
+        tokio::time::timeout(PATIENCE, heard.recv()).await.unwrap().unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_primary_is_not_asked_without_its_key_and_the_copy_stays() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let primary = Primary { address, key: Some("k".parse().unwrap()), tls: None };
+        let (mut own, mut heard, _place) = replica(primary, 3_600);
+        own.take(next(&mut heard).await);
+        assert!(own.content.zone().is_some());
+        let problem = own.problem().unwrap();
+        assert!(problem.contains("TSIG key k. is in no --tsig-key-file"), "{problem}");
+        assert!(problem.ends_with("its serial 7 stays in force"), "{problem}");
+        assert!(listener.accept().is_err(), "nobody came");
+        // It is asked as soon as the key is there.
+        let keys = crate::transfer::Keys::parse("k:hmac-sha256:MDEyMzQ1Njc4OTAxMjM0NQ==");
+        let key = keys.unwrap().get(&"k".parse().unwrap()).cloned();
+        let asked = async {
+            own.rekey(key);
+            while listener.accept().is_err() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asked).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_copy_that_expires_while_the_primary_is_asked_is_gone_at_once() {
+        // It takes the connection, and never answers.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mut own, mut heard, _place) = replica(Primary { address, key: None, tls: None }, 2);
+        assert!(own.content.zone().is_some());
+        assert!(own.take(next(&mut heard).await));
+        assert!(own.content.zone().is_none());
+        assert_eq!((&own.error, own.ends), (&None, None), "it was not waited for");
+    }
 }

@@ -5,16 +5,22 @@
 
 mod expire;
 mod given;
+mod notices;
+
+pub use notices::Notice;
 
 use super::{
     clock::Stamp,
+    edns::Edns,
     guard::{self, Notes},
+    message::Rcode,
     messages::Messages,
+    opt::{self, Extended, Extras},
     respond::{self, Answers, Arrival, MAX_UDP, Reply, Transport},
     rrl::{Kind, Verdict},
 };
 use crate::{
-    model::{Key, Name, Serial},
+    model::Key,
     records::{Completeness, Zone, ZoneSet, can_be_copied},
     transfer::{
         Event, Expire, Head, History, Journal, Journaled, Outgoing, Packer, Past, Refused, Request,
@@ -29,15 +35,6 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::mpsc;
-
-/// A notice that came from where notices are heeded.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Notice {
-    /// The zone that may have changed.
-    pub zone: Name,
-    /// Its serial, where the notice says it (RFC 1996 §3.7).
-    pub serial: Option<Serial>,
-}
 
 /// Zones with their past, and who may have them.
 #[derive(Debug)]
@@ -191,12 +188,15 @@ impl Transfers {
     ) -> Reply {
         let (request, mut signer) = match self.identify(packet, arrival.at) {
             Ok(known) => known,
-            Err(refusal) => return refusal.write(arrival, out),
+            Err(refusal) => {
+                // Not where a stream asks first whether there is more than one message to give.
+                refusal.tsig.into_iter().for_each(|error| self.stats.count(Event::Tsig(error)));
+                return refusal.write(arrival, out);
+            }
         };
         let transfer = request.opcode == 0 && matches!(request.rtype.0, IXFR | AXFR);
         let reply = if request.is_notice() {
-            let rcode = self.notice(&request, signer.as_ref(), arrival);
-            admitted(&request, rcode, arrival, out, |out| plain(&request, rcode, out))
+            self.answer_notice(&request, signer.as_ref(), arrival, out)
         } else if transfer {
             self.one_message(&request, signer.as_ref(), arrival, out)
         } else {
@@ -230,16 +230,16 @@ impl Transfers {
         packet: &[u8],
         at: Stamp,
     ) -> Result<(Request, Option<Signer>), Box<Refusal>> {
-        let refusal = |request, rcode, signer| Box::new(Refusal { request, rcode, signer });
-        let request =
-            read_request(packet).map_err(|(request, _)| refusal(request, FORMERR, None))?;
+        let refusal =
+            |request, rcode| Box::new(Refusal { request, rcode, signer: None, tsig: None });
+        let request = read_request(packet).map_err(|(request, _)| refusal(request, FORMERR))?;
         let Some(begin) = request.tsig else { return Ok((request, None)) };
         match verify_request(&self.rules.load().keys, packet, begin, at.seconds.into()) {
             Ok(verified) => Ok((request, Some(verified.signer))),
-            Err(Refused::Malformed) => Err(refusal(request, FORMERR, None)),
+            Err(Refused::Malformed) => Err(refusal(request, FORMERR)),
             Err(Refused::NotAuth { error, signer }) => {
-                self.stats.count(Event::Tsig(error.name()));
-                Err(refusal(request, NOTAUTH, Some(signer)))
+                let (signer, tsig) = (Some(signer), Some(error.name()));
+                Err(Box::new(Refusal { request, rcode: NOTAUTH, signer, tsig }))
             }
         }
     }
@@ -282,7 +282,9 @@ impl Transfers {
         let stream = arrival.transport.is_stream();
         let denied = |(rcode, why), out: &mut Vec<u8>| {
             self.stats.count(Event::Denied(why));
-            admitted(request, rcode, arrival, out, |out| plain(request, rcode, out))
+            let room = signer.map_or(0, Signer::room);
+            let limit = limit(request, arrival.transport).saturating_sub(room);
+            admitted(request, rcode, arrival, out, |out| refused(request, rcode, limit, out))
         };
         let history = match self.permitted(request, signer, arrival) {
             Ok(history) => history,
@@ -292,6 +294,9 @@ impl Transfers {
             Ok(wanted) => wanted,
             Err(why) => return denied(why, out),
         };
+        if arrival.transport == Transport::Https {
+            return denied((REFUSED, "https"), out);
+        }
         if stream {
             // Whatever could be given was, by `open`.
             return denied((SERVFAIL, "quota"), out);
@@ -315,29 +320,6 @@ impl Transfers {
             Reply::Send { rcode: NOERROR.into(), truncated: false, notes: Notes::default() }
         })
     }
-
-    /// RFC 1996 §3.10, §3.11: who is not known is refused, everyone else gets an answer at once.
-    fn notice(&self, request: &Request, signer: Option<&Signer>, arrival: &Arrival<'_>) -> u8 {
-        let rules = self.rules.load();
-        let primary = rules.zones.get(&request.name.key()).and_then(|own| own.primary.as_ref());
-        let key = signer.and_then(Signer::key);
-        let (rcode, said) = if request.class != CLASS_IN || request.rtype.0 != SOA {
-            (FORMERR, "malformed")
-        } else if primary.is_none() {
-            (NOTAUTH, "zone")
-        } else if !rules.may_notify(&request.name, key, arrival.from) {
-            (REFUSED, "source")
-        } else {
-            (NOERROR, "heeded")
-        };
-        self.stats.count(Event::NoticeIn(said));
-        if let (NOERROR, Some(notices)) = (rcode, &self.notices) {
-            let notice = Notice { zone: request.name.clone(), serial: request.serial };
-            // A full channel holds notices enough.
-            let _ = notices.try_send(notice);
-        }
-        rcode
-    }
 }
 
 /// Whether a zone can be given to others.
@@ -350,6 +332,8 @@ struct Refusal {
     request: Request,
     rcode: u8,
     signer: Option<Signer>,
+    /// What is wrong with its signature.
+    tsig: Option<&'static str>,
 }
 
 impl Refusal {
@@ -398,26 +382,42 @@ fn admitted(
         Verdict::Slip if !request.is_notice() => plain(request, NOERROR, out),
         Verdict::Slip | Verdict::Drop => return Reply::Drop(super::Dropped::Limited),
     };
-    let Reply::Send { rcode, truncated, .. } = written else { return written };
+    let Reply::Send { rcode, truncated, notes } = written else { return written };
     let slipped = verdict == Verdict::Slip;
     if slipped {
         out[2] = out[2] & !0x04 | 0x02;
     }
-    Reply::Send { rcode, truncated: truncated || slipped, notes: noted }
+    let notes = Notes { extended: notes.extended, ..noted };
+    Reply::Send { rcode, truncated: truncated || slipped, notes }
 }
 
 /// An answer without records.
 fn plain(request: &Request, rcode: u8, out: &mut Vec<u8>) -> Reply {
-    *out = Packer::begin(&head(request, rcode), MOST).finish();
-    add_opt(request, out);
-    Reply::Send { rcode: rcode.into(), truncated: false, notes: Notes::default() }
+    saying(None, request, rcode, MOST, out)
 }
 
-/// RFC 6891 §7: an OPT where there was one.
-fn add_opt(request: &Request, out: &mut Vec<u8>) {
-    if request.udp_size.is_some() {
-        append_opt(out, Expire::Silent);
-    }
+/// Of a transfer; one that is prohibited says so beside its code (RFC 8914 §4.19), where that is
+/// no longer than it may be.
+fn refused(request: &Request, rcode: u8, limit: usize, out: &mut Vec<u8>) -> Reply {
+    let error = (rcode == REFUSED).then_some(Extended::PROHIBITED);
+    saying(error, request, rcode, limit, out)
+}
+
+/// RFC 6891 §7: with an OPT where there was one.
+fn saying(
+    error: Option<Extended>,
+    request: &Request,
+    rcode: u8,
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Reply {
+    *out = Packer::begin(&head(request, rcode), MOST).finish();
+    let edns = request.udp_size.map(Edns::bare);
+    let extras = Extras { error, ..Extras::default() };
+    opt::write(edns.as_ref(), Rcode(rcode.into()), 0, &extras, limit, out);
+    let extended = error.filter(|_| edns.is_some()).map(|error| error.code);
+    let notes = Notes { extended, ..Notes::default() };
+    Reply::Send { rcode: rcode.into(), truncated: false, notes }
 }
 
 fn limit(request: &Request, transport: Transport) -> usize {
