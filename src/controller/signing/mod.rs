@@ -161,7 +161,7 @@ mod tests {
     use crate::{
         config::Loader,
         model::{Serial, Ttl},
-        records::{Node, RecordType, Rrset, Zone},
+        records::{Denial, Node, RecordType, Rrset, Zone, compact_nsec},
         transfer::{Delta, Record},
     };
     use std::{fs, path::Path, time::Duration};
@@ -268,6 +268,66 @@ mod tests {
             assert_eq!(delta.removed.len(), delta.added.len());
             last = next;
         }
+    }
+
+    /// Until when what is signed on demand holds, from the zone as it is served.
+    fn denials_end(zone: &Zone) -> i64 {
+        let Denial::Compact(online) = zone.signed().unwrap().denial() else {
+            panic!("it is denied by a chain");
+        };
+        let nsec = compact_nsec(zone.apex(), &[], Ttl::SERVED).unwrap();
+        let rrsig = online.sign(zone.apex(), &nsec).unwrap();
+        let rdata = rrsig.rdata().next().unwrap();
+        u32::from_be_bytes(*rdata[8..].first_chunk().unwrap()).into()
+    }
+
+    #[test]
+    fn what_denies_on_demand_is_served_anew_before_its_signatures_end() {
+        let place = Place::new();
+        place.write(", dnssec: {denial: compact}");
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        for days in [0, 10, 11, 15, 22, 26, 37] {
+            let at = place.at.after(Duration::from_secs(days * 86_400));
+            let zone = zone(&signing.sign(snapshot.clone(), at));
+            let left = denials_end(&zone) - at.wall.as_second();
+            assert!(left >= 14 * 86_400 / 4, "after {days} days, {left} s are left");
+        }
+    }
+
+    #[test]
+    fn what_denies_on_demand_has_its_budget_every_second_also_after_it_was_made_anew() {
+        let place = Place::new();
+        place.write(", dnssec: {denial: compact}");
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        let mut asked = 0..;
+        for seconds in [0, 10 * 86_400, 11 * 86_400, 11 * 86_400 + 1, 11 * 86_400 + 2] {
+            let at = place.at.after(Duration::from_secs(seconds));
+            let zone = zone(&signing.sign(snapshot.clone(), at));
+            let Denial::Compact(online) = zone.signed().unwrap().denial() else {
+                panic!("it is denied by a chain");
+            };
+            for number in asked.by_ref().take(2_000) {
+                let name: Name = format!("n{number}.z.test").parse().unwrap();
+                let nsec = compact_nsec(&name, &[], Ttl::SERVED).unwrap();
+                assert!(online.sign(&name, &nsec).is_some(), "{name} after {seconds} s");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_denied_on_demand_once_is_not_signed_again_for_that() {
+        let place = Place::new();
+        place.write(", dnssec: {denial: compact}");
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        signing.sign(snapshot.clone(), place.at);
+        place.write(", dnssec: {}");
+        signing.configure(&place.config());
+        let after = |seconds: u64| place.at.after(Duration::from_secs(12 * 86_400 + seconds));
+        let first = signing.sign(snapshot.clone(), after(0));
+        assert!(Arc::ptr_eq(&zone(&first), &zone(&signing.sign(snapshot, after(1)))));
     }
 
     #[test]

@@ -221,8 +221,6 @@ impl SignedZone {
         if self.due.len() == AT_ONCE {
             self.looked = 0;
         }
-        let online = self.online.as_ref().map(|own| own.validity().expiration - now);
-        self.changed |= online.is_some_and(|left| left < self.settings.lifetime / 4);
     }
 
     pub(super) fn timing(&self) -> Timing {
@@ -359,7 +357,8 @@ impl SignedZone {
         Some(dnssec::Signing { keys, key_ttl, lifetime, denial, now, threads })
     }
 
-    /// The one there is, while its keys and times are right.
+    /// The one there is, while its keys and times are right; another is in force only once the zone
+    /// is served with it.
     fn online(&mut self, keys: &[Arc<Key>], now: i64) -> Arc<OnlineSigner> {
         let lifetime = self.settings.lifetime;
         let fits = |own: &&Arc<OnlineSigner>| {
@@ -370,6 +369,7 @@ impl SignedZone {
         }
         let validity = Validity { inception: now - CLOCKS, expiration: now + lifetime };
         let online = OnlineSigner::new(self.zone.clone(), keys.to_vec(), validity);
+        self.changed = true;
         self.online.insert(Arc::new(online)).clone()
     }
 
