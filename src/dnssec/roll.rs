@@ -90,6 +90,9 @@ pub struct Rollover {
     /// Those that go with their algorithm, while that is changed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub leaving: BTreeSet<u16>,
+    /// Those that came to their end: a key is not taken up again, whyever it was given up.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub gone: BTreeSet<u16>,
 }
 
 /// What signatures a zone has.
@@ -175,7 +178,7 @@ impl Rollover {
         let at = |stage| Track { stage, since: now };
         let ksk = (role != Role::Zsk).then(|| at(Stage::Published));
         let zsk = (role != Role::Ksk).then(|| at(Stage::Active));
-        self.keys.push(KeyState { tag, role, ksk, zsk });
+        self.enter(KeyState { tag, role, ksk, zsk });
     }
 
     /// A key that was in use elsewhere before: taken over at that stage.
@@ -183,7 +186,13 @@ impl Rollover {
         let track = Track { stage, since: now };
         let ksk = (role != Role::Zsk).then_some(track);
         let zsk = (role != Role::Ksk).then_some(track);
-        self.keys.push(KeyState { tag, role, ksk, zsk });
+        self.enter(KeyState { tag, role, ksk, zsk });
+    }
+
+    /// Tags are short: another key may have that of one that is gone.
+    fn enter(&mut self, key: KeyState) {
+        self.gone.remove(&key.tag);
+        self.keys.push(key);
     }
 
     /// Whether a key of that role may be given a successor now.
@@ -265,6 +274,7 @@ impl Rollover {
             self.keys.iter().filter(|key| key.is_gone()).map(|own| own.tag).collect();
         self.keys.retain(|key| !key.is_gone());
         self.leaving.retain(|tag| self.keys.iter().any(|key| key.tag == *tag));
+        self.gone.extend(&gone);
         turns.extend(gone.into_iter().map(Turn::Gone));
         turns
     }
@@ -490,6 +500,7 @@ mod tests {
         assert_eq!(keys.ds_seen(1, &TIMING, seen), Err(Refusal::Leaving(1)));
         assert_eq!(tick(&mut keys, seen + 89_999), []);
         assert_eq!(tick(&mut keys, seen + 90_000), [Turn::Gone(1)]);
+        assert_eq!(keys.gone, [1].into());
         assert_eq!(keys.may_roll(Role::Csk), Ok(()));
     }
 
