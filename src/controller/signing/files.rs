@@ -200,7 +200,20 @@ impl Place {
     }
 
     /// Writes down how far the keys have come, and in the files of those that are gone, that they
-    /// are.
+    /// are; also where it could not be done when they went.
+    ///
+    /// # Errors
+    /// Names the file. What can be written is.
+    pub(super) fn save_step(&self, ring: &mut KeyRing, now: i64) -> Result<(), String> {
+        let gone: Vec<u16> = ring.rollover.gone.iter().copied().collect();
+        let mut retired = Ok(());
+        for tag in gone {
+            retired = retired.and(self.retire(ring, tag, now));
+        }
+        retired.and(self.save(ring))
+    }
+
+    /// Writes down how far the keys have come.
     ///
     /// # Errors
     /// Names the file.
@@ -210,13 +223,19 @@ impl Place {
         write_private(path, &text).map_err(|error| self.unwritable(path, &error))
     }
 
-    /// A key has come to its end: its files say so, and stay.
-    pub(super) fn retire(&self, ring: &mut KeyRing, tag: u16, now: i64) -> Result<(), String> {
-        let Some(key) = ring.keys.remove(&tag) else { return Ok(()) };
-        let mut times = ring.times.remove(&tag).unwrap_or_default();
-        times.inactive.get_or_insert(now);
-        times.delete = Some(now);
-        if self.given { Ok(()) } else { self.write_key(&key, &times) }
+    /// A key has come to its end: its files say so, and stay. Those of somebody else stay as they
+    /// are.
+    fn retire(&self, ring: &mut KeyRing, tag: u16, now: i64) -> Result<(), String> {
+        let Some((key, times)) = ring.keys.get(&tag).zip(ring.times.get_mut(&tag)) else {
+            return Ok(());
+        };
+        if self.given || times.delete.is_some_and(|time| time <= now) {
+            return Ok(());
+        }
+        let over = Times { inactive: times.inactive.or(Some(now)), delete: Some(now), ..*times };
+        self.write_key(key, &over)?;
+        *times = over;
+        Ok(())
     }
 
     fn write_key(&self, key: &Key, times: &Times) -> Result<(), String> {
@@ -410,8 +429,7 @@ mod tests {
             ring.rollover.tick(9 + hours * 3_600, &timing, &Signatures::default())
         });
         assert_eq!(turns.collect::<Vec<_>>(), [Turn::Signs(second), Turn::Gone(first)]);
-        place.retire(&mut ring, first, 400_000).unwrap();
-        place.save(&ring).unwrap();
+        place.save_step(&mut ring, 400_000).unwrap();
 
         // A restart knows it, too.
         let mut ring = place.load(&settings, None, 500_000).unwrap();

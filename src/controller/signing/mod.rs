@@ -6,6 +6,7 @@ mod job;
 mod left;
 mod orders;
 mod people;
+mod problems;
 mod zone;
 
 use super::now;
@@ -120,7 +121,7 @@ impl Signing {
             let Some(source) = snapshot.served.get(name) else { continue };
             left.raise(source, seconds).into_iter().for_each(|zone| next.served.put(zone));
         }
-        let own = self.zones.values().filter_map(|zone| zone.problem().map(str::to_owned));
+        let own = self.zones.values().flat_map(|zone| zone.problems.iter().map(str::to_owned));
         next.problems = next.problems.iter().cloned().chain(own).collect();
         let next = Arc::new(next);
         self.last = Some((snapshot, next.clone()));
@@ -383,6 +384,54 @@ mod tests {
 
     fn name() -> Name {
         "z.test".parse().unwrap()
+    }
+
+    #[test]
+    fn a_step_that_cannot_be_written_down_is_a_problem_until_it_can_be() {
+        let place = Place::new();
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        signing.sign(snapshot.clone(), place.at);
+        let folder = place.state().join("dnssec/z.test.");
+        let written = || fs::read_to_string(folder.join("rollover.json")).unwrap();
+        let hinders = folder.join("rollover.json.new");
+        fs::create_dir(&hinders).unwrap();
+        let after = |seconds: u64| place.at.after(Duration::from_secs(2 * 86_400 + seconds));
+        for seconds in 0..3 {
+            let next = signing.sign(snapshot.clone(), after(seconds));
+            assert!(signing.board().all()[0].keys[0].state.contains("Ready"));
+            assert!(next.problems[0].contains("rollover.json"), "{:?}", next.problems);
+            signing.configure(&place.config());
+            let problem = signing.board().all()[0].problem.clone();
+            assert_eq!(problem.as_ref(), next.problems.first(), "it is still there");
+        }
+        assert!(!written().contains("ready"));
+        fs::remove_dir(&hinders).unwrap();
+        let next = signing.sign(snapshot.clone(), after(3));
+        assert!(written().contains("ready") && next.problems.is_empty(), "{:?}", next.problems);
+        assert_eq!(signing.board().all()[0].problem, None);
+    }
+
+    #[test]
+    fn a_key_without_a_successor_is_a_problem_as_long_as_its_time_is_over() {
+        let place = Place::new();
+        place.write(", dnssec: {keys: split}");
+        place.begin();
+        let given = ", dnssec: {keys: split, keyDirectory: ../dnssec/z.test., zskLifetime: 240h}";
+        place.write(given);
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        assert!(signing.sign(snapshot.clone(), place.at).problems.is_empty());
+        let after = |seconds: u64| place.at.after(Duration::from_secs(11 * 86_400 + seconds));
+        let next = signing.sign(snapshot.clone(), after(0));
+        assert!(next.problems[0].contains("zskLifetime"), "{:?}", next.problems);
+        signing.configure(&place.config());
+        let problem = signing.board().all()[0].problem.clone();
+        assert_eq!(problem.as_ref(), next.problems.first(), "it was not over meanwhile");
+        place.write(&given.replace("240h", "720h"));
+        signing.configure(&place.config());
+        let next = signing.sign(snapshot, after(1));
+        assert!(next.problems.is_empty(), "{:?}", next.problems);
     }
 
     /// The algorithms of the DNSKEY rrset, and of the signatures over the SOA.
