@@ -495,6 +495,8 @@ mod tests {
         let view = signing.board().all()[0].clone();
         let new = view.keys.iter().find(|own| own.algorithm == "ED25519").unwrap().tag;
         assert!(view.ds.len() == 1 && view.ds[0].starts_with(&format!("{new} 15 ")), "{view:?}");
+        let refused = signing.of(&name()).unwrap().ds_seen(&[old, new], at).unwrap_err();
+        assert!(refused.contains(&format!("take DS {old} out first")), "{refused}");
         signing.of(&name()).unwrap().ds_seen(&[new], at).unwrap();
         let withdrawn = |_: &View, zone: &Zone| algorithms(zone).0 == [15];
         let step = until(&mut signing, &snapshot, &mut at, withdrawn);

@@ -1,10 +1,7 @@
 //! What is done to a zone's keys because somebody ordered it, or because it is time: the first step of
 //! each change.
 
-use super::{
-    problems::About,
-    zone::{SignedZone, is},
-};
+use super::{problems::About, zone::SignedZone};
 use crate::{
     dnssec::{KeyState, Role, Rollover, Stage},
     model::Moment,
@@ -88,16 +85,7 @@ impl SignedZone {
         let (now, timing) = (at.wall.as_second(), self.timing());
         let (_, ring) = self.keys.as_mut().ok_or("the zone has no keys")?;
         let mut rollover = ring.rollover.clone();
-        let waiting: Vec<u16> = rollover
-            .keys
-            .iter()
-            .filter(|key| !is(key.ksk, Stage::Active))
-            .map(|key| key.tag)
-            .collect();
-        // A parent often has the old DS beside the new one for a while.
-        let tag = tags.iter().find(|tag| waiting.contains(tag)).or(tags.first());
-        let tag = *tag.ok_or("the parent has no DS of the zone")?;
-        rollover.ds_seen(tag, &timing, now).map_err(|refusal| refusal.to_string())?;
+        let tag = rollover.parent_has(tags, &timing, now).map_err(|refusal| refusal.to_string())?;
         self.put(rollover)?;
         Ok(format!("key {tag} is in force: the parent has its DS"))
     }

@@ -472,7 +472,7 @@ fn signatures(zone: &Zone) -> Signatures {
     Signatures { some: count.into_keys().collect(), all }
 }
 
-pub(super) fn is(track: Option<Track>, stage: Stage) -> bool {
+fn is(track: Option<Track>, stage: Stage) -> bool {
     track.is_some_and(|track| track.stage == stage)
 }
 
