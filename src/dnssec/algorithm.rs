@@ -169,6 +169,25 @@ mod tests {
     }
 
     #[test]
+    fn the_old_ds_has_to_be_gone_from_the_parent_before_the_old_keys_may_go() {
+        let mut keys = in_force(&[(1, Role::Ksk), (2, Role::Zsk)]);
+        keys.change_algorithm(&[(3, Role::Ksk), (4, Role::Zsk)], 0).unwrap();
+        let mut told = |now, tags: &[u16]| {
+            tick(&mut keys, now);
+            keys.parent_has(tags, &TIMING, now)
+        };
+        // Nobody is told to take out the only DS there is, nor the old one too early.
+        assert_eq!(told(0, &[]), Err(Refusal::NoDsAtAll));
+        assert_eq!(told(0, &[1]), Err(Refusal::InForce(1)));
+        assert!(matches!(told(600, &[1, 3]), Err(Refusal::TooEarly { tag: 3, .. })));
+        let both = Err(Refusal::OldDs { old: 1, new: 3 });
+        assert_eq!(told(4_500, &[1, 3]), both);
+        assert_eq!(told(4_500, &[3, 1]), both);
+        assert_eq!(told(4_500, &[3]), Ok(3));
+        assert_eq!(told(4_500, &[3, 1]), Err(Refusal::InForce(3)), "nothing waits any more");
+    }
+
+    #[test]
     fn a_zone_whose_names_are_not_all_signed_yet_does_not_show_the_key() {
         let mut keys = in_force(&[(1, Role::Csk)]);
         keys.change_algorithm(&[(2, Role::Csk)], 0).unwrap();

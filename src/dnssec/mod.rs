@@ -12,6 +12,7 @@ mod algorithm;
 pub mod bind;
 mod bitmap;
 pub mod canonical;
+mod fit;
 mod key;
 mod online;
 mod roll;
@@ -20,6 +21,7 @@ mod sign;
 mod zone;
 
 pub use bitmap::bitmap;
+pub use fit::{SIGNERS_OWN, fitted, longest, with_expire};
 pub use key::{Algorithm, Key, KeyError, Role, ds_text, key_tag};
 pub use online::{ONLINE_RATE, OnlineSigner};
 pub use roll::{KeyState, Refusal, Rollover, Signatures, Stage, Timing, Track, Turn};

@@ -90,6 +90,9 @@ pub struct Rollover {
     /// Those that go with their algorithm, while that is changed.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub leaving: BTreeSet<u16>,
+    /// Those that came to their end: a key is not taken up again, whyever it was given up.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub gone: BTreeSet<u16>,
 }
 
 /// What signatures a zone has.
@@ -147,6 +150,20 @@ pub enum Refusal {
     /// It is on its way out.
     #[error("key {0} is on its way out; the parent should have the DS of its successor")]
     Leaving(u16),
+    /// An algorithm of which the parent has a DS must go on signing the keys (RFC 4035 §2.2).
+    #[error(
+        "the parent still has the DS of key {old}, whose algorithm is to go: take DS {old} out \
+         first, leave that of key {new} there, and say it again"
+    )]
+    OldDs {
+        /// Which is to go.
+        old: u16,
+        /// Which stays.
+        new: u16,
+    },
+    /// Nothing to confirm.
+    #[error("the parent has no DS of the zone")]
+    NoDsAtAll,
     /// Not a KSK, or unknown.
     #[error("the zone has no key {0} that a DS could point at")]
     Unknown(u16),
@@ -175,7 +192,7 @@ impl Rollover {
         let at = |stage| Track { stage, since: now };
         let ksk = (role != Role::Zsk).then(|| at(Stage::Published));
         let zsk = (role != Role::Ksk).then(|| at(Stage::Active));
-        self.keys.push(KeyState { tag, role, ksk, zsk });
+        self.enter(KeyState { tag, role, ksk, zsk });
     }
 
     /// A key that was in use elsewhere before: taken over at that stage.
@@ -183,7 +200,13 @@ impl Rollover {
         let track = Track { stage, since: now };
         let ksk = (role != Role::Zsk).then_some(track);
         let zsk = (role != Role::Ksk).then_some(track);
-        self.keys.push(KeyState { tag, role, ksk, zsk });
+        self.enter(KeyState { tag, role, ksk, zsk });
+    }
+
+    /// Tags are short: another key may have that of one that is gone.
+    fn enter(&mut self, key: KeyState) {
+        self.gone.remove(&key.tag);
+        self.keys.push(key);
     }
 
     /// Whether a key of that role may be given a successor now.
@@ -254,6 +277,26 @@ impl Rollover {
         Ok(())
     }
 
+    /// The parent has the DS records of these keys: the one that waits for its DS is in force. A
+    /// parent often has the old DS beside the new one for a while; but where the algorithm is
+    /// changed, the old one has to be gone.
+    ///
+    /// # Errors
+    /// As [`Self::ds_seen`], of the key that waits, or else of the first. Nothing changes then.
+    pub fn parent_has(&mut self, tags: &[u16], timing: &Timing, now: i64) -> Result<u16, Refusal> {
+        let waiting = tags.iter().find(|tag| {
+            self.keys.iter().any(|key| key.tag == **tag && key.ksk.is_some_and(Track::awaits_ds))
+        });
+        let new = *waiting.or(tags.first()).ok_or(Refusal::NoDsAtAll)?;
+        let mut next = self.clone();
+        next.ds_seen(new, timing, now)?;
+        if let Some(old) = tags.iter().copied().find(|tag| self.leaving.contains(tag)) {
+            return Err(Refusal::OldDs { old, new });
+        }
+        *self = next;
+        Ok(new)
+    }
+
     /// What time alone brings about. A key that no longer signs is kept at least until the zone has
     /// no signatures of it.
     pub fn tick(&mut self, now: i64, timing: &Timing, made: &Signatures) -> Vec<Turn> {
@@ -265,6 +308,7 @@ impl Rollover {
             self.keys.iter().filter(|key| key.is_gone()).map(|own| own.tag).collect();
         self.keys.retain(|key| !key.is_gone());
         self.leaving.retain(|tag| self.keys.iter().any(|key| key.tag == *tag));
+        self.gone.extend(&gone);
         turns.extend(gone.into_iter().map(Turn::Gone));
         turns
     }
@@ -387,6 +431,10 @@ impl Track {
         matches!(self.stage, Stage::Hidden | Stage::Active | Stage::Withdrawn)
     }
 
+    fn awaits_ds(self) -> bool {
+        matches!(self.stage, Stage::Hidden | Stage::Published | Stage::Ready)
+    }
+
     pub(super) fn is_over(&self, stage: Stage, after: i64, now: i64) -> bool {
         self.stage == stage && now - self.since >= after
     }
@@ -490,7 +538,20 @@ mod tests {
         assert_eq!(keys.ds_seen(1, &TIMING, seen), Err(Refusal::Leaving(1)));
         assert_eq!(tick(&mut keys, seen + 89_999), []);
         assert_eq!(tick(&mut keys, seen + 90_000), [Turn::Gone(1)]);
+        assert_eq!(keys.gone, [1].into());
         assert_eq!(keys.may_roll(Role::Csk), Ok(()));
+    }
+
+    #[test]
+    fn of_several_ds_at_the_parent_the_one_that_was_waited_for_counts() {
+        let mut keys = csk_in_force();
+        keys.roll(2, Role::Csk, 0).unwrap();
+        tick(&mut keys, KNOWN);
+        assert_eq!(keys.parent_has(&[9], &TIMING, KNOWN), Err(Refusal::Unknown(9)));
+        assert_eq!(keys.parent_has(&[1, 2], &TIMING, KNOWN), Ok(2));
+        // The old key is on its way out, and waits for nothing.
+        assert_eq!(keys.parent_has(&[2, 1], &TIMING, KNOWN), Err(Refusal::InForce(2)));
+        assert_eq!(keys.parent_has(&[1], &TIMING, KNOWN), Err(Refusal::Leaving(1)));
     }
 
     #[test]

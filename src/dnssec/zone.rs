@@ -3,6 +3,7 @@
 
 use super::{
     bitmap::bitmap,
+    fit::SIGNERS_OWN,
     key::{Key, wished},
     sign::{self, Validity},
 };
@@ -116,7 +117,8 @@ impl Signing {
             .map(|(key, _)| key.clone())
     }
 
-    /// The zone with its keys, at that serial; without what somebody else signed.
+    /// The zone with its keys, at that serial. What somebody else signed was taken out where the
+    /// zone came from ([`super::fitted`]).
     fn with_keys(&self, source: &Zone, serial: Serial) -> Zone {
         let apex = source.key();
         let mut node = source.node(apex.as_bytes()).cloned().unwrap_or_default();
@@ -462,9 +464,6 @@ fn spread(key: &NameKey) -> u16 {
     u16::try_from(hash >> 48).unwrap_or_default()
 }
 
-/// Types that are made in signing; what a master file has of them is another signer's.
-const SIGNERS_OWN: [RecordType; 4] =
-    [RecordType::RRSIG, RecordType::NSEC, RecordType::NSEC3, RecordType::NSEC3PARAM];
 /// How far a validator's clock may be behind.
 const SLACK: i64 = 3_600;
 /// Fewer names are signed sooner than threads are started.

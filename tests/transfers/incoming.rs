@@ -83,6 +83,31 @@ fn the_static_part_is_taken_from_bind_and_knot_and_follows_their_changes() {
 }
 
 #[test]
+fn what_a_primary_signed_is_left_out_where_the_zone_is_signed_here() {
+    let port = free_port();
+    let text = format!(
+        "{TEXT}old 86400 A 192.0.2.26\nold NSEC zz.{ZONE}. A RRSIG NSEC\nold RRSIG A 13 4 86400 \
+         20360101000000 20250101000000 1 {ZONE}. YWJj\n"
+    );
+    let primary = Server::primary(Kind::Bind, ZONE, &text, port).ready(ZONE);
+    let config = Config::new(&format!(
+        "  transferFrom: {{primary: \"127.0.0.1:{}\", key: {KEY}}}\n  dnssec: {{signaturesLast: \
+         24h}}\n",
+        primary.port
+    ));
+    let state = tempfile::tempdir().unwrap();
+    let kept = ["--state-dir", state.path().to_str().unwrap()];
+    let ours = Meridian::start(&config, port, &kept);
+    until("the static part is there", || has(&ours, "old.fed.example.com. 21600 A 192.0.2.26"));
+    let rows: Vec<String> =
+        meridian::records::rows(&ours.exported(ZONE)).map(|own| own.to_string()).collect();
+    let foreign = |row: &String| row.contains("zz.") || row.contains("YWJj");
+    assert!(!rows.iter().any(foreign), "{rows:#?}");
+    let soa = rows.iter().find(|row| row.contains(" SOA ")).unwrap();
+    assert!(soa.ends_with(" 21600 30"), "{soa}");
+}
+
+#[test]
 fn before_the_primary_was_ever_reached_nothing_is_denied() {
     let (port, nobody) = (free_port(), free_port());
     let config = Config::new(&format!("  transferFrom: {{primary: \"127.0.0.1:{nobody}\"}}\n"));

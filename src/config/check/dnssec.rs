@@ -5,9 +5,9 @@ use crate::{
     config::spec::{
         DnssecAlgorithmSpec, DnssecDenialSpec, DnssecKeysSpec, DnssecSpec, FederationSpec,
     },
-    dnssec::{Algorithm, Settings},
+    dnssec::{Algorithm, SIGNERS_OWN, Settings, longest, with_expire},
     model::{Federation, SoaValues, Ttl, parse_duration},
-    records::{RecordType, Zone},
+    records::Zone,
 };
 use std::{path::Path, time::Duration};
 
@@ -94,7 +94,7 @@ pub(super) fn expire(
     soa: &mut SoaValues,
 ) {
     let Some(dnssec) = dnssec else { return };
-    let most = u32::try_from(dnssec.lifetime / 4).unwrap_or(u32::MAX);
+    let most = longest(dnssec.lifetime).as_secs();
     match spec.soa.as_ref().and_then(|soa| soa.expire) {
         None => soa.expire = soa.expire.min(most),
         Some(expire) if expire > most => findings.warnings.push(format!(
@@ -102,6 +102,14 @@ pub(super) fn expire(
              ({most}): a secondary out of touch would serve signatures that have ended"
         )),
         Some(_) => {}
+    }
+}
+
+/// A master file's own SOA, as that of the settings where they do not say.
+pub(super) fn expire_of_file(dnssec: Option<&Settings>, generated: &Zone, file: Zone) -> Zone {
+    match dnssec {
+        Some(dnssec) if file.soa() != generated.soa() => with_expire(&file, dnssec.lifetime),
+        _ => file,
     }
 }
 
@@ -124,7 +132,7 @@ pub(super) fn fits(
              records would outlive their signatures"
         ));
     }
-    if let Some((key, own)) = rrsets().find(|(_, own)| SIGNED.contains(&own.rtype)) {
+    if let Some((key, own)) = rrsets().find(|(_, own)| SIGNERS_OWN.contains(&own.rtype)) {
         findings.error(format!(
             "spec.masterFile: {} has {}, but spec.dnssec signs the zone; leave another signer's \
              records out",
@@ -134,9 +142,6 @@ pub(super) fn fits(
     }
 }
 
-/// What a signer makes.
-const SIGNED: [RecordType; 4] =
-    [RecordType::RRSIG, RecordType::NSEC, RecordType::NSEC3, RecordType::NSEC3PARAM];
 /// Two weeks: long enough to mend what is broken, short enough that what was signed is forgotten.
 const LIFETIME: i64 = 14 * 86_400;
 const LEAST_LIFETIME: i64 = 3_600;
@@ -171,6 +176,13 @@ mod tests {
         let soa = own.base.soa().unwrap().rdata().next().unwrap();
         let expire = &soa[soa.len() - 8..soa.len() - 4];
         assert_eq!(expire, 21_600_u32.to_be_bytes(), "a secondary gives up before signatures end");
+        // Also where a file says it.
+        let text = federation("fed", "{zone: z.test, masterFile: static, dnssec: {}}");
+        let file = "@ 300 SOA ns h 7 3600 600 1209600 300\n";
+        let loaded = place(&[("fed.yaml", &text), ("static", file)]).loader.load();
+        let base = &loaded.config.federations.values().next().unwrap().base;
+        let soa = base.soa().unwrap().rdata().next().unwrap();
+        assert_eq!(soa[soa.len() - 8..soa.len() - 4], (14 * 21_600_u32).to_be_bytes());
         let plain = load("dnssec: {}");
         let dnssec = plain.config.federations.values().next().unwrap().dnssec.clone().unwrap();
         assert_eq!((dnssec.algorithm, dnssec.lifetime), (Algorithm::EcdsaP256, LIFETIME));

@@ -99,7 +99,7 @@ fn base_zone(
     match zone::read_over(&folder.join(file), file, &generated) {
         Ok(parsed) => {
             findings.warnings.extend(parsed.warnings.iter().map(ToString::to_string));
-            Some(parsed.zone)
+            Some(super::dnssec::expire_of_file(dnssec, &generated, parsed.zone))
         }
         Err(faults) => {
             faults.0.iter().for_each(|fault| findings.error(format!("spec.masterFile: {fault}")));

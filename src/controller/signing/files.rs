@@ -140,7 +140,7 @@ impl Place {
         self.save(ring)
     }
 
-    /// A new key of that role, or one that was put there and is not in use.
+    /// A new key of that role, or one that was put there and never was in use.
     ///
     /// # Errors
     /// When there is none, and none can be written.
@@ -159,7 +159,8 @@ impl Place {
             ring.times.insert(key.tag(), times);
             ring.keys.entry(key.tag()).or_insert_with(|| Arc::new(key));
         }
-        let used = |tag: &u16| ring.rollover.keys.iter().any(|own| own.tag == *tag);
+        let Rollover { keys, gone, .. } = &ring.rollover;
+        let used = |tag: &u16| gone.contains(tag) || keys.iter().any(|own| own.tag == *tag);
         let over = |tag: &u16| ring.times[tag].inactive.is_some_and(|time| time <= now);
         let spare = ring.keys.iter().find(|(tag, key)| {
             let fits = key.flags == role.flags() && key.algorithm == algorithm;
@@ -167,8 +168,8 @@ impl Place {
         });
         spare.map(|(tag, _)| *tag).ok_or_else(|| {
             format!(
-                "there is no further {role} of {} in {}; make one with `dnssec-keygen` and say it \
-                 again",
+                "there is no further {role} of {} in {} that never was in use; make one with \
+                 `dnssec-keygen` and say it again",
                 algorithm.mnemonic(),
                 self.keys.display()
             )
@@ -199,7 +200,20 @@ impl Place {
     }
 
     /// Writes down how far the keys have come, and in the files of those that are gone, that they
-    /// are.
+    /// are; also where it could not be done when they went.
+    ///
+    /// # Errors
+    /// Names the file. What can be written is.
+    pub(super) fn save_step(&self, ring: &mut KeyRing, now: i64) -> Result<(), String> {
+        let gone: Vec<u16> = ring.rollover.gone.iter().copied().collect();
+        let mut retired = Ok(());
+        for tag in gone {
+            retired = retired.and(self.retire(ring, tag, now));
+        }
+        retired.and(self.save(ring))
+    }
+
+    /// Writes down how far the keys have come.
     ///
     /// # Errors
     /// Names the file.
@@ -209,13 +223,19 @@ impl Place {
         write_private(path, &text).map_err(|error| self.unwritable(path, &error))
     }
 
-    /// A key has come to its end: its files say so, and stay.
-    pub(super) fn retire(&self, ring: &mut KeyRing, tag: u16, now: i64) -> Result<(), String> {
-        let Some(key) = ring.keys.remove(&tag) else { return Ok(()) };
-        let mut times = ring.times.remove(&tag).unwrap_or_default();
-        times.inactive.get_or_insert(now);
-        times.delete = Some(now);
-        if self.given { Ok(()) } else { self.write_key(&key, &times) }
+    /// A key has come to its end: its files say so, and stay. Those of somebody else stay as they
+    /// are.
+    fn retire(&self, ring: &mut KeyRing, tag: u16, now: i64) -> Result<(), String> {
+        let Some((key, times)) = ring.keys.get(&tag).zip(ring.times.get_mut(&tag)) else {
+            return Ok(());
+        };
+        if self.given || times.delete.is_some_and(|time| time <= now) {
+            return Ok(());
+        }
+        let over = Times { inactive: times.inactive.or(Some(now)), delete: Some(now), ..*times };
+        self.write_key(key, &over)?;
+        *times = over;
+        Ok(())
     }
 
     fn write_key(&self, key: &Key, times: &Times) -> Result<(), String> {
@@ -322,7 +342,10 @@ fn make_private(directory: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{dnssec::Algorithm, model::Ttl};
+    use crate::{
+        dnssec::{Algorithm, Signatures, Turn},
+        model::Ttl,
+    };
     use std::os::unix::fs::PermissionsExt;
 
     fn settings(split: bool, directory: Option<PathBuf>) -> Settings {
@@ -386,6 +409,45 @@ mod tests {
         assert!(place.successor(&mut ring, settings.algorithm, Role::Zsk, 9).is_err());
         let next = other.make(&mut KeyRing::default(), settings.algorithm, Role::Zsk, 9).unwrap();
         assert_eq!(place.successor(&mut ring, settings.algorithm, Role::Zsk, 9), Ok(next));
+    }
+
+    #[test]
+    fn a_key_that_somebody_else_made_is_not_taken_up_again_once_it_is_gone() {
+        let (keys, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let settings = settings(true, Some(keys.path().to_owned()));
+        let place = Place::new(&zone(), &settings, Some(state.path())).unwrap();
+        let other = Place { given: false, ..place.clone() };
+        let make = |role| other.make(&mut KeyRing::default(), settings.algorithm, role, 7);
+        make(Role::Ksk).unwrap();
+        let first = make(Role::Zsk).unwrap();
+        let mut ring = place.load(&settings, None, 8).unwrap();
+        let second = make(Role::Zsk).unwrap();
+        assert_eq!(place.successor(&mut ring, settings.algorithm, Role::Zsk, 9), Ok(second));
+        ring.rollover.roll(second, Role::Zsk, 9).unwrap();
+        let timing = settings.timing(settings.key_ttl);
+        let turns = (1..100).flat_map(|hours| {
+            ring.rollover.tick(9 + hours * 3_600, &timing, &Signatures::default())
+        });
+        assert_eq!(turns.collect::<Vec<_>>(), [Turn::Signs(second), Turn::Gone(first)]);
+        place.save_step(&mut ring, 400_000).unwrap();
+
+        // A restart knows it, too.
+        let mut ring = place.load(&settings, None, 500_000).unwrap();
+        let next = place.successor(&mut ring, settings.algorithm, Role::Zsk, 500_000);
+        assert!(next.as_ref().is_err_and(|own| own.contains("never was in use")), "{next:?}");
+        let third = make(Role::Zsk).unwrap();
+        assert_eq!(place.successor(&mut ring, settings.algorithm, Role::Zsk, 500_000), Ok(third));
+    }
+
+    #[test]
+    fn what_was_written_before_keys_that_are_gone_were_is_read() {
+        let state = tempfile::tempdir().unwrap();
+        let place = Place::new(&zone(), &settings(false, None), Some(state.path())).unwrap();
+        let text =
+            r#"{"keys": [{"tag": 1, "role": "CSK", "ksk": {"stage": "active", "since": 7}}]}"#;
+        write_private(place.rollover.as_ref().unwrap(), text.as_bytes()).unwrap();
+        let read = place.read_rollover().unwrap();
+        assert_eq!((read.keys[0].tag, read.gone.len()), (1, 0));
     }
 
     #[test]

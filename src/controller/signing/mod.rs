@@ -6,6 +6,7 @@ mod job;
 mod left;
 mod orders;
 mod people;
+mod problems;
 mod zone;
 
 use super::now;
@@ -120,7 +121,7 @@ impl Signing {
             let Some(source) = snapshot.served.get(name) else { continue };
             left.raise(source, seconds).into_iter().for_each(|zone| next.served.put(zone));
         }
-        let own = self.zones.values().filter_map(|zone| zone.problem().map(str::to_owned));
+        let own = self.zones.values().flat_map(|zone| zone.problems.iter().map(str::to_owned));
         next.problems = next.problems.iter().cloned().chain(own).collect();
         let next = Arc::new(next);
         self.last = Some((snapshot, next.clone()));
@@ -161,7 +162,7 @@ mod tests {
     use crate::{
         config::Loader,
         model::{Serial, Ttl},
-        records::{Node, RecordType, Rrset, Zone},
+        records::{Denial, Node, RecordType, Rrset, Zone, compact_nsec},
         transfer::{Delta, Record},
     };
     use std::{fs, path::Path, time::Duration};
@@ -270,6 +271,66 @@ mod tests {
         }
     }
 
+    /// Until when what is signed on demand holds, from the zone as it is served.
+    fn denials_end(zone: &Zone) -> i64 {
+        let Denial::Compact(online) = zone.signed().unwrap().denial() else {
+            panic!("it is denied by a chain");
+        };
+        let nsec = compact_nsec(zone.apex(), &[], Ttl::SERVED).unwrap();
+        let rrsig = online.sign(zone.apex(), &nsec).unwrap();
+        let rdata = rrsig.rdata().next().unwrap();
+        u32::from_be_bytes(*rdata[8..].first_chunk().unwrap()).into()
+    }
+
+    #[test]
+    fn what_denies_on_demand_is_served_anew_before_its_signatures_end() {
+        let place = Place::new();
+        place.write(", dnssec: {denial: compact}");
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        for days in [0, 10, 11, 15, 22, 26, 37] {
+            let at = place.at.after(Duration::from_secs(days * 86_400));
+            let zone = zone(&signing.sign(snapshot.clone(), at));
+            let left = denials_end(&zone) - at.wall.as_second();
+            assert!(left >= 14 * 86_400 / 4, "after {days} days, {left} s are left");
+        }
+    }
+
+    #[test]
+    fn what_denies_on_demand_has_its_budget_every_second_also_after_it_was_made_anew() {
+        let place = Place::new();
+        place.write(", dnssec: {denial: compact}");
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        let mut asked = 0..;
+        for seconds in [0, 10 * 86_400, 11 * 86_400, 11 * 86_400 + 1, 11 * 86_400 + 2] {
+            let at = place.at.after(Duration::from_secs(seconds));
+            let zone = zone(&signing.sign(snapshot.clone(), at));
+            let Denial::Compact(online) = zone.signed().unwrap().denial() else {
+                panic!("it is denied by a chain");
+            };
+            for number in asked.by_ref().take(2_000) {
+                let name: Name = format!("n{number}.z.test").parse().unwrap();
+                let nsec = compact_nsec(&name, &[], Ttl::SERVED).unwrap();
+                assert!(online.sign(&name, &nsec).is_some(), "{name} after {seconds} s");
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_denied_on_demand_once_is_not_signed_again_for_that() {
+        let place = Place::new();
+        place.write(", dnssec: {denial: compact}");
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        signing.sign(snapshot.clone(), place.at);
+        place.write(", dnssec: {}");
+        signing.configure(&place.config());
+        let after = |seconds: u64| place.at.after(Duration::from_secs(12 * 86_400 + seconds));
+        let first = signing.sign(snapshot.clone(), after(0));
+        assert!(Arc::ptr_eq(&zone(&first), &zone(&signing.sign(snapshot, after(1)))));
+    }
+
     #[test]
     fn the_serial_never_falls_back_when_the_zone_is_denied_otherwise_or_signed_no_more() {
         let place = Place::new();
@@ -323,6 +384,54 @@ mod tests {
 
     fn name() -> Name {
         "z.test".parse().unwrap()
+    }
+
+    #[test]
+    fn a_step_that_cannot_be_written_down_is_a_problem_until_it_can_be() {
+        let place = Place::new();
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        signing.sign(snapshot.clone(), place.at);
+        let folder = place.state().join("dnssec/z.test.");
+        let written = || fs::read_to_string(folder.join("rollover.json")).unwrap();
+        let hinders = folder.join("rollover.json.new");
+        fs::create_dir(&hinders).unwrap();
+        let after = |seconds: u64| place.at.after(Duration::from_secs(2 * 86_400 + seconds));
+        for seconds in 0..3 {
+            let next = signing.sign(snapshot.clone(), after(seconds));
+            assert!(signing.board().all()[0].keys[0].state.contains("Ready"));
+            assert!(next.problems[0].contains("rollover.json"), "{:?}", next.problems);
+            signing.configure(&place.config());
+            let problem = signing.board().all()[0].problem.clone();
+            assert_eq!(problem.as_ref(), next.problems.first(), "it is still there");
+        }
+        assert!(!written().contains("ready"));
+        fs::remove_dir(&hinders).unwrap();
+        let next = signing.sign(snapshot.clone(), after(3));
+        assert!(written().contains("ready") && next.problems.is_empty(), "{:?}", next.problems);
+        assert_eq!(signing.board().all()[0].problem, None);
+    }
+
+    #[test]
+    fn a_key_without_a_successor_is_a_problem_as_long_as_its_time_is_over() {
+        let place = Place::new();
+        place.write(", dnssec: {keys: split}");
+        place.begin();
+        let given = ", dnssec: {keys: split, keyDirectory: ../dnssec/z.test., zskLifetime: 240h}";
+        place.write(given);
+        let mut signing = place.begin();
+        let snapshot = place.snapshot("a.z.test", 7);
+        assert!(signing.sign(snapshot.clone(), place.at).problems.is_empty());
+        let after = |seconds: u64| place.at.after(Duration::from_secs(11 * 86_400 + seconds));
+        let next = signing.sign(snapshot.clone(), after(0));
+        assert!(next.problems[0].contains("zskLifetime"), "{:?}", next.problems);
+        signing.configure(&place.config());
+        let problem = signing.board().all()[0].problem.clone();
+        assert_eq!(problem.as_ref(), next.problems.first(), "it was not over meanwhile");
+        place.write(&given.replace("240h", "720h"));
+        signing.configure(&place.config());
+        let next = signing.sign(snapshot, after(1));
+        assert!(next.problems.is_empty(), "{:?}", next.problems);
     }
 
     /// The algorithms of the DNSKEY rrset, and of the signatures over the SOA.
@@ -386,6 +495,8 @@ mod tests {
         let view = signing.board().all()[0].clone();
         let new = view.keys.iter().find(|own| own.algorithm == "ED25519").unwrap().tag;
         assert!(view.ds.len() == 1 && view.ds[0].starts_with(&format!("{new} 15 ")), "{view:?}");
+        let refused = signing.of(&name()).unwrap().ds_seen(&[old, new], at).unwrap_err();
+        assert!(refused.contains(&format!("take DS {old} out first")), "{refused}");
         signing.of(&name()).unwrap().ds_seen(&[new], at).unwrap();
         let withdrawn = |_: &View, zone: &Zone| algorithms(zone).0 == [15];
         let step = until(&mut signing, &snapshot, &mut at, withdrawn);

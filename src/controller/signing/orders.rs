@@ -1,7 +1,7 @@
 //! What is done to a zone's keys because somebody ordered it, or because it is time: the first step of
 //! each change.
 
-use super::zone::{SignedZone, is};
+use super::{problems::About, zone::SignedZone};
 use crate::{
     dnssec::{KeyState, Role, Rollover, Stage},
     model::Moment,
@@ -70,7 +70,7 @@ impl SignedZone {
         let mut rollover = ring.rollover.clone();
         rollover.change_algorithm(&new, now).map_err(|refusal| refusal.to_string())?;
         self.put(rollover)?;
-        self.problem = None;
+        self.problems.set(About::Configuration, None);
         let tags: Vec<String> = new.iter().map(|(tag, role)| format!("{role} {tag}")).collect();
         Ok(format!(
             "{} of {} sign beside the old keys; they are published once every cache has their \
@@ -85,16 +85,7 @@ impl SignedZone {
         let (now, timing) = (at.wall.as_second(), self.timing());
         let (_, ring) = self.keys.as_mut().ok_or("the zone has no keys")?;
         let mut rollover = ring.rollover.clone();
-        let waiting: Vec<u16> = rollover
-            .keys
-            .iter()
-            .filter(|key| !is(key.ksk, Stage::Active))
-            .map(|key| key.tag)
-            .collect();
-        // A parent often has the old DS beside the new one for a while.
-        let tag = tags.iter().find(|tag| waiting.contains(tag)).or(tags.first());
-        let tag = *tag.ok_or("the parent has no DS of the zone")?;
-        rollover.ds_seen(tag, &timing, now).map_err(|refusal| refusal.to_string())?;
+        let tag = rollover.parent_has(tags, &timing, now).map_err(|refusal| refusal.to_string())?;
         self.put(rollover)?;
         Ok(format!("key {tag} is in force: the parent has its DS"))
     }
@@ -113,25 +104,32 @@ impl SignedZone {
 
     /// Has a ZSK give way whose time is over (`zskLifetime`), as soon as nothing else is under way.
     pub(super) fn schedule(&mut self, now: i64) {
-        let Some(lifetime) = self.settings.zsk_lifetime else { return };
-        let Some((_, ring)) = &self.keys else { return };
+        let outcome =
+            if self.is_over(now) { self.begin(Role::Zsk, now).map(Some) } else { Ok(None) };
+        if let Ok(Some(tag)) = outcome {
+            tracing::info!(
+                "zone {}: ZSK {tag} is published: the one before it has signed for its time",
+                self.zone
+            );
+        }
+        let problem = outcome.err().map(|error| {
+            format!(
+                "zone {}: spec.dnssec.zskLifetime: {error}; the key there is goes on signing",
+                self.zone
+            )
+        });
+        self.problems.set(About::Schedule, problem);
+    }
+
+    /// Whether a ZSK's time is over, and another may take its place.
+    fn is_over(&self, now: i64) -> bool {
+        let Some(lifetime) = self.settings.zsk_lifetime else { return false };
+        let Some((_, ring)) = &self.keys else { return false };
         let over = |key: &KeyState| {
             let began = key.zsk.filter(|own| key.role == Role::Zsk && own.stage == Stage::Active);
             began.is_some_and(|own| now - own.since >= lifetime - self.jitter(key.tag, lifetime))
         };
-        if !ring.rollover.keys.iter().any(over) || ring.rollover.may_roll(Role::Zsk).is_err() {
-            return;
-        }
-        match self.begin(Role::Zsk, now) {
-            Ok(tag) => tracing::info!(
-                "zone {}: ZSK {tag} is published: the one before it has signed for its time",
-                self.zone
-            ),
-            Err(error) => self.say(format!(
-                "zone {}: spec.dnssec.zskLifetime: {error}; the key there is goes on signing",
-                self.zone
-            )),
-        }
+        ring.rollover.keys.iter().any(over) && ring.rollover.may_roll(Role::Zsk).is_ok()
     }
 
     /// The same each time it is asked for.
@@ -140,14 +138,6 @@ impl SignedZone {
         (self.zone.to_lowercase().as_wire(), tag).hash(&mut hasher);
         let share = i64::from(u16::try_from(hasher.finish() & 0xffff).unwrap_or_default());
         lifetime / JITTER * share / i64::from(u16::MAX)
-    }
-
-    /// Each problem once.
-    fn say(&mut self, problem: String) {
-        if self.problem.as_ref() != Some(&problem) {
-            tracing::error!("{problem}");
-            self.problem = Some(problem);
-        }
     }
 }
 

@@ -5,11 +5,12 @@ use super::{
     files::{KeyRing, Place},
     job::Job,
     people::{Watch, said, state},
+    problems::{About, Problems},
 };
 use crate::{
     dnssec::{
         self, Before, Key, KeyView, Keys, OnlineSigner, Role, Rollover, Settings, Signatures,
-        Stage, Timing, Track, Turn, Validity, View, ds_text,
+        Stage, Timing, Track, Validity, View, ds_text,
     },
     model::{Key as NameKey, Moment, Name, Serial, Ttl},
     records::{Completeness, Denial, Zone},
@@ -53,7 +54,7 @@ pub(super) struct SignedZone {
     due: Vec<NameKey>,
     /// Keys or settings are others than those that signed.
     pub(super) changed: bool,
-    pub(super) problem: Option<String>,
+    pub(super) problems: Problems,
 }
 
 /// Names signed again at once: some tens of milliseconds.
@@ -83,7 +84,7 @@ impl SignedZone {
             ends: None,
             due: Vec::new(),
             changed: true,
-            problem: None,
+            problems: Problems::default(),
         }
     }
 
@@ -109,11 +110,7 @@ impl SignedZone {
             }
             Err(error) => Some(format!("zone {}: {error}; {}", self.zone, self.stays())),
         };
-        // The configuration is read every few seconds; what is wrong is said once.
-        if let Some(problem) = problem.as_ref().filter(|own| self.problem.as_ref() != Some(*own)) {
-            tracing::error!("{problem}");
-        }
-        self.problem = problem;
+        self.problems.set(About::Configuration, problem);
     }
 
     fn stays(&self) -> &'static str {
@@ -173,8 +170,8 @@ impl SignedZone {
             self.schedule(now);
             self.find_due(now);
         }
-        let idle = self.job.is_none();
-        (idle && (self.changed || !self.due.is_empty()))
+        let (idle, news) = (self.job.is_none(), self.problems.take_news());
+        news || (idle && (self.changed || !self.due.is_empty()))
             || self.job.as_ref().is_some_and(Job::is_done)
     }
 
@@ -189,27 +186,21 @@ impl SignedZone {
         };
         let before = ring.rollover.clone();
         let turns = ring.rollover.tick(now, &timing, &signing);
-        if ring.rollover == before {
+        if ring.rollover == before && !self.problems.has(About::Saving) {
             return;
         }
-        let mut outcome = Ok(());
         for turn in &turns {
             tracing::info!("zone {}: {}", self.zone, said(*turn));
-            if let Turn::Gone(tag) = turn {
-                outcome = outcome.and(place.retire(ring, *tag, now));
-            }
         }
-        outcome = outcome.and(place.save(ring));
         self.changed |= !turns.is_empty();
-        if let Err(error) = outcome {
-            let text = format!(
+        let problem = place.save_step(ring, now).err().map(|error| {
+            format!(
                 "zone {}: {error}; its keys go on as they are, but a restart would begin this step \
-                 of their change again",
+                 of their change again; it is written down as soon as that can be done",
                 self.zone
-            );
-            tracing::error!("{text}");
-            self.problem = Some(text);
-        }
+            )
+        });
+        self.problems.set(About::Saving, problem);
     }
 
     fn find_due(&mut self, now: i64) {
@@ -221,8 +212,6 @@ impl SignedZone {
         if self.due.len() == AT_ONCE {
             self.looked = 0;
         }
-        let online = self.online.as_ref().map(|own| own.validity().expiration - now);
-        self.changed |= online.is_some_and(|left| left < self.settings.lifetime / 4);
     }
 
     pub(super) fn timing(&self) -> Timing {
@@ -273,10 +262,10 @@ impl SignedZone {
                 "zone {}: a key could not sign; the signatures before stay in force",
                 self.zone
             );
-            tracing::error!("{text}");
-            self.problem = Some(text);
+            self.problems.set(About::Signatures, Some(text));
             return self.before.as_ref().map(|before| before.signed.clone());
         };
+        self.problems.set(About::Signatures, None);
         let ahead = self.last.filter(|last| !signed.serial().is_after(*last));
         self.last = ahead.or(Some(signed.serial()));
         if self.before.is_none() {
@@ -359,7 +348,8 @@ impl SignedZone {
         Some(dnssec::Signing { keys, key_ttl, lifetime, denial, now, threads })
     }
 
-    /// The one there is, while its keys and times are right.
+    /// The one there is, while its keys and times are right; another is in force only once the zone
+    /// is served with it.
     fn online(&mut self, keys: &[Arc<Key>], now: i64) -> Arc<OnlineSigner> {
         let lifetime = self.settings.lifetime;
         let fits = |own: &&Arc<OnlineSigner>| {
@@ -370,6 +360,7 @@ impl SignedZone {
         }
         let validity = Validity { inception: now - CLOCKS, expiration: now + lifetime };
         let online = OnlineSigner::new(self.zone.clone(), keys.to_vec(), validity);
+        self.changed = true;
         self.online.insert(Arc::new(online)).clone()
     }
 
@@ -420,11 +411,6 @@ impl SignedZone {
 
     // === For people ===
 
-    /// What is wrong, and what stays in force.
-    pub(super) fn problem(&self) -> Option<&str> {
-        self.problem.as_deref()
-    }
-
     pub(super) fn view(&self, at: Moment) -> View {
         let signed = self.before.as_ref().map(|before| &before.signed);
         let names = signed.and_then(|zone| zone.signed()).map(|own| own.names());
@@ -461,7 +447,7 @@ impl SignedZone {
                 let wished = keys(&ring.rollover, ring).wished;
                 wished.iter().map(|key| ds_text(&key.ds(&self.zone))).collect()
             }),
-            problem: self.problem.clone(),
+            problem: self.problems.text(),
         }
     }
 }
@@ -486,7 +472,7 @@ fn signatures(zone: &Zone) -> Signatures {
     Signatures { some: count.into_keys().collect(), all }
 }
 
-pub(super) fn is(track: Option<Track>, stage: Stage) -> bool {
+fn is(track: Option<Track>, stage: Stage) -> bool {
     track.is_some_and(|track| track.stage == stage)
 }
 

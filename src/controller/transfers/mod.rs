@@ -11,6 +11,7 @@ pub(super) use copy::parse as parse_copy;
 use super::now;
 use crate::{
     config::Config,
+    dnssec::fitted,
     fleet::FleetConfig,
     model::{FederationName, Name, Serial},
     records::{Completeness, MasterFile, Zone, ZoneSet, no_includes, parse_over},
@@ -305,19 +306,21 @@ impl Replication {
             let Some(primary) = rules.and_then(|own| own.primary.clone()) else { continue };
             let key: Option<Arc<Key>> =
                 primary.key.as_ref().and_then(|key| self.keys.get(key)).cloned();
-            wanted.insert(name.clone(), (own.federation.zone.clone(), primary, key));
+            let lifetime = own.dnssec.as_ref().map(|dnssec| dnssec.lifetime);
+            wanted.insert(name.clone(), (own.federation.zone.clone(), primary, key, lifetime));
         }
         self.replicas.retain(|name, own| {
-            wanted.get(name).is_some_and(|(zone, primary, _)| own.is_of(zone, primary))
+            wanted.get(name).is_some_and(|(zone, primary, ..)| own.is_of(zone, primary))
         });
-        for (name, (zone, primary, key)) in wanted {
-            match self.replicas.get(&name) {
-                Some(own) => own.rekey(key),
-                None => {
-                    let own = Replica::start(&self.place, name.clone(), zone, primary, key);
-                    self.replicas.insert(name, own);
-                }
+        for (name, (zone, primary, key, lifetime)) in wanted {
+            if let Some(own) = self.replicas.get_mut(&name) {
+                own.rekey(key);
+                own.sign_for(lifetime);
+                continue;
             }
+            let mut own = Replica::start(&self.place, name.clone(), zone, primary, key);
+            own.sign_for(lifetime);
+            self.replicas.insert(name, own);
         }
         self.show();
     }
@@ -389,9 +392,11 @@ fn read_keys(files: &[PathBuf]) -> anyhow::Result<Keys> {
     Ok(keys)
 }
 
-/// A static part over what the settings make, as a master file is read over it.
-fn merged(generated: &Zone, content: &Zone) -> Result<Zone, String> {
-    let text = MasterFile(content).to_string();
+/// A static part over what the settings make, as a master file is read over it; `lifetime` is that
+/// of signatures that are made here.
+fn merged(generated: &Zone, content: &Zone, lifetime: Option<i64>) -> Result<Zone, String> {
+    let fits = lifetime.map(|lifetime| fitted(content, lifetime));
+    let text = MasterFile(fits.as_ref().unwrap_or(content)).to_string();
     let file = format!("the transfer of {}", content.apex());
     match parse_over(generated, &file, &text, &mut no_includes) {
         Ok(parsed) => Ok(parsed.zone),

@@ -62,8 +62,18 @@ pub(super) struct Replica {
     keys: watch::Sender<Option<Arc<Key>>>,
     notices: mpsc::Sender<Option<Serial>>,
     stop: CancellationToken,
-    /// What came of merging: of which copy, over what, and the whole.
-    whole: Option<(Arc<Zone>, Arc<Zone>, Arc<Zone>)>,
+    /// For how many seconds signatures hold, where the zone is signed here.
+    lifetime: Option<i64>,
+    /// What came of merging.
+    whole: Option<Whole>,
+}
+
+/// A copy over what the settings make.
+struct Whole {
+    copy: Arc<Zone>,
+    generated: Arc<Zone>,
+    lifetime: Option<i64>,
+    zone: Arc<Zone>,
 }
 
 impl Drop for Replica {
@@ -107,7 +117,6 @@ impl Replica {
                 () = task.run(key, heard) => {}
             }
         });
-        let whole = None;
         Self {
             zone,
             primary,
@@ -119,7 +128,8 @@ impl Replica {
             keys,
             notices,
             stop,
-            whole,
+            lifetime: None,
+            whole: None,
         }
     }
 
@@ -134,6 +144,11 @@ impl Replica {
             *own = key;
             differs
         });
+    }
+
+    /// The zone is signed here, with signatures that hold for so many seconds; or it is not.
+    pub(super) fn sign_for(&mut self, lifetime: Option<i64>) {
+        self.lifetime = lifetime;
     }
 
     /// A notice came. One that says no newer serial than ours is no news (RFC 1996 §3.11).
@@ -182,27 +197,29 @@ impl Replica {
         Some(format!("Federation {}: spec.transferFrom: {error}; {stands}", self.federation))
     }
 
-    /// The zone's static part over what the settings make; incomplete without a copy, so that
+    /// The zone's static part over what the settings make, fit to be signed here; incomplete without a copy, so that
     /// nothing is denied that the primary may have (invariant I13).
     ///
     /// Where the two do not go together, the last that did stays in force, and why is told.
     pub(super) fn over(&mut self, generated: &Arc<Zone>) -> (Arc<Zone>, Option<String>) {
         let Content::Usable(copy) = &self.content else { return (alone(generated), None) };
-        if let Some((of, over, whole)) = &self.whole
-            && Arc::ptr_eq(of, copy)
-            && over.nodes().eq(generated.nodes())
+        if let Some(whole) = &self.whole
+            && Arc::ptr_eq(&whole.copy, copy)
+            && whole.lifetime == self.lifetime
+            && whole.generated.nodes().eq(generated.nodes())
         {
-            return (whole.clone(), None);
+            return (whole.zone.clone(), None);
         }
         // A large copy takes a while: other tasks of this thread move over.
-        match tokio::task::block_in_place(|| merged(generated, copy)) {
-            Ok(whole) => {
-                let whole = Arc::new(whole);
-                self.whole = Some((copy.clone(), generated.clone(), whole.clone()));
-                (whole, None)
+        match tokio::task::block_in_place(|| merged(generated, copy, self.lifetime)) {
+            Ok(zone) => {
+                let (zone, lifetime) = (Arc::new(zone), self.lifetime);
+                let (copy, generated) = (copy.clone(), generated.clone());
+                self.whole = Some(Whole { copy, generated, lifetime, zone: zone.clone() });
+                (zone, None)
             }
             Err(error) => {
-                let last = self.whole.as_ref().map(|(.., whole)| whole.clone());
+                let last = self.whole.as_ref().map(|whole| whole.zone.clone());
                 let problem = format!(
                     "Federation {}: spec.transferFrom: serial {} cannot be taken up, what was \
                      before it stays in force: {error}",
