@@ -151,29 +151,23 @@ impl Place {
         role: Role,
         now: i64,
     ) -> Result<u16, String> {
-        if !self.given {
-            return self.make(ring, algorithm, role, now);
+        if self.given {
+            for stem in self.stems()? {
+                let (key, times) = self.read_key(&stem)?;
+                ring.times.insert(key.tag(), times);
+                ring.keys.entry(key.tag()).or_insert_with(|| Arc::new(key));
+            }
         }
-        for stem in self.stems()? {
-            let (key, times) = self.read_key(&stem)?;
-            ring.times.insert(key.tag(), times);
-            ring.keys.entry(key.tag()).or_insert_with(|| Arc::new(key));
-        }
-        let Rollover { keys, gone, .. } = &ring.rollover;
-        let used = |tag: &u16| gone.contains(tag) || keys.iter().any(|own| own.tag == *tag);
-        let over = |tag: &u16| ring.times[tag].inactive.is_some_and(|time| time <= now);
-        let spare = ring.keys.iter().find(|(tag, key)| {
-            let fits = key.flags == role.flags() && key.algorithm == algorithm;
-            fits && !used(tag) && !over(tag)
-        });
-        spare.map(|(tag, _)| *tag).ok_or_else(|| {
-            format!(
+        match spare(ring, algorithm, role, now) {
+            Some(tag) => Ok(tag),
+            None if self.given => Err(format!(
                 "there is no further {role} of {} in {} that never was in use; make one with \
                  `dnssec-keygen` and say it again",
                 algorithm.mnemonic(),
                 self.keys.display()
-            )
-        })
+            )),
+            None => self.make(ring, algorithm, role, now),
+        }
     }
 
     fn make(
@@ -240,11 +234,10 @@ impl Place {
 
     fn write_key(&self, key: &Key, times: &Times) -> Result<(), String> {
         let stem = self.keys.join(bind::stem(&self.zone, key));
-        let private = with_end(&stem, "private");
-        let public = with_end(&stem, "key");
+        // A private key alone would be half a pair, and nobody starts with that.
         for (path, text) in [
-            (private, bind::private_text(key, times)),
-            (public, bind::public_text(&self.zone, key, times)),
+            (with_end(&stem, "key"), bind::public_text(&self.zone, key, times)),
+            (with_end(&stem, "private"), bind::private_text(key, times)),
         ] {
             write_private(&path, text.as_bytes())
                 .map_err(|error| self.unwritable(&path, &error))?;
@@ -316,16 +309,39 @@ fn with_end(stem: &Path, end: &str) -> PathBuf {
     path.into()
 }
 
+/// A key that was put there, or made for a step that could not be written down, and never was in
+/// use.
+fn spare(ring: &KeyRing, algorithm: Algorithm, role: Role, now: i64) -> Option<u16> {
+    let Rollover { keys, gone, .. } = &ring.rollover;
+    let used = |tag: &u16| gone.contains(tag) || keys.iter().any(|own| own.tag == *tag);
+    let over = |tag: &u16| {
+        let inactive = ring.times.get(tag).and_then(|times| times.inactive);
+        inactive.is_some_and(|time| time <= now)
+    };
+    let fits = |key: &Key| key.flags == role.flags() && key.algorithm == algorithm;
+    let mut spare = ring.keys.iter().filter(|(tag, key)| fits(key) && !used(tag) && !over(tag));
+    spare.next().map(|(tag, _)| *tag)
+}
+
 /// Whole or not at all, and for nobody else to read.
 fn write_private(path: &Path, octets: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     make_private(directory)?;
     let new = with_end(path, "new");
-    let mut file = create_private(&new)?;
+    let placed = place(&new, path, octets);
+    if placed.is_err() {
+        // There may be no room for what is left of it either.
+        let _ = fs::remove_file(&new);
+    }
+    placed?;
+    File::open(directory)?.sync_all()
+}
+
+fn place(new: &Path, path: &Path, octets: &[u8]) -> io::Result<()> {
+    let mut file = create_private(new)?;
     file.write_all(octets)?;
     file.sync_all()?;
-    fs::rename(new, path)?;
-    File::open(directory)?.sync_all()
+    fs::rename(new, path)
 }
 
 #[cfg(unix)]
@@ -364,6 +380,28 @@ mod tests {
 
     fn zone() -> Name {
         "z.test".parse().unwrap()
+    }
+
+    #[test]
+    fn a_key_that_could_not_be_put_to_use_is_the_next_one() {
+        let state = tempfile::tempdir().unwrap();
+        let settings = settings(true, None);
+        let place = Place::new(&zone(), &settings, Some(state.path())).unwrap();
+        let mut ring = place.load(&settings, None, 7).unwrap();
+        let (algorithm, role) = (Algorithm::EcdsaP256, Role::Zsk);
+        let made = place.successor(&mut ring, algorithm, role, 8).unwrap();
+        assert_eq!(place.successor(&mut ring, algorithm, role, 9), Ok(made));
+        ring.rollover.roll(made, role, 9).unwrap();
+        assert_ne!(place.successor(&mut ring, algorithm, role, 10), Ok(made));
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing_behind() {
+        let state = tempfile::tempdir().unwrap();
+        let path = state.path().join("rollover.json");
+        fs::create_dir(&path).unwrap();
+        assert!(write_private(&path, b"{}").is_err());
+        assert_eq!(fs::read_dir(state.path()).unwrap().count(), 1);
     }
 
     #[test]
