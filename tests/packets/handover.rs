@@ -359,6 +359,20 @@ fn without_a_process_to_replace_it_starts_as_usual_and_the_socket_is_private() {
 }
 
 #[test]
+fn a_path_that_is_too_long_for_a_socket_keeps_nobody_from_starting() {
+    let place = Place::new();
+    let path = place.folder.path().join("x".repeat(120)).join("handover.sock");
+    let flags = ["--handover-socket", path.to_str().unwrap()];
+    let process = place.start(&flags);
+    process.says("serving DNS on");
+    process.says("no other process can take over from this one");
+    assert_eq!(over_tcp(place.dns, 3)(), (3, 0));
+    let mut other = place.start(&[&flags[..], &["--take-over"]].concat());
+    assert!(!other.child.wait().unwrap().success());
+    other.says("cannot ask for sockets at");
+}
+
+#[test]
 fn sockets_that_a_service_manager_opened_are_served() {
     let place = Place::new();
     let config = place.folder.path().join("config");
