@@ -365,13 +365,23 @@ impl Controller {
 
     // === Making room for another process ===
 
+    /// How well this process answers, also while others ask.
+    fn standing(&self) -> impl Fn() -> handover::Standing + Send + use<> {
+        let (published, signed) = (self.published.clone(), self.signing.board());
+        move || {
+            let signed = signed.all();
+            let signed = signed.iter().map(|view| &view.zone);
+            handover::Standing::of(&published.load(), signed)
+        }
+    }
+
     /// Writes and publishes nothing while a successor begins from what is saved here; whether it has
     /// taken over. Answers go on all the while.
     async fn give_way(&mut self, successor: handover::Successor) -> bool {
         if self.writers.rest().await {
             self.save();
             // One that is gone already drops the other end too.
-            let _ = successor.paused.send(self.published.load().is_ready());
+            let _ = successor.paused.send(self.standing()());
             self.successor = tokio::select! {
                 () = self.shutdown.cancelled() => None,
                 taken = successor.taken => taken.ok(),

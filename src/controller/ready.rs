@@ -126,6 +126,7 @@ impl Ready {
                 .is_some()
                 .then(|| controller.readers(dns, stats.clone(), self.options.dns.tap.clone())),
             ready: self,
+            stands: Box::new(controller.standing()),
             published,
             stats: stats.clone(),
             gate,
@@ -171,6 +172,7 @@ async fn leave(turn: &Turn, stats: &Stats, successor: &handover::Channel) {
 /// What is done once this process may answer: at once, or when the one it replaces lets it.
 struct Opening {
     ready: Ready,
+    stands: Box<dyn Fn() -> handover::Standing + Send>,
     published: Arc<Published>,
     stats: Arc<Stats>,
     readers: Option<web::Readers>,
@@ -186,7 +188,7 @@ impl Opening {
     async fn open(mut self, serving: impl FnOnce()) -> anyhow::Result<()> {
         let link = self.ready.link.take();
         if let Some(link) = &link {
-            link.until_ready(|| self.published.load().is_ready()).await?;
+            link.until_ready(&self.stands).await?;
             tokio::task::block_in_place(|| link.ready())?;
         }
         let alone = self.ready.options.dns.turn.alone.clone();

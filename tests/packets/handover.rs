@@ -241,7 +241,11 @@ fn ten_upgrades_under_load_lose_no_query() {
         let mut early = TcpStream::connect(place.dns).unwrap();
         assert!(ask_over(&mut early));
         let next = place.start(&["--take-over"]);
-        place.until_asked(&next);
+        // Never idle for as long as would end it, however slow the machine is.
+        wait(|| {
+            assert!(ask_over(&mut early), "a connection from before is served on");
+            place.serving_process() == Some(next.pid())
+        });
         assert!(ask_over(&mut early), "a connection from before is served on");
         drop(early);
         let mut old = std::mem::replace(&mut current, next);
@@ -324,6 +328,43 @@ fn one_that_never_sees_its_clusters_does_not_take_over() {
         read(&mut stream).is_some_and(|answer| answers(&answer) == 1)
     });
     assert!(old.child.try_wait().unwrap().is_none());
+}
+
+/// Whether the answer about that name comes with its signature.
+fn is_signed(dns: SocketAddr, name: &str) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect(dns).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(3))).ok()?;
+        let query = with_opt(question(name, 1), 4_096, 0, &[]);
+        stream.write_all(&framed(&query)).ok()?;
+        read(&mut stream)
+    };
+    ask().is_some_and(|answer| rcode(&answer) == 0 && answers(&answer) == 2)
+}
+
+#[test]
+fn a_large_zone_is_signed_before_the_process_that_signs_it_takes_over() {
+    use std::fmt::Write as _;
+    let place = Place::new();
+    let config = place.folder.path().join("config");
+    let mut records = "$TTL 60\n".to_owned();
+    (0..8_000).for_each(|number| writeln!(records, "n{number} A 192.0.2.1").unwrap());
+    fs::write(config.join("many"), records).unwrap();
+    let federation = "apiVersion: meridian.dev/v1alpha1\nkind: Federation\nmetadata: {name: fed}\n\
+                      spec: {zone: many.test, nameServers: [{name: ns.example.net}], dnssec: {}, \
+                      masterFile: many}\n";
+    fs::write(config.join("federation.yaml"), federation).unwrap();
+    let mut old = place.start(&[]);
+    place.until_asked(&old);
+    wait(|| is_signed(place.dns, "n7.many.test"));
+    let mut crowd = Crowd::default();
+    let dns = place.dns;
+    crowd.joins("signatures", move || (1, u64::from(!is_signed(dns, "n7999.many.test"))));
+    let new = place.start(&["--take-over"]);
+    place.until_asked(&new);
+    old.ends_well();
+    assert!(is_signed(dns, "n0.many.test"));
+    assert_eq!(crowd.goes().1, 0);
 }
 
 #[test]

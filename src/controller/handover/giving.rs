@@ -1,7 +1,7 @@
 //! The running process's side.
 
 use super::{
-    READY_AT_LAST, SOON,
+    READY_AT_LAST, SOON, Standing,
     wire::{Channel, VERSION, Word, accept, is_trusted, listen},
 };
 use anyhow::{Context, bail};
@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 /// comes of it; a channel that is dropped says that nothing does.
 #[derive(Debug)]
 pub(in crate::controller) struct Successor {
-    /// To be told that nothing is written any more, and whether we were ready.
-    pub(in crate::controller) paused: oneshot::Sender<bool>,
+    /// To be told that nothing is written any more, and how well we answer.
+    pub(in crate::controller) paused: oneshot::Sender<Standing>,
     /// Once it serves.
     pub(in crate::controller) taken: oneshot::Receiver<Channel>,
 }
@@ -87,10 +87,10 @@ impl Place {
         let (paused, when) = oneshot::channel();
         let (taking, taken) = oneshot::channel();
         self.gate.blocking_send(Successor { paused, taken }).context("this process ends")?;
-        let Ok(ready) = when.blocking_recv() else {
+        let Ok(Standing { ready, lacking }) = when.blocking_recv() else {
             return refuse(&channel, "writes to a provider are under way; try again");
         };
-        channel.send(&Word::Paused { ready })?;
+        channel.send(&Word::Paused { ready, lacking })?;
         channel.expect(&Word::Ready, READY_AT_LAST)?;
         channel.send(&Word::Go)?;
         channel.expect(&Word::Serving, SOON)?;

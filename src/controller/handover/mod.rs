@@ -13,10 +13,12 @@
 //! answers. Where the new one fails before it serves, the old goes on as if nothing had been asked.
 
 mod giving;
+mod standing;
 mod taking;
 mod wire;
 
 pub(super) use giving::{Gate, Place, Successor};
+pub(super) use standing::Standing;
 pub(super) use taking::{Link, ask};
 pub(super) use wire::Channel;
 
@@ -70,10 +72,12 @@ impl Handover {
 
 /// How long either waits for a word that needs no work.
 const SOON: Duration = Duration::from_secs(10);
-/// How long the new process may take to be able to answer, and how long the old one's publishing
-/// waits for it. The old one's is longer, so that both know when it is over.
+/// How long the new process may take to have seen its clusters; then to have its zones whole, of
+/// which large ones are signed anew; and how long the old one's publishing waits for both. The old
+/// one's is longer, so that both know when it is over.
 const READY: Duration = Duration::from_secs(15);
-const READY_AT_LAST: Duration = Duration::from_secs(20);
+const WHOLE: Duration = Duration::from_secs(45);
+const READY_AT_LAST: Duration = Duration::from_secs(65);
 /// How long writes to providers that are under way may take.
 pub(super) const WRITES: Duration = Duration::from_secs(30);
 

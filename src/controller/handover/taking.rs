@@ -1,7 +1,7 @@
 //! The new process's side.
 
 use super::{
-    READY, SOON, WRITES,
+    READY, SOON, Standing, WHOLE, WRITES,
     wire::{Channel, VERSION, Word, is_trusted},
 };
 use crate::server::Handed;
@@ -12,8 +12,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(in crate::controller) struct Link {
     channel: Channel,
-    /// Whether it answers all it should, so that we have to before we take its place.
-    was_ready: bool,
+    /// How well it answers: as well as we have to before we take its place.
+    stands: Standing,
 }
 
 /// Takes its sockets, without reading them.
@@ -43,7 +43,7 @@ pub(in crate::controller) fn ask(
         };
         handed.add(socket).context("what was handed over is no socket")?;
     }
-    Ok(Link { channel, was_ready: true })
+    Ok(Link { channel, stands: Standing { ready: true, lacking: 0 } })
 }
 
 impl Link {
@@ -56,7 +56,7 @@ impl Link {
     pub(in crate::controller) fn pause(&mut self) -> anyhow::Result<()> {
         self.channel.send(&Word::Prepared)?;
         match self.channel.receive(WRITES + SOON)?.0 {
-            Word::Paused { ready } => self.was_ready = ready,
+            Word::Paused { ready, lacking } => self.stands = Standing { ready, lacking },
             Word::No { reason } => bail!("{} goes on: {reason}", self.channel.peer()),
             other => bail!("{} said {other:?} where Paused was expected", self.channel.peer()),
         }
@@ -66,16 +66,22 @@ impl Link {
     /// Waits until we can answer what it can.
     pub(in crate::controller) async fn until_ready(
         &self,
-        is_ready: impl Fn() -> bool,
+        own: impl Fn() -> Standing,
     ) -> anyhow::Result<()> {
-        let ready = async {
-            while self.was_ready && !is_ready() {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
+        let ready = until(|| own().is_as_ready_as(self.stands));
         tokio::time::timeout(READY, ready).await.with_context(|| {
             format!(
                 "not all clusters were seen within {READY:?}, and {} has; it serves on",
+                self.channel.peer()
+            )
+        })?;
+        let whole = until(|| own().is_as_whole_as(self.stands));
+        tokio::time::timeout(WHOLE, whole).await.with_context(|| {
+            format!(
+                "after {WHOLE:?}, {} zones still lack their signatures or the copy of their \
+                 primary's, and {} of {} do; it serves on",
+                own().lacking,
+                self.stands.lacking,
                 self.channel.peer()
             )
         })
@@ -96,6 +102,12 @@ impl Link {
     pub(in crate::controller) fn until_alone(&self) {
         // Also when it went without a word.
         let _ = self.channel.expect(&Word::Alone, SOON);
+    }
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

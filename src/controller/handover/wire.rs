@@ -39,9 +39,11 @@ pub(super) enum Word {
     },
     Socket,
     Prepared,
-    /// Whether the old process was ready, so that the new one has to be.
+    /// Whether the old process was ready, and how many of its zones lacked something: the new one
+    /// has to do as well.
     Paused {
         ready: bool,
+        lacking: usize,
     },
     Ready,
     Go,
