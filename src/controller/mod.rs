@@ -135,6 +135,9 @@ struct Controller {
     replication: Option<Replication>,
     store: Option<Store>,
     saved: Option<crate::model::Generation>,
+    /// Set once nobody else serves from what is on disk: until then nothing is saved, so that the
+    /// process before finds its own state where this one fails.
+    succeeds: CancellationToken,
     told: BTreeSet<Problem>,
     controls: Controls,
     reloads: Reloads,
@@ -185,6 +188,7 @@ impl Controller {
             resolved,
             store,
             saved: None,
+            succeeds: ready.succeeds.clone(),
             told: BTreeSet::new(),
             controls: ready.controls.clone(),
             reloads: ready.controls.reloads(),
@@ -391,13 +395,23 @@ impl Controller {
         }
         if self.successor.is_none() {
             self.writers.wake();
+            self.forget();
         }
         self.successor.is_some()
+    }
+
+    /// Has the next save write all anew: what is on disk may be what another process left there.
+    fn forget(&mut self) {
+        self.saved = None;
+        self.replication.iter_mut().for_each(Replication::forget);
     }
 
     // === State on disk ===
 
     fn save(&mut self) {
+        if !self.succeeds.is_cancelled() {
+            return;
+        }
         if let Some(own) = &mut self.replication {
             tokio::task::block_in_place(|| own.save());
         }

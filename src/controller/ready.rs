@@ -21,6 +21,8 @@ pub struct Ready {
     dns: server::Bound,
     web: Option<std::net::TcpListener>,
     link: Option<handover::Link>,
+    /// Set once no process before this one goes on, if there was one.
+    pub(super) succeeds: CancellationToken,
     pub(super) controls: Controls,
 }
 
@@ -52,7 +54,11 @@ pub async fn prepare(options: Options, mut handed: Handed) -> anyhow::Result<Rea
         user.assume(options.state.as_deref())?;
     }
     secrets::load(&options.dns.guard, options.state.as_deref())?;
-    Ok(Ready { options, dns, web, link, controls: Controls::new() })
+    let succeeds = CancellationToken::new();
+    if link.is_none() {
+        succeeds.cancel();
+    }
+    Ok(Ready { options, dns, web, link, succeeds, controls: Controls::new() })
 }
 
 async fn listen_web(
@@ -191,6 +197,7 @@ impl Opening {
             link.until_ready(&self.stands).await?;
             tokio::task::block_in_place(|| link.ready())?;
         }
+        self.ready.succeeds.cancel();
         let alone = self.ready.options.dns.turn.alone.clone();
         self.serve()?;
         serving();

@@ -308,14 +308,21 @@ fn one_that_never_sees_its_clusters_does_not_take_over() {
                       contexts: [{name: far, context: {cluster: far, user: far}}]\n";
     fs::write(other.join("federation.yaml"), objects).unwrap();
     fs::write(other.join("kubeconfig"), kubeconfig).unwrap();
+    // What the old one saved is as it is, so that it writes nothing: nobody does.
+    let state = place.folder.path().join("state/state");
+    wait(|| state.exists());
+    fs::remove_file(&state).unwrap();
     let mut new = place.start(&["--take-over"]);
     // All the while, the old one answers.
-    let mut asked = 0;
-    while new.child.try_wait().unwrap().is_none() {
+    let (start, mut asked) = (Instant::now(), 0);
+    while !state.exists() {
         assert_eq!((over_tcp(place.dns, 3)(), readiness(place.web)()), ((3, 0), (1, 0)));
         asked += 1;
     }
     assert!(asked > 10);
+    // By the old one, once the other had given up.
+    assert!(start.elapsed() > Duration::from_secs(10), "the new one wrote it, which never served");
+    assert!(!new.child.wait().unwrap().success());
     new.says("not all clusters were seen within");
     old.says("this one goes on");
     // And takes news up again.

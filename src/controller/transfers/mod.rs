@@ -266,6 +266,11 @@ impl Replication {
         }
     }
 
+    /// Has the next save write all anew: another process has had the directory.
+    pub(super) fn forget(&mut self) {
+        self.kept.iter_mut().for_each(Kept::forget);
+    }
+
     /// The rules whose keys are known: who cannot sign is not let in, and not told.
     fn known(&mut self, what: &str, mut rules: ZoneRules) -> ZoneRules {
         let keys = self.keys.clone();
