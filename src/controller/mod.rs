@@ -379,31 +379,35 @@ impl Controller {
         }
     }
 
-    /// Writes and publishes nothing while a successor begins from what is saved here; whether it has
-    /// taken over. Answers go on all the while.
+    /// Writes and publishes nothing while a successor begins from what is saved here; whether this
+    /// process writes no more: the other has taken over, or this one is to end meanwhile. Answers go
+    /// on all the while.
     async fn give_way(&mut self, successor: handover::Successor) -> bool {
         if self.writers.rest().await {
+            let replication = self.replication.as_ref();
+            tokio::task::block_in_place(|| replication.into_iter().for_each(Replication::rest));
             self.save();
             // One that is gone already drops the other end too.
             let _ = successor.paused.send(self.standing()());
             self.successor = tokio::select! {
-                () = self.shutdown.cancelled() => None,
+                // What was saved for the successor is the last that this process writes.
+                () = self.shutdown.cancelled() => return true,
                 taken = successor.taken => taken.ok(),
             };
         } else {
             drop(successor);
         }
         if self.successor.is_none() {
-            self.writers.wake();
-            self.forget();
+            self.go_on();
         }
         self.successor.is_some()
     }
 
-    /// Has the next save write all anew: what is on disk may be what another process left there.
-    fn forget(&mut self) {
+    /// Writes again, and all anew: what is on disk may be what another process left there.
+    fn go_on(&mut self) {
+        self.writers.wake();
         self.saved = None;
-        self.replication.iter_mut().for_each(Replication::forget);
+        self.replication.iter_mut().for_each(Replication::wake);
     }
 
     // === State on disk ===

@@ -104,6 +104,7 @@ impl Replication {
         let kept = directory.clone().map(Kept::new);
         let place = replica::Place {
             directory,
+            held: Arc::default(),
             reports: reported,
             stats: stats.clone(),
             tasks: tasks.clone(),
@@ -266,8 +267,15 @@ impl Replication {
         }
     }
 
-    /// Has the next save write all anew: another process has had the directory.
-    pub(super) fn forget(&mut self) {
+    /// Writes no copies any more: another process has the directory. Waits for one that is under way.
+    pub(super) fn rest(&self) {
+        *self.place.held.lock().unwrap_or_else(PoisonError::into_inner) = true;
+    }
+
+    /// Writes copies again, and has the next save write all anew: another process has had the
+    /// directory.
+    pub(super) fn wake(&mut self) {
+        *self.place.held.lock().unwrap_or_else(PoisonError::into_inner) = false;
         self.kept.iter_mut().for_each(Kept::forget);
     }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -25,6 +25,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(super) struct Place {
     /// Where copies are kept; nowhere when `None`.
     pub(super) directory: Option<PathBuf>,
+    /// Whether another process has the directory; locked while something is written there.
+    pub(super) held: Arc<Mutex<bool>>,
     pub(super) reports: mpsc::Sender<Report>,
     pub(super) stats: Arc<Stats>,
     pub(super) tasks: TaskTracker,
@@ -332,6 +334,10 @@ impl Task {
         let confirmed = seconds().saturating_sub(age).max(self.confirmed.unwrap_or_default());
         self.confirmed = Some(confirmed);
         let (Some(path), Some(zone)) = (&self.path, &self.have) else { return };
+        let held = self.place.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held {
+            return; // Where this process goes on, the next confirmation is written again.
+        }
         if let Err(error) = save(path, zone, confirmed) {
             tracing::warn!(
                 "the copy of {} in {} cannot be written ({error}); after a restart it would be \
@@ -356,4 +362,46 @@ impl Task {
 
 fn save(path: &Path, zone: &Zone, confirmed: u64) -> std::io::Result<()> {
     tokio::task::block_in_place(|| copy::write(path, zone, confirmed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::{no_includes, parse_master};
+
+    #[test]
+    fn copies_are_written_but_while_another_process_has_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let zone: Name = "z.test".parse().unwrap();
+        let text = "@ 60 SOA a. b. 7 2 3 4 5\n@ 60 NS b.\n";
+        let have = parse_master(&zone, "z", text, &mut no_includes).unwrap().zone;
+        let path = directory.path().join("z");
+        let place = Place {
+            directory: Some(directory.path().to_owned()),
+            held: Arc::default(),
+            reports: mpsc::channel(1).0,
+            stats: Arc::default(),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        };
+        let address = "127.0.0.1:53".parse().unwrap();
+        let mut task = Task {
+            place: place.clone(),
+            federation: FederationName("fed".into()),
+            zone,
+            primary: Primary { address, key: None, tls: None },
+            path: Some(path.clone()),
+            refresh: Refresh::new(now().mono),
+            have: Some(Arc::new(have)),
+            error: None,
+            confirmed: None,
+            usable: false,
+        };
+        *place.held.lock().unwrap() = true;
+        task.confirm([7, 2, 3, 4, 5], None);
+        assert!(!path.exists() && task.is_usable());
+        *place.held.lock().unwrap() = false;
+        task.confirm([7, 2, 3, 4, 5], None);
+        assert!(path.exists());
+    }
 }
