@@ -202,7 +202,7 @@ impl Opening {
         self.serve()?;
         serving();
         if let (Some(link), Some(alone)) = (link, alone) {
-            tokio::task::block_in_place(|| link.serving())?;
+            tokio::task::block_in_place(|| link.serving());
             tracing::info!("has taken over from {}", link.peer());
             let _ = tokio::task::spawn_blocking(move || link.until_alone()).await;
             alone.cancel();

@@ -44,6 +44,23 @@ impl Place {
         Self { folder, dns: free_port(), web: free_port(), config: "config" }
     }
 
+    /// A configuration with a cluster that nobody can reach: who has it is never ready.
+    fn wants_what_is_out_of_reach(&mut self) {
+        self.config = "other";
+        let other = self.folder.path().join("other");
+        fs::create_dir(&other).unwrap();
+        let objects = "apiVersion: meridian.dev/v1alpha1\nkind: Federation\nmetadata: {name: fed}\n\
+                       spec: {zone: example.org}\n---\napiVersion: meridian.dev/v1alpha1\n\
+                       kind: MemberCluster\nmetadata: {name: far}\n\
+                       spec: {access: {kubeconfig: {path: kubeconfig}}}\n";
+        let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: far\n\
+                          clusters: [{name: far, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+                          users: [{name: far, user: {token: t}}]\n\
+                          contexts: [{name: far, context: {cluster: far, user: far}}]\n";
+        fs::write(other.join("federation.yaml"), objects).unwrap();
+        fs::write(other.join("kubeconfig"), kubeconfig).unwrap();
+    }
+
     pub fn start(&self, more: &[&str]) -> Process {
         self.start_at(self.dns, more)
     }
@@ -202,6 +219,10 @@ pub fn over_tcp(dns: SocketAddr, queries: u64) -> impl FnMut() -> (u64, u64) {
     }
 }
 
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// One request whether the process is ready.
 fn readiness(web: SocketAddr) -> impl FnMut() -> (u64, u64) {
     move || {
@@ -280,11 +301,13 @@ fn a_second_process_is_refused_and_one_that_cannot_serve_leaves_the_first_as_it_
         let mut other = place.start(more);
         assert!(!other.child.wait().unwrap().success());
         other.says(words);
+        format!("process {}, user", other.pid().as_raw_nonzero())
     };
-    refused(&[], "replace it with --take-over");
-    refused(&["--take-over", "--dns-listen", "192.0.2.1:53"], "no such address");
-    old.says("this one goes on");
-    // A cluster that nobody can reach: the new one never has what the old one serves.
+    let looked = refused(&[], "replace it with --take-over");
+    let failed = refused(&["--take-over", "--dns-listen", "192.0.2.1:53"], "no such address");
+    old.says(&format!("{failed} {} asked to take over, and has not", user()));
+    // One that only looks who is there is no news.
+    assert!(!fs::read_to_string(&old.log).unwrap().contains(&looked));
     assert_eq!(over_tcp(place.dns, 3)(), (3, 0));
     assert_eq!(place.serving_process(), Some(old.pid()));
 }
@@ -295,19 +318,7 @@ fn one_that_never_sees_its_clusters_does_not_take_over() {
     let mut old = place.start(&[]);
     place.until_asked(&old);
     wait(|| readiness(place.web)() == (1, 0));
-    place.config = "other";
-    let other = place.folder.path().join("other");
-    fs::create_dir(&other).unwrap();
-    let objects = "apiVersion: meridian.dev/v1alpha1\nkind: Federation\nmetadata: {name: fed}\n\
-                   spec: {zone: example.org}\n---\napiVersion: meridian.dev/v1alpha1\n\
-                   kind: MemberCluster\nmetadata: {name: far}\n\
-                   spec: {access: {kubeconfig: {path: kubeconfig}}}\n";
-    let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: far\n\
-                      clusters: [{name: far, cluster: {server: 'https://127.0.0.1:1'}}]\n\
-                      users: [{name: far, user: {token: t}}]\n\
-                      contexts: [{name: far, context: {cluster: far, user: far}}]\n";
-    fs::write(other.join("federation.yaml"), objects).unwrap();
-    fs::write(other.join("kubeconfig"), kubeconfig).unwrap();
+    place.wants_what_is_out_of_reach();
     // What the old one saved is as it is, so that it writes nothing: nobody does.
     let state = place.folder.path().join("state/state");
     wait(|| state.exists());
@@ -324,7 +335,8 @@ fn one_that_never_sees_its_clusters_does_not_take_over() {
     assert!(start.elapsed() > Duration::from_secs(10), "the new one wrote it, which never served");
     assert!(!new.child.wait().unwrap().success());
     new.says("not all clusters were seen within");
-    old.says("this one goes on");
+    let failed = format!("process {}, user {}", new.pid().as_raw_nonzero(), user());
+    old.says(&format!("{failed} asked to take over, and has not"));
     // And takes news up again.
     let zone = place.folder.path().join("config/example.org.zone");
     let text = fs::read_to_string(&zone).unwrap() + "news A 192.0.2.7\n";
@@ -372,6 +384,25 @@ fn a_large_zone_is_signed_before_the_process_that_signs_it_takes_over() {
     old.ends_well();
     assert!(is_signed(dns, "n0.many.test"));
     assert_eq!(crowd.goes().1, 0);
+}
+
+#[test]
+fn who_waits_to_take_over_serves_at_once_when_the_process_before_ends() {
+    let mut place = Place::new();
+    let mut old = place.start(&[]);
+    place.until_asked(&old);
+    wait(|| readiness(place.web)() == (1, 0));
+    place.wants_what_is_out_of_reach();
+    let new = place.start(&["--take-over"]);
+    // By now the old one has made room for it.
+    new.says("restored generation");
+    kill_process(old.pid(), Signal::INT).unwrap();
+    old.ends_well();
+    new.says("ended before it gave its place up");
+    place.until_asked(&new);
+    let mut stream = TcpStream::connect(place.dns).unwrap();
+    stream.write_all(&framed(&question("www.example.org", 1))).unwrap();
+    assert!(read(&mut stream).is_some(), "if only to say that it does not know yet");
 }
 
 #[test]

@@ -63,19 +63,19 @@ impl Link {
         Ok(())
     }
 
-    /// Waits until we can answer what it can.
+    /// Waits until we can answer what it can; one that is gone answers nothing.
     pub(in crate::controller) async fn until_ready(
         &self,
         own: impl Fn() -> Standing,
     ) -> anyhow::Result<()> {
-        let ready = until(|| own().is_as_ready_as(self.stands));
+        let ready = until(|| self.channel.is_closed() || own().is_as_ready_as(self.stands));
         tokio::time::timeout(READY, ready).await.with_context(|| {
             format!(
                 "not all clusters were seen within {READY:?}, and {} has; it serves on",
                 self.channel.peer()
             )
         })?;
-        let whole = until(|| own().is_as_whole_as(self.stands));
+        let whole = until(|| self.channel.is_closed() || own().is_as_whole_as(self.stands));
         tokio::time::timeout(WHOLE, whole).await.with_context(|| {
             format!(
                 "after {WHOLE:?}, {} zones still lack their signatures or the copy of their \
@@ -87,15 +87,23 @@ impl Link {
         })
     }
 
-    /// Says that we could serve; from its answer on we must. Blocks.
+    /// Says that we could serve; from its answer on we must. So we must where it is gone without a
+    /// word: one that goes on says so. Blocks.
     pub(in crate::controller) fn ready(&self) -> anyhow::Result<()> {
-        self.channel.send(&Word::Ready)?;
-        self.channel.expect(&Word::Go, SOON)
+        // Whether there was somebody to hear it shows in what comes back.
+        let _ = self.channel.send(&Word::Ready);
+        match self.channel.next(SOON)?.map(|came| came.0) {
+            Some(Word::Go) => {}
+            None => tracing::warn!("{} ended before it gave its place up", self.channel.peer()),
+            Some(Word::No { reason }) => bail!("{} goes on: {reason}", self.channel.peer()),
+            Some(other) => bail!("{} said {other:?} where Go was expected", self.channel.peer()),
+        }
+        Ok(())
     }
 
-    /// Says that we do.
-    pub(in crate::controller) fn serving(&self) -> anyhow::Result<()> {
-        self.channel.send(&Word::Serving)
+    /// Says that we do, also where it is gone by now.
+    pub(in crate::controller) fn serving(&self) {
+        let _ = self.channel.send(&Word::Serving);
     }
 
     /// Waits until it has nothing more to say. Blocks.
