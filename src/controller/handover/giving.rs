@@ -9,6 +9,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -54,7 +55,10 @@ impl Place {
                 () = shutdown.cancelled() => return,
                 accepted = accept(&listener) => accepted,
             };
-            let Ok(channel) = accepted else { continue };
+            let Ok(channel) = accepted else {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
             let (own, peer) = (own.clone(), channel.peer());
             let given = tokio::task::spawn_blocking(move || own.give(channel)).await;
             if let Ok(Err(error)) = given {
@@ -118,3 +122,5 @@ impl Place {
 
 /// Characters of a reason that a word has room for, whatever they are.
 const REASON: usize = 150;
+/// After a failed accept (no file descriptors left), a moment for others to close theirs.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
