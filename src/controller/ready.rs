@@ -43,7 +43,10 @@ pub async fn prepare(options: Options, mut handed: Handed) -> anyhow::Result<Rea
     let begun = tokio::task::block_in_place(|| options.handover.begin(&mut handed));
     let link = begun?;
     options.dns.turn.alone = link.is_some().then(CancellationToken::new);
-    let dns = server::bind_beside(&options.dns, &mut handed)?;
+    let mut dns = server::bind_beside(&options.dns, &mut handed)?;
+    if link.is_none() {
+        dns.complete(); // While there may be privileges: nobody waits for what comes in.
+    }
     let web = match options.web {
         None => None,
         Some(address) => Some(listen_web(address, &mut handed).await.with_context(|| {
@@ -211,7 +214,8 @@ impl Opening {
     }
 
     fn serve(self) -> anyhow::Result<()> {
-        let Ready { options, dns, web, controls, .. } = self.ready;
+        let Ready { options, mut dns, web, controls, .. } = self.ready;
+        dns.complete();
         let (tasks, shutdown) = (&self.tasks, &self.shutdown);
         let place = options.handover.socket.map(|path| -> anyhow::Result<_> {
             let mut sockets = dns.sockets()?;

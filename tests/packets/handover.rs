@@ -452,6 +452,21 @@ fn a_path_that_is_too_long_for_a_socket_keeps_nobody_from_starting() {
 }
 
 #[test]
+fn more_sockets_than_were_handed_are_bound_once_they_are_read() {
+    let own = server::bind(&Listen::at(vec!["127.0.0.1:0".parse().unwrap()])).unwrap();
+    let mut handed = server::Handed::default();
+    own.sockets().unwrap().into_iter().for_each(|socket| handed.add(socket).unwrap());
+    let listen = Listen { workers: 3, ..Listen::at(own.local_addrs()) };
+    let mut bound = server::bind_beside(&listen, &mut handed).unwrap();
+    let all = |bound: &server::Bound| bound.sockets().unwrap().len();
+    assert_eq!(all(&bound), all(&own), "the kernel would give them what nobody reads");
+    bound.complete();
+    assert_eq!(all(&bound), 4, "a listener, and three for UDP");
+    bound.complete();
+    assert_eq!(all(&bound), 4);
+}
+
+#[test]
 fn sockets_that_a_service_manager_opened_are_served() {
     let place = Place::new();
     let config = place.folder.path().join("config");
