@@ -467,6 +467,24 @@ fn more_sockets_than_were_handed_are_bound_once_they_are_read() {
 }
 
 #[test]
+fn all_who_stand_in_line_at_a_listener_are_let_in_before_it_closes() {
+    let limits = Limits { per_client: 400, per_network: 400, ..Limits::default() };
+    let listen = Listen { limits, ..Listen::at(vec!["127.0.0.1:0".parse().unwrap()]) };
+    let bound = server::bind(&listen).unwrap();
+    let [address] = bound.local_addrs()[..] else { panic!() };
+    let mut clients: Vec<_> = (0..400).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for client in &mut clients {
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.write_all(&framed(&question("www.example.org", 1))).unwrap();
+    }
+    listen.turn.leaving.cancel();
+    let _running = serve(bound, zones(), 2);
+    for client in &mut clients {
+        assert!(read(client).is_some_and(|answer| answers(&answer) == 1));
+    }
+}
+
+#[test]
 fn sockets_that_a_service_manager_opened_are_served() {
     let place = Place::new();
     let config = place.folder.path().join("config");
