@@ -202,13 +202,19 @@ impl Opening {
         }
         self.ready.succeeds.cancel();
         let alone = self.ready.options.dns.turn.alone.clone();
+        let (answering, listening) = (self.answering.clone(), self.listening.clone());
         self.serve()?;
         serving();
         if let (Some(link), Some(alone)) = (link, alone) {
             tokio::task::block_in_place(|| link.serving());
             tracing::info!("has taken over from {}", link.peer());
-            let _ = tokio::task::spawn_blocking(move || link.until_alone()).await;
-            alone.cancel();
+            // A task of its own, which goes on where another process has taken over meanwhile: that
+            // one is told that it is alone once this one was, and not before.
+            answering.spawn(async move {
+                let over = tokio::task::spawn_blocking(move || link.until_alone());
+                let _ = listening.run_until_cancelled(over).await;
+                alone.cancel();
+            });
         }
         std::future::pending().await
     }

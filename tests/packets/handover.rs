@@ -538,6 +538,60 @@ fn kdig(at: SocketAddr, option: &'static str, retries: &'static str) -> impl FnM
     }
 }
 
+/// What starts a server for DNS over QUIC there, and the certificate that it shows.
+fn over_quic(place: &Place, quic: SocketAddr) -> (Vec<String>, rcgen::Certificate) {
+    let made = rcgen::generate_simple_self_signed(["ns1.example.org".to_owned()]).unwrap();
+    let file = |name| place.folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(file("crt"), made.cert.pem()).unwrap();
+    fs::write(file("key"), made.signing_key.serialize_pem()).unwrap();
+    let flags = [
+        ("--dns-tls-cert", file("crt")),
+        ("--dns-tls-key", file("key")),
+        ("--doq-listen", quic.to_string()),
+    ];
+    (flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect(), made.cert)
+}
+
+/// A connection with a query that is never said to its end: it goes on until it is cut off.
+async fn dawdles(quic: SocketAddr, shown: rcgen::Certificate) -> (quinn::Connection, impl Sized) {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(shown.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"doq".to_vec()];
+    let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
+    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let config = quinn::ClientConfig::new(Arc::new(tls));
+    let connection = endpoint.connect_with(config, quic, "ns1.example.org").unwrap().await.unwrap();
+    let mut stream = connection.open_bi().await.unwrap();
+    stream.0.write_all(&[0]).await.unwrap();
+    (connection, (endpoint, stream))
+}
+
+#[test]
+fn a_process_that_is_replaced_before_it_is_alone_ends_as_well() {
+    let (place, quic) = (Place::new(), free_port());
+    let (flags, shown) = over_quic(&place, quic);
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let taking = [&flags[..], &["--take-over"]].concat();
+    let mut first = place.start(&flags);
+    place.until_asked(&first);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let kept = runtime.block_on(dawdles(quic, shown));
+    let mut second = place.start(&taking);
+    place.until_asked(&second);
+    let third = place.start(&taking);
+    place.until_asked(&third);
+    wait(|| second.child.try_wait().unwrap().is_some());
+    second.ends_well();
+    first.ends_well();
+    drop(kept);
+}
+
 #[test]
 fn upgrades_lose_no_encrypted_query() {
     if Command::new("kdig").arg("-V").output().is_err() {
