@@ -270,6 +270,8 @@ impl Controller {
     fn tick(&mut self) {
         let at = now();
         self.fleet.tick(at);
+        // Those whose write went on after a successor had given up.
+        self.writers.wake();
         self.publish();
     }
 

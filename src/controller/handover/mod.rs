@@ -10,7 +10,8 @@
 //! new ◀─ alone ─ old                    the old has said goodbye over QUIC
 //! ```
 //! At any time one process at most writes to the state directory and to providers, and one at least
-//! answers. Where the new one fails before it serves, the old goes on as if nothing had been asked.
+//! answers. Where the new one fails before it serves, the old goes on as if nothing had been asked,
+//! and says `No`: an end that is closed without it is of a process that is gone.
 
 mod giving;
 mod standing;
