@@ -109,11 +109,15 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<()> {
         handover,
         user: args.user.clone(),
     };
-    super::runtime()?.block_on(async {
+    let runtime = super::runtime()?;
+    let served = runtime.block_on(async {
         let ready = controller::prepare(options, handed).await?;
         announce(&ready);
         serve(ready, Some(Duration::from_secs(args.drain))).await
-    })
+    });
+    // What has not ended within its time is left behind: whoever waits to take over sees us end.
+    runtime.shutdown_background();
+    served
 }
 
 /// As many open files as we may have: thousands of checks and connections hold a socket each, and

@@ -135,6 +135,9 @@ struct Controller {
     replication: Option<Replication>,
     store: Option<Store>,
     saved: Option<crate::model::Generation>,
+    /// Set once nobody else serves from what is on disk: until then nothing is saved, so that the
+    /// process before finds its own state where this one fails.
+    succeeds: CancellationToken,
     told: BTreeSet<Problem>,
     controls: Controls,
     reloads: Reloads,
@@ -185,6 +188,7 @@ impl Controller {
             resolved,
             store,
             saved: None,
+            succeeds: ready.succeeds.clone(),
             told: BTreeSet::new(),
             controls: ready.controls.clone(),
             reloads: ready.controls.reloads(),
@@ -266,6 +270,8 @@ impl Controller {
     fn tick(&mut self) {
         let at = now();
         self.fleet.tick(at);
+        // Those whose write went on after a successor had given up.
+        self.writers.wake();
         self.publish();
     }
 
@@ -366,29 +372,53 @@ impl Controller {
 
     // === Making room for another process ===
 
-    /// Writes and publishes nothing while a successor begins from what is saved here; whether it has
-    /// taken over. Answers go on all the while.
+    /// How well this process answers, also while others ask.
+    fn standing(&self) -> impl Fn() -> handover::Standing + Send + use<> {
+        let (published, signed) = (self.published.clone(), self.signing.board());
+        move || {
+            let signed = signed.all();
+            let signed = signed.iter().map(|view| &view.zone);
+            handover::Standing::of(&published.load(), signed)
+        }
+    }
+
+    /// Writes and publishes nothing while a successor begins from what is saved here; whether this
+    /// process writes no more: the other has taken over, or this one is to end meanwhile. Answers go
+    /// on all the while.
     async fn give_way(&mut self, successor: handover::Successor) -> bool {
         if self.writers.rest().await {
+            let replication = self.replication.as_ref();
+            tokio::task::block_in_place(|| replication.into_iter().for_each(Replication::rest));
             self.save();
             // One that is gone already drops the other end too.
-            let _ = successor.paused.send(self.published.load().is_ready());
+            let _ = successor.paused.send(self.standing()());
             self.successor = tokio::select! {
-                () = self.shutdown.cancelled() => None,
+                // What was saved for the successor is the last that this process writes.
+                () = self.shutdown.cancelled() => return true,
                 taken = successor.taken => taken.ok(),
             };
         } else {
             drop(successor);
         }
         if self.successor.is_none() {
-            self.writers.wake();
+            self.go_on();
         }
         self.successor.is_some()
+    }
+
+    /// Writes again, and all anew: what is on disk may be what another process left there.
+    fn go_on(&mut self) {
+        self.writers.wake();
+        self.saved = None;
+        self.replication.iter_mut().for_each(Replication::wake);
     }
 
     // === State on disk ===
 
     fn save(&mut self) {
+        if !self.succeeds.is_cancelled() {
+            return;
+        }
         if let Some(own) = &mut self.replication {
             tokio::task::block_in_place(|| own.save());
         }

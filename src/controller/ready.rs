@@ -21,6 +21,8 @@ pub struct Ready {
     dns: server::Bound,
     web: Option<std::net::TcpListener>,
     link: Option<handover::Link>,
+    /// Set once no process before this one goes on, if there was one.
+    pub(super) succeeds: CancellationToken,
     pub(super) controls: Controls,
 }
 
@@ -41,7 +43,10 @@ pub async fn prepare(options: Options, mut handed: Handed) -> anyhow::Result<Rea
     let begun = tokio::task::block_in_place(|| options.handover.begin(&mut handed));
     let link = begun?;
     options.dns.turn.alone = link.is_some().then(CancellationToken::new);
-    let dns = server::bind_beside(&options.dns, &mut handed)?;
+    let mut dns = server::bind_beside(&options.dns, &mut handed)?;
+    if link.is_none() {
+        dns.complete(); // While there may be privileges: nobody waits for what comes in.
+    }
     let web = match options.web {
         None => None,
         Some(address) => Some(listen_web(address, &mut handed).await.with_context(|| {
@@ -52,7 +57,11 @@ pub async fn prepare(options: Options, mut handed: Handed) -> anyhow::Result<Rea
         user.assume(options.state.as_deref())?;
     }
     secrets::load(&options.dns.guard, options.state.as_deref())?;
-    Ok(Ready { options, dns, web, link, controls: Controls::new() })
+    let succeeds = CancellationToken::new();
+    if link.is_none() {
+        succeeds.cancel();
+    }
+    Ok(Ready { options, dns, web, link, succeeds, controls: Controls::new() })
 }
 
 async fn listen_web(
@@ -126,6 +135,7 @@ impl Ready {
                 .is_some()
                 .then(|| controller.readers(dns, stats.clone(), self.options.dns.tap.clone())),
             ready: self,
+            stands: Box::new(controller.standing()),
             published,
             stats: stats.clone(),
             gate,
@@ -171,6 +181,7 @@ async fn leave(turn: &Turn, stats: &Stats, successor: &handover::Channel) {
 /// What is done once this process may answer: at once, or when the one it replaces lets it.
 struct Opening {
     ready: Ready,
+    stands: Box<dyn Fn() -> handover::Standing + Send>,
     published: Arc<Published>,
     stats: Arc<Stats>,
     readers: Option<web::Readers>,
@@ -186,23 +197,31 @@ impl Opening {
     async fn open(mut self, serving: impl FnOnce()) -> anyhow::Result<()> {
         let link = self.ready.link.take();
         if let Some(link) = &link {
-            link.until_ready(|| self.published.load().is_ready()).await?;
+            link.until_ready(&self.stands).await?;
             tokio::task::block_in_place(|| link.ready())?;
         }
+        self.ready.succeeds.cancel();
         let alone = self.ready.options.dns.turn.alone.clone();
+        let (answering, listening) = (self.answering.clone(), self.listening.clone());
         self.serve()?;
         serving();
         if let (Some(link), Some(alone)) = (link, alone) {
-            tokio::task::block_in_place(|| link.serving())?;
+            tokio::task::block_in_place(|| link.serving());
             tracing::info!("has taken over from {}", link.peer());
-            let _ = tokio::task::spawn_blocking(move || link.until_alone()).await;
-            alone.cancel();
+            // A task of its own, which goes on where another process has taken over meanwhile: that
+            // one is told that it is alone once this one was, and not before.
+            answering.spawn(async move {
+                let over = tokio::task::spawn_blocking(move || link.until_alone());
+                let _ = listening.run_until_cancelled(over).await;
+                alone.cancel();
+            });
         }
         std::future::pending().await
     }
 
     fn serve(self) -> anyhow::Result<()> {
-        let Ready { options, dns, web, controls, .. } = self.ready;
+        let Ready { options, mut dns, web, controls, .. } = self.ready;
+        dns.complete();
         let (tasks, shutdown) = (&self.tasks, &self.shutdown);
         let place = options.handover.socket.map(|path| -> anyhow::Result<_> {
             let mut sockets = dns.sockets()?;

@@ -221,10 +221,15 @@ impl Writers {
         tokio::time::timeout(WRITES, ended).await.is_ok()
     }
 
-    /// Starts again whom [`Self::rest`] ended.
+    /// Starts again whom [`Self::rest`] ended. One that is at a write still is left to a later call:
+    /// two writers would change the zone beside each other.
     pub(super) fn wake(&mut self) {
-        let Some(owner) = self.owner.clone() else { return };
-        for (key, old) in std::mem::take(&mut self.running) {
+        let Some(owner) = self.owner.clone().filter(|_| !self.shutdown.is_cancelled()) else {
+            return;
+        };
+        let has_ended = |own: &Running| own.end.is_cancelled() && own.task.is_finished();
+        let ended: Vec<_> = self.running.extract_if(.., |_, own| has_ended(own)).collect();
+        for (key, old) in ended {
             let running = self.start(&key, old.zone, old.publish, owner.clone());
             self.running.insert(key, running);
         }
@@ -352,4 +357,49 @@ fn read_frozen(path: &std::path::Path) -> Option<Freeze> {
         Freeze { reason, by: None, since: now().wall }
     };
     Some(read_json(path).unwrap_or_else(unread))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Loader;
+
+    const OBJECTS: &str = "apiVersion: meridian.dev/v1alpha1\nkind: Federation\nmetadata: {name: fed}\n\
+        spec:\n  zone: z.test\n  publish: [{provider: memory, dryRun: true}]\n";
+
+    async fn until(is_so: impl Fn() -> bool) {
+        while !is_so() {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    }
+
+    fn only(writers: &Writers) -> &Running {
+        writers.running.values().next().unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_writer_that_was_to_rest_and_still_writes_gets_no_other_beside_it() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("config")).unwrap();
+        fs::write(directory.path().join("config/fed.yaml"), OBJECTS).unwrap();
+        let loaded = Loader::new(directory.path().join("config")).load();
+        assert!(loaded.errors.is_empty(), "{:?}", loaded.errors);
+        let (tasks, shutdown) = (TaskTracker::new(), CancellationToken::new());
+        let mut writers = Writers::new(Some(directory.path().to_owned()), &tasks, &shutdown);
+        assert!(writers.run(&loaded.config).is_empty());
+        assert!(writers.rest().await && only(&writers).task.is_finished());
+        let (writes, written) = oneshot::channel::<()>();
+        let slow = tasks.spawn(async move { drop(written.await) });
+        let id = slow.id();
+        writers.running.values_mut().next().unwrap().task = slow;
+
+        writers.wake();
+        assert_eq!(only(&writers).task.id(), id, "it is at its write");
+        drop(writes);
+        until(|| only(&writers).task.is_finished()).await;
+        writers.wake();
+        let again = only(&writers);
+        assert!(again.task.id() != id && !again.end.is_cancelled());
+        shutdown.cancel();
+    }
 }

@@ -106,6 +106,8 @@ impl Listen {
 #[derive(Debug)]
 pub struct Bound {
     udp: Vec<UdpSocket>,
+    /// Where more sockets are wanted beside those that were handed, one for each.
+    more: Vec<SocketAddr>,
     tcp: Vec<TcpListener>,
     limits: Limits,
     client_subnet: bool,
@@ -145,6 +147,7 @@ pub fn bind(listen: &Listen) -> Result<Bound, BindError> {
 pub fn bind_beside(listen: &Listen, handed: &mut Handed) -> Result<Bound, BindError> {
     let mut bound = Bound {
         udp: Vec::new(),
+        more: Vec::new(),
         tcp: Vec::new(),
         limits: listen.limits.clone(),
         client_subnet: listen.client_subnet,
@@ -157,7 +160,9 @@ pub fn bind_beside(listen: &Listen, handed: &mut Handed) -> Result<Bound, BindEr
         tap: listen.tap.clone(),
     };
     for address in &listen.addresses {
-        let (tcp, udp) = take_both(*address, listen.workers.max(1), handed)?;
+        let workers = listen.workers.max(1);
+        let (tcp, udp) = take_both(*address, workers, handed)?;
+        bound.more.extend((udp.len()..workers).map(|_| *address));
         bound.tcp.push(tcp);
         bound.udp.extend(udp);
     }
@@ -165,6 +170,13 @@ pub fn bind_beside(listen: &Listen, handed: &mut Handed) -> Result<Bound, BindEr
 }
 
 impl Bound {
+    /// Binds the sockets for UDP that are wanted beside those that were handed. The kernel gives a
+    /// share of all datagrams to each from then on, so they are to be read at once.
+    pub fn complete(&mut self) {
+        // Where no more can be had (the port asks for a privilege that is gone), those there do.
+        self.udp.extend(self.more.drain(..).filter_map(|address| bind_udp(address).ok()));
+    }
+
     /// The addresses that are bound, with the ports that were taken.
     #[must_use]
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
@@ -240,19 +252,18 @@ pub fn serve<A: Answers>(
     bound.secure.map_or(Ok(()), |secure| secure.serve(&shared))
 }
 
-/// What is there of a listener and its UDP sockets, and what is missing bound anew. More sockets
-/// than wanted stay: one that is closed loses what waits in it.
+/// A listener and its UDP sockets: those that are there, else new ones. More sockets than wanted
+/// stay: one that is closed loses what waits in it.
 fn take_both(
     address: SocketAddr,
     workers: usize,
     handed: &mut Handed,
 ) -> Result<(TcpListener, Vec<UdpSocket>), BindError> {
-    let (tcp, mut udp) = (handed.tcp(address), handed.udp(address));
-    let Some(tcp) = tcp.filter(|_| !udp.is_empty()) else { return bind_both(address, workers) };
-    // Where no more can be had (the port asks for a privilege that is gone), those there do.
-    let more = (udp.len()..workers).map_while(|_| bind_udp(address).ok());
-    udp.extend(more.collect::<Vec<_>>());
-    Ok((tcp, udp))
+    let (tcp, udp) = (handed.tcp(address), handed.udp(address));
+    match tcp.filter(|_| !udp.is_empty()) {
+        Some(tcp) => Ok((tcp, udp)),
+        None => bind_both(address, workers),
+    }
 }
 
 /// A listener and its UDP sockets on one port. A port that TCP has free and UDP has not is only

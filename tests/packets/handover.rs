@@ -44,6 +44,23 @@ impl Place {
         Self { folder, dns: free_port(), web: free_port(), config: "config" }
     }
 
+    /// A configuration with a cluster that nobody can reach: who has it is never ready.
+    fn wants_what_is_out_of_reach(&mut self) {
+        self.config = "other";
+        let other = self.folder.path().join("other");
+        fs::create_dir(&other).unwrap();
+        let objects = "apiVersion: meridian.dev/v1alpha1\nkind: Federation\nmetadata: {name: fed}\n\
+                       spec: {zone: example.org}\n---\napiVersion: meridian.dev/v1alpha1\n\
+                       kind: MemberCluster\nmetadata: {name: far}\n\
+                       spec: {access: {kubeconfig: {path: kubeconfig}}}\n";
+        let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: far\n\
+                          clusters: [{name: far, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+                          users: [{name: far, user: {token: t}}]\n\
+                          contexts: [{name: far, context: {cluster: far, user: far}}]\n";
+        fs::write(other.join("federation.yaml"), objects).unwrap();
+        fs::write(other.join("kubeconfig"), kubeconfig).unwrap();
+    }
+
     pub fn start(&self, more: &[&str]) -> Process {
         self.start_at(self.dns, more)
     }
@@ -202,6 +219,10 @@ pub fn over_tcp(dns: SocketAddr, queries: u64) -> impl FnMut() -> (u64, u64) {
     }
 }
 
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// One request whether the process is ready.
 fn readiness(web: SocketAddr) -> impl FnMut() -> (u64, u64) {
     move || {
@@ -241,7 +262,11 @@ fn ten_upgrades_under_load_lose_no_query() {
         let mut early = TcpStream::connect(place.dns).unwrap();
         assert!(ask_over(&mut early));
         let next = place.start(&["--take-over"]);
-        place.until_asked(&next);
+        // Never idle for as long as would end it, however slow the machine is.
+        wait(|| {
+            assert!(ask_over(&mut early), "a connection from before is served on");
+            place.serving_process() == Some(next.pid())
+        });
         assert!(ask_over(&mut early), "a connection from before is served on");
         drop(early);
         let mut old = std::mem::replace(&mut current, next);
@@ -276,11 +301,13 @@ fn a_second_process_is_refused_and_one_that_cannot_serve_leaves_the_first_as_it_
         let mut other = place.start(more);
         assert!(!other.child.wait().unwrap().success());
         other.says(words);
+        format!("process {}, user", other.pid().as_raw_nonzero())
     };
-    refused(&[], "replace it with --take-over");
-    refused(&["--take-over", "--dns-listen", "192.0.2.1:53"], "no such address");
-    old.says("this one goes on");
-    // A cluster that nobody can reach: the new one never has what the old one serves.
+    let looked = refused(&[], "replace it with --take-over");
+    let failed = refused(&["--take-over", "--dns-listen", "192.0.2.1:53"], "no such address");
+    old.says(&format!("{failed} {} asked to take over, and has not", user()));
+    // One that only looks who is there is no news.
+    assert!(!fs::read_to_string(&old.log).unwrap().contains(&looked));
     assert_eq!(over_tcp(place.dns, 3)(), (3, 0));
     assert_eq!(place.serving_process(), Some(old.pid()));
 }
@@ -291,29 +318,25 @@ fn one_that_never_sees_its_clusters_does_not_take_over() {
     let mut old = place.start(&[]);
     place.until_asked(&old);
     wait(|| readiness(place.web)() == (1, 0));
-    place.config = "other";
-    let other = place.folder.path().join("other");
-    fs::create_dir(&other).unwrap();
-    let objects = "apiVersion: meridian.dev/v1alpha1\nkind: Federation\nmetadata: {name: fed}\n\
-                   spec: {zone: example.org}\n---\napiVersion: meridian.dev/v1alpha1\n\
-                   kind: MemberCluster\nmetadata: {name: far}\n\
-                   spec: {access: {kubeconfig: {path: kubeconfig}}}\n";
-    let kubeconfig = "apiVersion: v1\nkind: Config\ncurrent-context: far\n\
-                      clusters: [{name: far, cluster: {server: 'https://127.0.0.1:1'}}]\n\
-                      users: [{name: far, user: {token: t}}]\n\
-                      contexts: [{name: far, context: {cluster: far, user: far}}]\n";
-    fs::write(other.join("federation.yaml"), objects).unwrap();
-    fs::write(other.join("kubeconfig"), kubeconfig).unwrap();
+    place.wants_what_is_out_of_reach();
+    // What the old one saved is as it is, so that it writes nothing: nobody does.
+    let state = place.folder.path().join("state/state");
+    wait(|| state.exists());
+    fs::remove_file(&state).unwrap();
     let mut new = place.start(&["--take-over"]);
     // All the while, the old one answers.
-    let mut asked = 0;
-    while new.child.try_wait().unwrap().is_none() {
+    let (start, mut asked) = (Instant::now(), 0);
+    while !state.exists() {
         assert_eq!((over_tcp(place.dns, 3)(), readiness(place.web)()), ((3, 0), (1, 0)));
         asked += 1;
     }
     assert!(asked > 10);
+    // By the old one, once the other had given up.
+    assert!(start.elapsed() > Duration::from_secs(10), "the new one wrote it, which never served");
+    assert!(!new.child.wait().unwrap().success());
     new.says("not all clusters were seen within");
-    old.says("this one goes on");
+    let failed = format!("process {}, user {}", new.pid().as_raw_nonzero(), user());
+    old.says(&format!("{failed} asked to take over, and has not"));
     // And takes news up again.
     let zone = place.folder.path().join("config/example.org.zone");
     let text = fs::read_to_string(&zone).unwrap() + "news A 192.0.2.7\n";
@@ -324,6 +347,62 @@ fn one_that_never_sees_its_clusters_does_not_take_over() {
         read(&mut stream).is_some_and(|answer| answers(&answer) == 1)
     });
     assert!(old.child.try_wait().unwrap().is_none());
+}
+
+/// Whether the answer about that name comes with its signature.
+fn is_signed(dns: SocketAddr, name: &str) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect(dns).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(3))).ok()?;
+        let query = with_opt(question(name, 1), 4_096, 0, &[]);
+        stream.write_all(&framed(&query)).ok()?;
+        read(&mut stream)
+    };
+    ask().is_some_and(|answer| rcode(&answer) == 0 && answers(&answer) == 2)
+}
+
+#[test]
+fn a_large_zone_is_signed_before_the_process_that_signs_it_takes_over() {
+    use std::fmt::Write as _;
+    let place = Place::new();
+    let config = place.folder.path().join("config");
+    let mut records = "$TTL 60\n".to_owned();
+    (0..8_000).for_each(|number| writeln!(records, "n{number} A 192.0.2.1").unwrap());
+    fs::write(config.join("many"), records).unwrap();
+    let federation = "apiVersion: meridian.dev/v1alpha1\nkind: Federation\nmetadata: {name: fed}\n\
+                      spec: {zone: many.test, nameServers: [{name: ns.example.net}], dnssec: {}, \
+                      masterFile: many}\n";
+    fs::write(config.join("federation.yaml"), federation).unwrap();
+    let mut old = place.start(&[]);
+    place.until_asked(&old);
+    wait(|| is_signed(place.dns, "n7.many.test"));
+    let mut crowd = Crowd::default();
+    let dns = place.dns;
+    crowd.joins("signatures", move || (1, u64::from(!is_signed(dns, "n7999.many.test"))));
+    let new = place.start(&["--take-over"]);
+    place.until_asked(&new);
+    old.ends_well();
+    assert!(is_signed(dns, "n0.many.test"));
+    assert_eq!(crowd.goes().1, 0);
+}
+
+#[test]
+fn who_waits_to_take_over_serves_at_once_when_the_process_before_ends() {
+    let mut place = Place::new();
+    let mut old = place.start(&[]);
+    place.until_asked(&old);
+    wait(|| readiness(place.web)() == (1, 0));
+    place.wants_what_is_out_of_reach();
+    let new = place.start(&["--take-over"]);
+    // By now the old one has made room for it.
+    new.says("restored generation");
+    kill_process(old.pid(), Signal::INT).unwrap();
+    old.ends_well();
+    new.says("ended before it gave its place up");
+    place.until_asked(&new);
+    let mut stream = TcpStream::connect(place.dns).unwrap();
+    stream.write_all(&framed(&question("www.example.org", 1))).unwrap();
+    assert!(read(&mut stream).is_some(), "if only to say that it does not know yet");
 }
 
 #[test]
@@ -356,6 +435,53 @@ fn without_a_process_to_replace_it_starts_as_usual_and_the_socket_is_private() {
     place.until_asked(&process);
     assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(over_tcp(place.dns, 3)(), (3, 0));
+}
+
+#[test]
+fn a_path_that_is_too_long_for_a_socket_keeps_nobody_from_starting() {
+    let place = Place::new();
+    let path = place.folder.path().join("x".repeat(120)).join("handover.sock");
+    let flags = ["--handover-socket", path.to_str().unwrap()];
+    let process = place.start(&flags);
+    process.says("serving DNS on");
+    process.says("no other process can take over from this one");
+    assert_eq!(over_tcp(place.dns, 3)(), (3, 0));
+    let mut other = place.start(&[&flags[..], &["--take-over"]].concat());
+    assert!(!other.child.wait().unwrap().success());
+    other.says("cannot ask for sockets at");
+}
+
+#[test]
+fn more_sockets_than_were_handed_are_bound_once_they_are_read() {
+    let own = server::bind(&Listen::at(vec!["127.0.0.1:0".parse().unwrap()])).unwrap();
+    let mut handed = server::Handed::default();
+    own.sockets().unwrap().into_iter().for_each(|socket| handed.add(socket).unwrap());
+    let listen = Listen { workers: 3, ..Listen::at(own.local_addrs()) };
+    let mut bound = server::bind_beside(&listen, &mut handed).unwrap();
+    let all = |bound: &server::Bound| bound.sockets().unwrap().len();
+    assert_eq!(all(&bound), all(&own), "the kernel would give them what nobody reads");
+    bound.complete();
+    assert_eq!(all(&bound), 4, "a listener, and three for UDP");
+    bound.complete();
+    assert_eq!(all(&bound), 4);
+}
+
+#[test]
+fn all_who_stand_in_line_at_a_listener_are_let_in_before_it_closes() {
+    let limits = Limits { per_client: 400, per_network: 400, ..Limits::default() };
+    let listen = Listen { limits, ..Listen::at(vec!["127.0.0.1:0".parse().unwrap()]) };
+    let bound = server::bind(&listen).unwrap();
+    let [address] = bound.local_addrs()[..] else { panic!() };
+    let mut clients: Vec<_> = (0..400).map(|_| TcpStream::connect(address).unwrap()).collect();
+    for client in &mut clients {
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client.write_all(&framed(&question("www.example.org", 1))).unwrap();
+    }
+    listen.turn.leaving.cancel();
+    let _running = serve(bound, zones(), 2);
+    for client in &mut clients {
+        assert!(read(client).is_some_and(|answer| answers(&answer) == 1));
+    }
 }
 
 #[test]
@@ -410,6 +536,60 @@ fn kdig(at: SocketAddr, option: &'static str, retries: &'static str) -> impl FnM
         }
         (1, u64::from(missing))
     }
+}
+
+/// What starts a server for DNS over QUIC there, and the certificate that it shows.
+fn over_quic(place: &Place, quic: SocketAddr) -> (Vec<String>, rcgen::Certificate) {
+    let made = rcgen::generate_simple_self_signed(["ns1.example.org".to_owned()]).unwrap();
+    let file = |name| place.folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(file("crt"), made.cert.pem()).unwrap();
+    fs::write(file("key"), made.signing_key.serialize_pem()).unwrap();
+    let flags = [
+        ("--dns-tls-cert", file("crt")),
+        ("--dns-tls-key", file("key")),
+        ("--doq-listen", quic.to_string()),
+    ];
+    (flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect(), made.cert)
+}
+
+/// A connection with a query that is never said to its end: it goes on until it is cut off.
+async fn dawdles(quic: SocketAddr, shown: rcgen::Certificate) -> (quinn::Connection, impl Sized) {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(shown.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = vec![b"doq".to_vec()];
+    let tls = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
+    let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+    let config = quinn::ClientConfig::new(Arc::new(tls));
+    let connection = endpoint.connect_with(config, quic, "ns1.example.org").unwrap().await.unwrap();
+    let mut stream = connection.open_bi().await.unwrap();
+    stream.0.write_all(&[0]).await.unwrap();
+    (connection, (endpoint, stream))
+}
+
+#[test]
+fn a_process_that_is_replaced_before_it_is_alone_ends_as_well() {
+    let (place, quic) = (Place::new(), free_port());
+    let (flags, shown) = over_quic(&place, quic);
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let taking = [&flags[..], &["--take-over"]].concat();
+    let mut first = place.start(&flags);
+    place.until_asked(&first);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let kept = runtime.block_on(dawdles(quic, shown));
+    let mut second = place.start(&taking);
+    place.until_asked(&second);
+    let third = place.start(&taking);
+    place.until_asked(&third);
+    wait(|| second.child.try_wait().unwrap().is_some());
+    second.ends_well();
+    first.ends_well();
+    drop(kept);
 }
 
 #[test]

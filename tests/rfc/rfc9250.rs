@@ -3,7 +3,7 @@
 use crate::transports::{Running, answers, framed, id, question, read, start, with_options};
 use meridian::server::Limits;
 use quinn::{ConnectionError, VarInt};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Sends octets on a stream of its own and reads to its end.
 async fn exchange(
@@ -48,6 +48,35 @@ fn s4_2_each_query_has_a_stream_and_its_answer_ends_it() {
         assert_eq!((id(&answer), answers(&answer)), (0, expected));
     }
     assert_eq!((running.stats.view().quic, running.stats.view().open), (2, 1));
+}
+
+/// How long a connection on which there always is a stream goes on once another process serves.
+fn busy_and_left() -> Duration {
+    let running = start(Limits::default());
+    let connection = running.connect_quic("doq").unwrap();
+    let packet = framed(&question(0, "www.example.org", 1));
+    let busy = async {
+        let one = || async { while exchange(&connection, &packet).await.is_ok() {} };
+        futures_util::join!(one(), one(), one(), one());
+    };
+    let leaving = async {
+        while running.stats.view().quic < 100 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let start = Instant::now();
+        running.turn.leaving.cancel();
+        connection.closed().await;
+        start.elapsed()
+    };
+    let took = running.runtime.block_on(async { futures_util::join!(busy, leaving).1 });
+    assert_eq!(closed_with(&running, &connection), 0, "DOQ_NO_ERROR");
+    took
+}
+
+#[test]
+fn s5_5_1_a_busy_connection_is_closed_between_streams_when_another_process_serves() {
+    // After two seconds all that are left are cut off. A slow machine may take as long once.
+    assert!((0..3).any(|_| busy_and_left() < Duration::from_millis(1_900)));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use meridian::{
     records::{Answer, Client, Question, ZoneSet},
     server::{
         self, Answers, Arrival, Certificate, Limits, Listen, Messages, Next, Secure, Stamp, Stats,
+        Turn,
     },
 };
 use rustls::{
@@ -69,6 +70,7 @@ pub(crate) struct Running {
     pub(crate) quic: SocketAddr,
     pub(crate) stats: Arc<Stats>,
     pub(crate) shutdown: CancellationToken,
+    pub(crate) turn: Turn,
     pub(crate) certificate: Arc<Certificate>,
     pub(crate) runtime: Runtime,
     files: tempfile::TempDir,
@@ -93,7 +95,8 @@ pub(crate) fn start_with(limits: Limits, answers: impl Answers) -> Running {
     let free = || vec!["127.0.0.1:0".parse().unwrap()];
     let secure =
         Secure { certificate: certificate.clone(), tls: free(), https: free(), quic: free() };
-    let listen = Listen { limits, secure: Some(secure), ..Listen::at(free()) };
+    let turn = Turn::default();
+    let listen = Listen { limits, secure: Some(secure), turn: turn.clone(), ..Listen::at(free()) };
     let bound = server::bind(&listen).unwrap();
     let of = |name| bound.secure_addrs().iter().find(|own| own.0 == name).unwrap().1;
     let (tcp, tls, https, quic) = (bound.local_addrs()[0], of("TLS"), of("HTTPS"), of("QUIC"));
@@ -102,7 +105,7 @@ pub(crate) fn start_with(limits: Limits, answers: impl Answers) -> Running {
     let entered = runtime.enter();
     server::serve(bound, &Arc::new(answers), &stats, &TaskTracker::new(), &shutdown).unwrap();
     drop(entered);
-    Running { tcp, tls, https, quic, stats, shutdown, certificate, runtime, files }
+    Running { tcp, tls, https, quic, stats, shutdown, turn, certificate, runtime, files }
 }
 
 fn write_pair(files: &tempfile::TempDir) {

@@ -1,7 +1,7 @@
 //! The running process's side.
 
 use super::{
-    READY_AT_LAST, SOON,
+    READY_AT_LAST, SOON, Standing,
     wire::{Channel, VERSION, Word, accept, is_trusted, listen},
 };
 use anyhow::{Context, bail};
@@ -9,6 +9,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -17,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 /// comes of it; a channel that is dropped says that nothing does.
 #[derive(Debug)]
 pub(in crate::controller) struct Successor {
-    /// To be told that nothing is written any more, and whether we were ready.
-    pub(in crate::controller) paused: oneshot::Sender<bool>,
+    /// To be told that nothing is written any more, and how well we answer.
+    pub(in crate::controller) paused: oneshot::Sender<Standing>,
     /// Once it serves.
     pub(in crate::controller) taken: oneshot::Receiver<Channel>,
 }
@@ -54,7 +55,10 @@ impl Place {
                 () = shutdown.cancelled() => return,
                 accepted = accept(&listener) => accepted,
             };
-            let Ok(channel) = accepted else { continue };
+            let Ok(channel) = accepted else {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            };
             let (own, peer) = (own.clone(), channel.peer());
             let given = tokio::task::spawn_blocking(move || own.give(channel)).await;
             if let Ok(Err(error)) = given {
@@ -67,16 +71,33 @@ impl Place {
 
     /// The whole conversation, up to where it serves. Blocks.
     fn give(&self, channel: Channel) -> anyhow::Result<()> {
-        if !is_trusted(channel.other, None) {
-            return refuse(&channel, "sockets are for processes of the same user and of root");
-        }
-        match channel.receive(SOON)?.0 {
-            Word::Hello { version: VERSION } => {}
-            Word::Hello { version } => {
-                let text = format!("version {VERSION} is spoken here, not {version}");
-                return refuse(&channel, &text);
+        match self.offer(&channel) {
+            Ok(Some(taking)) => {
+                let _ = taking.send(channel);
+                Ok(())
             }
-            other => bail!("it said {other:?} where a greeting was expected"),
+            Ok(None) => Ok(()),
+            Err(error) => {
+                // Who hears nothing at all has to believe that we are gone, and serves.
+                let reason = format!("{error:#}").chars().take(REASON).collect();
+                let _ = channel.send(&Word::No { reason });
+                Err(error)
+            }
+        }
+    }
+
+    /// Who is to be told once it serves; `None` where it only looked who is here.
+    fn offer(&self, channel: &Channel) -> anyhow::Result<Option<oneshot::Sender<Channel>>> {
+        if !is_trusted(channel.other, None) {
+            bail!("sockets are for processes of the same user and of root");
+        }
+        match channel.next(SOON)?.map(|came| came.0) {
+            None => return Ok(None),
+            Some(Word::Hello { version: VERSION }) => {}
+            Some(Word::Hello { version }) => {
+                bail!("version {VERSION} is spoken here, not {version}")
+            }
+            Some(other) => bail!("it said {other:?} where a greeting was expected"),
         }
         tracing::info!("{} asks to take over", channel.peer());
         channel.send(&Word::Sockets { count: self.sockets.len() })?;
@@ -87,20 +108,19 @@ impl Place {
         let (paused, when) = oneshot::channel();
         let (taking, taken) = oneshot::channel();
         self.gate.blocking_send(Successor { paused, taken }).context("this process ends")?;
-        let Ok(ready) = when.blocking_recv() else {
-            return refuse(&channel, "writes to a provider are under way; try again");
+        let Ok(Standing { ready, lacking }) = when.blocking_recv() else {
+            bail!("writes to a provider are under way; try again");
         };
-        channel.send(&Word::Paused { ready })?;
+        channel.send(&Word::Paused { ready, lacking })?;
         channel.expect(&Word::Ready, READY_AT_LAST)?;
         channel.send(&Word::Go)?;
         channel.expect(&Word::Serving, SOON)?;
         tracing::info!("{} has taken over", channel.peer());
-        let _ = taking.send(channel);
-        Ok(())
+        Ok(Some(taking))
     }
 }
 
-fn refuse(channel: &Channel, reason: &str) -> anyhow::Result<()> {
-    channel.send(&Word::No { reason: reason.to_owned() })?;
-    bail!("{reason}")
-}
+/// Characters of a reason that a word has room for, whatever they are.
+const REASON: usize = 150;
+/// After a failed accept (no file descriptors left), a moment for others to close theirs.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,7 +1,7 @@
 //! The new process's side.
 
 use super::{
-    READY, SOON, WRITES,
+    READY, SOON, Standing, WHOLE, WRITES,
     wire::{Channel, VERSION, Word, is_trusted},
 };
 use crate::server::Handed;
@@ -12,8 +12,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(in crate::controller) struct Link {
     channel: Channel,
-    /// Whether it answers all it should, so that we have to before we take its place.
-    was_ready: bool,
+    /// How well it answers: as well as we have to before we take its place.
+    stands: Standing,
 }
 
 /// Takes its sockets, without reading them.
@@ -43,7 +43,7 @@ pub(in crate::controller) fn ask(
         };
         handed.add(socket).context("what was handed over is no socket")?;
     }
-    Ok(Link { channel, was_ready: true })
+    Ok(Link { channel, stands: Standing { ready: true, lacking: 0 } })
 }
 
 impl Link {
@@ -56,46 +56,66 @@ impl Link {
     pub(in crate::controller) fn pause(&mut self) -> anyhow::Result<()> {
         self.channel.send(&Word::Prepared)?;
         match self.channel.receive(WRITES + SOON)?.0 {
-            Word::Paused { ready } => self.was_ready = ready,
+            Word::Paused { ready, lacking } => self.stands = Standing { ready, lacking },
             Word::No { reason } => bail!("{} goes on: {reason}", self.channel.peer()),
             other => bail!("{} said {other:?} where Paused was expected", self.channel.peer()),
         }
         Ok(())
     }
 
-    /// Waits until we can answer what it can.
+    /// Waits until we can answer what it can; one that is gone answers nothing.
     pub(in crate::controller) async fn until_ready(
         &self,
-        is_ready: impl Fn() -> bool,
+        own: impl Fn() -> Standing,
     ) -> anyhow::Result<()> {
-        let ready = async {
-            while self.was_ready && !is_ready() {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
+        let ready = until(|| self.channel.is_closed() || own().is_as_ready_as(self.stands));
         tokio::time::timeout(READY, ready).await.with_context(|| {
             format!(
                 "not all clusters were seen within {READY:?}, and {} has; it serves on",
                 self.channel.peer()
             )
+        })?;
+        let whole = until(|| self.channel.is_closed() || own().is_as_whole_as(self.stands));
+        tokio::time::timeout(WHOLE, whole).await.with_context(|| {
+            format!(
+                "after {WHOLE:?}, {} zones still lack their signatures or the copy of their \
+                 primary's, and {} of {} do; it serves on",
+                own().lacking,
+                self.stands.lacking,
+                self.channel.peer()
+            )
         })
     }
 
-    /// Says that we could serve; from its answer on we must. Blocks.
+    /// Says that we could serve; from its answer on we must. So we must where it is gone without a
+    /// word: one that goes on says so. Blocks.
     pub(in crate::controller) fn ready(&self) -> anyhow::Result<()> {
-        self.channel.send(&Word::Ready)?;
-        self.channel.expect(&Word::Go, SOON)
+        // Whether there was somebody to hear it shows in what comes back.
+        let _ = self.channel.send(&Word::Ready);
+        match self.channel.next(SOON)?.map(|came| came.0) {
+            Some(Word::Go) => {}
+            None => tracing::warn!("{} ended before it gave its place up", self.channel.peer()),
+            Some(Word::No { reason }) => bail!("{} goes on: {reason}", self.channel.peer()),
+            Some(other) => bail!("{} said {other:?} where Go was expected", self.channel.peer()),
+        }
+        Ok(())
     }
 
-    /// Says that we do.
-    pub(in crate::controller) fn serving(&self) -> anyhow::Result<()> {
-        self.channel.send(&Word::Serving)
+    /// Says that we do, also where it is gone by now.
+    pub(in crate::controller) fn serving(&self) {
+        let _ = self.channel.send(&Word::Serving);
     }
 
     /// Waits until it has nothing more to say. Blocks.
     pub(in crate::controller) fn until_alone(&self) {
         // Also when it went without a word.
         let _ = self.channel.expect(&Word::Alone, SOON);
+    }
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

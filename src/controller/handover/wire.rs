@@ -39,9 +39,11 @@ pub(super) enum Word {
     },
     Socket,
     Prepared,
-    /// Whether the old process was ready, so that the new one has to be.
+    /// Whether the old process was ready, and how many of its zones lacked something: the new one
+    /// has to do as well.
     Paused {
         ready: bool,
+        lacking: usize,
     },
     Ready,
     Go,
@@ -97,8 +99,8 @@ impl Channel {
         sent.map(drop).with_context(|| format!("{} went away", self.peer()))
     }
 
-    /// The next word, and the socket that came with it.
-    pub(super) fn receive(&self, within: Duration) -> anyhow::Result<(Word, Option<OwnedFd>)> {
+    /// The next word, and the socket that came with it; `None` once the other end is closed.
+    pub(super) fn next(&self, within: Duration) -> anyhow::Result<Option<(Word, Option<OwnedFd>)>> {
         set_socket_timeout(&self.socket, Timeout::Recv, Some(within))?;
         let mut octets = [0; WORD];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -107,14 +109,16 @@ impl Channel {
             let into = &mut [IoSliceMut::new(&mut octets)];
             let flags = RecvFlags::CMSG_CLOEXEC;
             match rustix::net::recvmsg(&self.socket, into, &mut control, flags) {
-                Err(Errno::INTR) => {}
+                // What was said before it was closed is still to be had.
+                Err(Errno::INTR | Errno::CONNRESET) => {}
                 other => break other,
             }
         };
         let came = match came {
             Ok(came) if came.bytes > 0 => came,
             Err(Errno::AGAIN) => bail!("{} said nothing for {within:?}", self.peer()),
-            Ok(_) | Err(_) => bail!("{} went away", self.peer()),
+            Ok(_) => return Ok(None),
+            Err(error) => return Err(error).with_context(|| format!("{} is lost", self.peer())),
         };
         let sockets = control.drain().filter_map(|own| match own {
             RecvAncillaryMessage::ScmRights(sockets) => Some(sockets),
@@ -123,7 +127,18 @@ impl Channel {
         let socket = sockets.flatten().next();
         let word = serde_json::from_slice(&octets[..came.bytes.min(WORD)])
             .map_err(|_| anyhow!("{} says what this version does not know", self.peer()))?;
-        Ok((word, socket))
+        Ok(Some((word, socket)))
+    }
+
+    /// The same where one has to come.
+    pub(super) fn receive(&self, within: Duration) -> anyhow::Result<(Word, Option<OwnedFd>)> {
+        self.next(within)?.with_context(|| format!("{} went away", self.peer()))
+    }
+
+    /// Whether the other end is closed, and nothing it said is left to be heard.
+    pub(super) fn is_closed(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(rustix::net::recv(&self.socket, &mut [0; 1], flags), Ok((_, 0)))
     }
 
     /// The word that must come next.

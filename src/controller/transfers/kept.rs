@@ -46,6 +46,11 @@ impl Kept {
         Self { directory, files: BTreeMap::new(), most: Past::MOST }
     }
 
+    /// Takes nothing for granted of what is on disk: another process may have written there.
+    pub(super) fn forget(&mut self) {
+        self.files.clear();
+    }
+
     fn path(&self, apex: &Name) -> PathBuf {
         self.directory.join(format!("{}.{END}", file_safe(apex).trim_end_matches('.')))
     }
@@ -302,6 +307,28 @@ mod tests {
             let size = Past::size(first.histories()[0].zone());
             assert_eq!(own.too_large, (count > 50).then_some(size), "as counted along the way");
         }
+    }
+
+    #[test]
+    fn what_another_process_wrote_is_written_anew_once_that_is_known() {
+        let place = tempfile::tempdir().unwrap();
+        let (mut kept, first) = (Kept::new(place.path().to_owned()), transfers());
+        publish(&first, 1, "x A 192.0.2.1\n");
+        kept.save(&first);
+        let (mut others, other) = (Kept::new(place.path().to_owned()), transfers());
+        other.remember(apex().key(), others.read(&apex()).unwrap());
+        publish(&other, 7, "y TXT y\n");
+        others.save(&other);
+
+        kept.forget();
+        kept.save(&first);
+        assert_eq!(kept.read(&apex()).unwrap().serial(), Some(Serial(1)));
+        publish(&first, 2, "x A 192.0.2.2\n");
+        kept.save(&first);
+        let again = transfers();
+        again.remember(apex().key(), kept.read(&apex()).unwrap());
+        publish(&again, 3, "x A 192.0.2.3\n");
+        assert!(known(&again, 1) && known(&again, 2) && !known(&again, 7));
     }
 
     #[test]

@@ -108,6 +108,7 @@ impl Replication {
         let kept = directory.clone().map(Kept::new);
         let place = replica::Place {
             directory,
+            held: Arc::default(),
             reports: reported,
             stats: stats.clone(),
             tasks: tasks.clone(),
@@ -271,6 +272,19 @@ impl Replication {
         if let Some(kept) = &mut self.kept {
             kept.save(&self.transfers);
         }
+    }
+
+    /// Writes no copies any more: another process has the directory. Waits for one that is under way.
+    pub(super) fn rest(&self) {
+        let mut held = self.place.held.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = replica::Held { is_now: true, times: held.times.wrapping_add(1) };
+    }
+
+    /// Writes copies again, and has the next save write all anew: another process has had the
+    /// directory.
+    pub(super) fn wake(&mut self) {
+        self.place.held.lock().unwrap_or_else(PoisonError::into_inner).is_now = false;
+        self.kept.iter_mut().for_each(Kept::forget);
     }
 
     /// The rules whose keys are known: who cannot sign is not let in, and not told. A primary stays:

@@ -11,7 +11,7 @@ use crate::{
 };
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{
@@ -20,11 +20,20 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+/// Whether another process has the directory, and how often one took it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    pub(super) is_now: bool,
+    pub(super) times: u32,
+}
+
 /// What all replicas share.
 #[derive(Clone)]
 pub(super) struct Place {
     /// Where copies are kept; nowhere when `None`.
     pub(super) directory: Option<PathBuf>,
+    /// Whether another process has the directory; locked while something is written there.
+    pub(super) held: Arc<Mutex<Held>>,
     pub(super) reports: mpsc::Sender<Report>,
     pub(super) stats: Arc<Stats>,
     pub(super) tasks: TaskTracker,
@@ -103,6 +112,7 @@ impl Replica {
             refresh: Refresh::new(now().mono),
             have: None,
             stored: false,
+            held_times: 0,
             error: None,
             confirmed: None,
             usable: false,
@@ -249,6 +259,8 @@ struct Task {
     have: Option<Arc<Zone>>,
     /// Whether what we have is what the file has.
     stored: bool,
+    /// How often another process had taken the directory then.
+    held_times: u32,
     error: Option<String>,
     confirmed: Option<u64>,
     /// What was last reported.
@@ -392,6 +404,13 @@ impl Task {
         let confirmed = seconds().saturating_sub(age).max(self.confirmed.unwrap_or_default());
         self.confirmed = Some(confirmed);
         let (Some(path), Some(zone)) = (&self.path, &self.have) else { return };
+        let held = self.place.held.lock().unwrap_or_else(PoisonError::into_inner);
+        // What another process made of the file is not known.
+        self.stored &= held.times == self.held_times;
+        self.held_times = held.times;
+        if held.is_now {
+            return; // Where this process goes on, the next confirmation is written again.
+        }
         let saved = tokio::task::block_in_place(|| save(path, zone, confirmed, self.stored));
         self.stored = saved.is_ok();
         if let Err(error) = saved {
@@ -446,6 +465,7 @@ mod tests {
         let (reports, heard) = mpsc::channel(8);
         let place = Place {
             directory: Some(directory.path().to_owned()),
+            held: Arc::default(),
             reports,
             stats: Arc::default(),
             tasks: TaskTracker::new(),
@@ -494,5 +514,43 @@ mod tests {
         assert!(own.take(next(&mut heard).await));
         assert!(own.content.zone().is_none());
         assert_eq!((&own.error, own.ends), (&None, None), "it was not waited for");
+    }
+
+    #[test]
+    fn copies_are_written_but_while_another_process_has_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let zone: Name = "z.test".parse().unwrap();
+        let text = "@ 60 SOA a. b. 7 2 3 4 5\n@ 60 NS b.\n";
+        let have = parse_master(&zone, "z", text, &mut no_includes).unwrap().zone;
+        let path = directory.path().join("z");
+        let place = Place {
+            directory: Some(directory.path().to_owned()),
+            held: Arc::default(),
+            reports: mpsc::channel(1).0,
+            stats: Arc::default(),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        };
+        let address = "127.0.0.1:53".parse().unwrap();
+        let mut task = Task {
+            place: place.clone(),
+            federation: FederationName("fed".into()),
+            zone,
+            primary: Primary { address, key: None, tls: None },
+            path: Some(path.clone()),
+            refresh: Refresh::new(now().mono),
+            have: Some(Arc::new(have)),
+            error: None,
+            confirmed: None,
+            usable: false,
+            stored: false,
+            held_times: 0,
+        };
+        *place.held.lock().unwrap() = Held { is_now: true, times: 1 };
+        task.confirm([7, 2, 3, 4, 5], None);
+        assert!(!path.exists() && task.is_usable());
+        place.held.lock().unwrap().is_now = false;
+        task.confirm([7, 2, 3, 4, 5], None);
+        assert!(path.exists());
     }
 }

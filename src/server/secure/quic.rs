@@ -137,6 +137,9 @@ async fn attend<A: Answers>(
     let connection = made.inspect_err(|_| shared.stats.unshaken()).ok()?;
     seat.waits_for(Phase::First);
     let (mut streams, mut closing) = (FuturesUnordered::new(), false);
+    // One for all streams: the time of a new one would begin again with each of them.
+    let left = is_left(shared);
+    tokio::pin!(left);
     loop {
         tokio::select! {
             biased;
@@ -147,7 +150,7 @@ async fn attend<A: Answers>(
                     return Some(ending);
                 }
             }
-            () = is_left(shared), if !closing => {
+            () = &mut left, if !closing => {
                 closing = true;
                 if streams.is_empty() {
                     connection.close(NO_ERROR, &[]);

@@ -20,7 +20,6 @@ use super::{
     secure,
 };
 use connection::Connection;
-use futures_util::FutureExt;
 use ipnet::IpNet;
 use noted::Noted;
 use std::{
@@ -93,10 +92,22 @@ pub(super) async fn serve<A: Answers>(shared: Arc<Shared<A>>, listener: TcpListe
         }
     }
     // Those who stand in line at a listener that only this process has would be turned away.
-    for _ in 0..BACKLOG {
-        let Some(Ok((stream, from))) = listener.accept().now_or_never() else { return };
-        accept(&shared, stream, from, &door);
-    }
+    waiting(listener).for_each(|(stream, from)| accept(&shared, stream, from, &door));
+}
+
+/// All who stand in line. The kernel is asked itself: the runtime may not have heard of them yet, and
+/// lets a task accept so many at a time.
+fn waiting(listener: TcpListener) -> impl Iterator<Item = (TcpStream, SocketAddr)> {
+    let listener = listener.into_std().ok();
+    let accepted = (0..BACKLOG).map_while(move |_| match listener.as_ref()?.accept() {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
+        accepted => Some(accepted),
+    });
+    accepted.filter_map(|accepted| {
+        let (stream, from) = accepted.ok()?;
+        stream.set_nonblocking(true).ok()?;
+        Some((TcpStream::from_std(stream).ok()?, from))
+    })
 }
 
 fn accept<A: Answers>(shared: &Arc<Shared<A>>, stream: TcpStream, peer: SocketAddr, door: &Door) {
