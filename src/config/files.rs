@@ -33,13 +33,13 @@ pub(super) struct Written {
 
 impl Written {
     pub(super) fn new(file: &Path, text: Arc<Text>) -> Self {
-        let directories = text.manifests.iter().map(|path| real(&beside(file, path)));
+        let directories = text.named.manifests.iter().map(|path| real(&beside(file, path)));
         // A directory that holds this file is not one of manifests alone.
         let manifests = directories.filter(|own| !placed(file).starts_with(own)).collect();
         let files = |named: &[String]| {
             named.iter().map(|path| placed(&beside(file, path))).collect::<Vec<_>>()
         };
-        let (masters, credentials) = (files(&text.masters), files(&text.credentials));
+        let (masters, credentials) = (files(&text.named.masters), files(&text.named.credentials));
         Self { file: file.to_owned(), text, manifests, masters, credentials }
     }
 }

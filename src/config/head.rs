@@ -107,13 +107,12 @@ fn odd_field(value: &Value) -> Option<String> {
 }
 
 /// The object as its type, or the field and value that do not fit.
-pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-    let copy = value.clone();
+pub(super) fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().clone();
         let text = with_suggestion(&error.into_inner().to_string());
         let at = path.to_string();
-        let found = path.iter().try_fold(&copy, |value, segment| match segment {
+        let found = path.iter().try_fold(value, |value, segment| match segment {
             serde_path_to_error::Segment::Seq { index } => value.get(index),
             serde_path_to_error::Segment::Map { key } => value.get(key),
             _ => None,

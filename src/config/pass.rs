@@ -152,7 +152,7 @@ impl<'p> Pass<'p> {
         };
         let checked = match problem {
             Some(problem) => Checked::refused(problem),
-            None => self.check(file, &id, value.clone()),
+            None => self.check(file, &id, value),
         };
         self.copy(file, id, head.shown(), checked);
         None
@@ -170,7 +170,7 @@ impl<'p> Pass<'p> {
     }
 
     /// Checks what other files have a say in; policies are not among it.
-    fn check(&self, file: &Path, (kind, _, name): &Id, value: Value) -> Checked<Object> {
+    fn check(&self, file: &Path, (kind, _, name): &Id, value: &Value) -> Checked<Object> {
         if kind == "MemberCluster" {
             return match typed::<MemberCluster>(value) {
                 Err(problem) => Checked::refused(problem),

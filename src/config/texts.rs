@@ -34,13 +34,19 @@ struct Seen {
 /// What a file says.
 #[derive(Debug)]
 pub(super) struct Text {
-    /// The objects, Lists taken apart; or why there are none.
+    /// The objects; or why there are none.
     pub(super) objects: Result<Vec<Item>, String>,
-    /// Directories of manifests that it names, as it does.
+    pub(super) named: Named,
+}
+
+/// The files and directories that a file names, as it does.
+#[derive(Debug, Default)]
+pub(super) struct Named {
+    /// Directories of manifests.
     pub(super) manifests: Vec<String>,
-    /// Master files that it names.
+    /// Master files.
     pub(super) masters: Vec<String>,
-    /// Files with credentials that it names.
+    /// Files with credentials.
     pub(super) credentials: Vec<String>,
 }
 
@@ -80,8 +86,7 @@ impl Texts {
 
 impl Text {
     fn unreadable(error: String) -> Self {
-        let [manifests, masters, credentials] = [const { Vec::new() }; 3];
-        Self { objects: Err(error), manifests, masters, credentials }
+        Self { objects: Err(error), named: Named::default() }
     }
 
     fn of(octets: Vec<u8>) -> Self {
@@ -91,21 +96,16 @@ impl Text {
         };
         let mut options = source::yaml_options();
         options.with_snippet = true; // somebody wrote it by hand
-        match serde_saphyr::from_multiple_with_options::<Value>(&text, options) {
-            Ok(documents) => {
-                let objects: Vec<Value> = documents.into_iter().flat_map(apart).collect();
-                Self {
-                    manifests: named(&objects, "/spec/access/directory"),
-                    masters: named(&objects, "/spec/masterFile"),
-                    credentials: of_providers(&objects, "credentialsFile"),
-                    objects: Ok(objects.into_iter().map(Item::of).collect()),
-                }
-            }
+        match serde_saphyr::from_str_multiple_with_options::<Value, Said>(&text, options) {
+            Ok(Said { items, named }) => Self { objects: Ok(items), named },
             // What it names is still no configuration of its own.
             Err(error) => Self {
-                manifests: words_after(&text, "directory:").collect(),
-                masters: words_after(&text, "masterFile:").collect(),
-                ..Self::unreadable(format!("is not YAML: {error}"))
+                objects: Err(format!("is not YAML: {error}")),
+                named: Named {
+                    manifests: words_after(&text, "directory:").collect(),
+                    masters: words_after(&text, "masterFile:").collect(),
+                    credentials: Vec::new(),
+                },
             },
         }
     }
@@ -120,12 +120,40 @@ impl Text {
     }
 }
 
+/// What was read of a file so far. Each document is taken as soon as it is read: as values, a large
+/// file is many times its text.
+#[derive(Default)]
+struct Said {
+    items: Vec<Item>,
+    named: Named,
+}
+
+impl Extend<Value> for Said {
+    fn extend<D: IntoIterator<Item = Value>>(&mut self, documents: D) {
+        for object in documents.into_iter().flat_map(apart) {
+            self.named.add(&object);
+            self.items.push(Item::of(object));
+        }
+    }
+}
+
+impl Named {
+    fn add(&mut self, object: &Value) {
+        let text = |pointer: &str| object.pointer(pointer)?.as_str().map(ToOwned::to_owned);
+        self.manifests.extend(text("/spec/access/directory"));
+        self.masters.extend(text("/spec/masterFile"));
+        let providers = object.pointer("/spec/publish").and_then(Value::as_array);
+        let files = providers.into_iter().flatten().filter_map(|own| own.get("credentialsFile"));
+        self.credentials.extend(files.filter_map(Value::as_str).map(ToOwned::to_owned));
+    }
+}
+
 impl Item {
     fn of(value: Value) -> Self {
         let head = Head::of(&value);
         match head.id() {
             Some(id) if id.0 == "TrafficPolicy" && head.problem(&value).is_none() => {
-                let checked = policy(&id, value);
+                let checked = policy(&id, &value);
                 Self::Policy { id, shown: head.shown(), checked }
             }
             _ => Self::Other(value),
@@ -133,7 +161,7 @@ impl Item {
     }
 }
 
-fn policy((_, namespace, name): &Id, value: Value) -> Checked<Object> {
+fn policy((_, namespace, name): &Id, value: &Value) -> Checked<Object> {
     match typed::<TrafficPolicy>(value) {
         Err(problem) => Checked::refused(problem),
         Ok(written) => {
@@ -153,18 +181,6 @@ fn apart(mut value: Value) -> Vec<Value> {
         Some(Value::Array(items)) if list => std::mem::take(items),
         _ => vec![value],
     }
-}
-
-fn named(objects: &[Value], pointer: &str) -> Vec<String> {
-    let texts = objects.iter().filter_map(|object| object.pointer(pointer)?.as_str());
-    texts.map(ToOwned::to_owned).collect()
-}
-
-/// The values of a field of each provider that a zone is written to.
-fn of_providers(objects: &[Value], field: &str) -> Vec<String> {
-    let providers = objects.iter().filter_map(|object| object.pointer("/spec/publish")?.as_array());
-    let texts = providers.flatten().filter_map(|own| own.get(field)?.as_str());
-    texts.map(ToOwned::to_owned).collect()
 }
 
 /// The values of a field in text that is not YAML as a whole.

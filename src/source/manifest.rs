@@ -26,13 +26,16 @@ pub(super) struct Manifest {
 /// # Errors
 /// When the text as a whole is neither YAML nor JSON.
 pub(super) fn parse(text: &str) -> Result<Manifest, String> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, yaml_options())
-        .map_err(|error| error.to_string())?;
-    let mut manifest = Manifest::default();
-    for document in documents {
-        manifest.take(document);
+    serde_saphyr::from_str_multiple_with_options::<Value, _>(text, yaml_options())
+        .map_err(|error| error.to_string())
+}
+
+/// Each document is taken as soon as it is read: a dump of a large cluster is many times its text
+/// while it is all values.
+impl Extend<Value> for Manifest {
+    fn extend<D: IntoIterator<Item = Value>>(&mut self, documents: D) {
+        documents.into_iter().for_each(|document| self.take(document));
     }
-    Ok(manifest)
 }
 
 /// A dump of a whole cluster is one document of millions of nodes; depth and aliases stay bounded.
