@@ -31,6 +31,7 @@ pub struct Loader {
     strict: bool,
     good: BTreeMap<Id, Good>,
     texts: Texts,
+    judged: check::Judged,
 }
 
 /// An object in force, and the file that it stands in.
@@ -63,7 +64,13 @@ impl Loader {
     /// A loader that knows nothing yet.
     #[must_use]
     pub fn new(directory: PathBuf) -> Self {
-        Self { directory, strict: false, good: BTreeMap::new(), texts: Texts::default() }
+        Self {
+            directory,
+            strict: false,
+            good: BTreeMap::new(),
+            texts: Texts::default(),
+            judged: check::Judged::default(),
+        }
     }
 
     /// One that judges a directory before it is used: what a running process would pass over with
@@ -83,7 +90,7 @@ impl Loader {
             let id = (kind.to_owned(), namespace.to_owned(), name.to_owned());
             self.good.get(&id).map(|good| shown(&self.directory, &good.file)).unwrap_or_default()
         };
-        check::together(&mut loaded, self.strict, &file);
+        check::together(&mut loaded, &mut self.judged, self.strict, &file);
         loaded.errors.sort();
         loaded.warnings.sort();
         loaded

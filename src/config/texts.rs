@@ -8,11 +8,12 @@ use super::{
     spec::TrafficPolicy,
 };
 use crate::{model::ServiceKey, source};
-use ring::digest::{Digest, SHA256, digest};
+use ring::digest::{Context, Digest, SHA256, digest};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -67,22 +68,42 @@ impl Texts {
 
     /// What a file says now.
     pub(super) fn read(&mut self, file: &Path) -> Arc<Text> {
-        let octets = match fs::read(file) {
-            Ok(octets) => octets,
-            Err(error) => return Arc::new(Text::unreadable(format!("cannot be read: {error}"))),
-        };
-        let digest = digest(&SHA256, &octets);
+        match self.look(file) {
+            Ok(text) => text,
+            Err(error) => Arc::new(Text::unreadable(format!("cannot be read: {error}"))),
+        }
+    }
+
+    fn look(&mut self, file: &Path) -> io::Result<Arc<Text>> {
         if let Some(own) = self.seen.get_mut(file)
-            && own.digest.as_ref() == digest.as_ref()
+            && own.digest.as_ref() == digest_of(file)?.as_ref()
         {
             own.is_met = true;
-            return own.text.clone();
+            return Ok(own.text.clone());
         }
+        let octets = fs::read(file)?;
+        let digest = digest(&SHA256, &octets);
         let text = Arc::new(Text::of(octets));
         self.seen.insert(file.to_owned(), Seen { digest, text: text.clone(), is_met: true });
-        text
+        Ok(text)
     }
 }
+
+/// Of a file's octets, without having all of them at once.
+fn digest_of(file: &Path) -> io::Result<Digest> {
+    let (mut file, mut part) = (File::open(file)?, vec![0; PART]);
+    let mut context = Context::new(&SHA256);
+    loop {
+        match file.read(&mut part) {
+            Ok(0) => return Ok(context.finish()),
+            Ok(octets) => context.update(part.get(..octets).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+const PART: usize = 1 << 16;
 
 impl Text {
     fn unreadable(error: String) -> Self {

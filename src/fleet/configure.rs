@@ -18,7 +18,12 @@ use std::{
 };
 
 impl Fleet {
+    /// The same again is no news: a directory is read every few seconds.
     pub(super) fn configure(&mut self, at: Moment, config: FleetConfig) {
+        if self.configured.as_ref().is_some_and(|before| is_same(before, &config)) {
+            return;
+        }
+        self.configured = Some(config.clone());
         self.configure_members(at, config.members);
         self.configure_federations(at, config.federations);
         let policies = Policies::new(&config.policies);
@@ -127,6 +132,30 @@ impl Fleet {
         gone.iter().for_each(|id| drop(next.units.remove(id)));
         self.published = Arc::new(next);
     }
+}
+
+fn is_same(one: &FleetConfig, other: &FleetConfig) -> bool {
+    let federations = one.federations.iter().zip(&other.federations);
+    let zones = one.zones.iter().zip(&other.zones);
+    let policies = one.policies.iter().zip(&other.policies);
+    one.federations.len() == other.federations.len()
+        && one.zones.len() == other.zones.len()
+        && one.policies.len() == other.policies.len()
+        && one.members == other.members
+        && one.problems == other.problems
+        && federations
+            .into_iter()
+            .all(|(one, other)| one.0 == other.0 && same_zone(&one.1, &other.1))
+        && zones.into_iter().all(|(one, other)| same_zone(one, other))
+        && policies.into_iter().all(|(one, other)| Arc::ptr_eq(one, other) || one == other)
+}
+
+/// Whether two zones that were read are answered alike.
+fn same_zone(one: &Arc<Zone>, other: &Arc<Zone>) -> bool {
+    Arc::ptr_eq(one, other)
+        || (one.apex() == other.apex()
+            && (one.completeness, one.serial()) == (other.completeness, other.serial())
+            && one.nodes().eq(other.nodes()))
 }
 
 /// How far the serials of changes that follow each other fast can be ahead of the clock, and of

@@ -104,6 +104,8 @@ pub struct Fleet {
     started: Moment,
     clusters: Clusters,
     federations: BTreeMap<FederationName, FederationState>,
+    /// The configuration that was taken up last.
+    configured: Option<FleetConfig>,
     plain: Vec<Arc<Zone>>,
     policies: Policies,
     workshop: RefCell<Workshop>,
@@ -138,6 +140,7 @@ impl Fleet {
             started: at,
             clusters: Clusters::new(),
             federations: BTreeMap::new(),
+            configured: None,
             plain: Vec::new(),
             policies: Policies::default(),
             workshop: RefCell::new(Workshop::new()),

@@ -3,12 +3,13 @@
 use crate::world::World;
 use meridian::{
     fleet::Fleet,
-    model::{ClusterEvent, Drain, Kind, KindState},
+    model::{ClusterEvent, ClusterName, Drain, Kind, KindState},
     records::RecordType,
 };
 use proptest::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -78,6 +79,19 @@ pub(crate) fn start() -> World {
     world
 }
 
+#[test]
+fn the_same_configuration_again_is_no_news() {
+    let mut world = start();
+    world.serve("a", SERVICES[0], &["192.0.2.1"]);
+    let before = world.snapshot();
+    world.configure();
+    assert!(Arc::ptr_eq(&before, &world.snapshot()));
+    world.member("a", |member| {
+        member.drain = Some(Drain { reason: "test".into(), until: None });
+    });
+    assert!(!Arc::ptr_eq(&before, &world.snapshot()));
+}
+
 fn global(service: usize) -> String {
     let (namespace, name) = SERVICES[service].split_once('/').unwrap();
     format!("{name}.{namespace}.ring.svc")
@@ -124,6 +138,10 @@ proptest! {
                 }
             }
             let now = world.snapshot();
+            for (at, cluster) in CLUSTERS.iter().enumerate() {
+                let counted = now.clusters[&ClusterName::from(*cluster)].counts.services;
+                prop_assert_eq!(counted, present.keys().filter(|(own, _)| *own == at).count());
+            }
             prop_assert!(zone.serial() == serial || zone.serial().is_after(serial));
             prop_assert!(now.generation >= generation);
             (serial, generation) = (zone.serial(), now.generation);

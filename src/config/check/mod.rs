@@ -15,7 +15,7 @@ mod transfer;
 pub(super) use federation::federation;
 pub(super) use member::member;
 pub(super) use policy::policy;
-pub(super) use together::together;
+pub(super) use together::{Judged, together};
 
 use super::{
     Config, MemberConfig, Problem,

@@ -15,13 +15,51 @@ use std::{
 /// Where an object stands: kind, namespace and name in, its file out.
 type FileOf<'f> = &'f dyn Fn(&str, &str, &str) -> String;
 
+/// What came of the policies, which may be tens of thousands, when they were looked at last.
+#[derive(Debug, Default)]
+pub(in crate::config) struct Judged {
+    written: Policies,
+    members: BTreeSet<ClusterName>,
+    in_force: Policies,
+    slips: Vec<Problem>,
+}
+
+type Policies = BTreeMap<ServiceKey, Arc<TrafficPolicy>>;
+
+impl Judged {
+    /// Whether it is of that configuration. A policy whose file has another text is another one.
+    fn is_of(&self, config: &Config) -> bool {
+        let all = self.written.values().zip(config.policies.values());
+        self.written.len() == config.policies.len()
+            && self.members.iter().eq(config.members.keys())
+            && all.into_iter().all(|(one, other)| Arc::ptr_eq(one, other))
+    }
+
+    fn of(config: &Config, file: FileOf<'_>) -> Self {
+        let mut in_force = config.policies.clone();
+        let mut slips = policies(config, file);
+        slips.extend(one_policy_per_target(&mut in_force, file));
+        let (written, members) =
+            (config.policies.clone(), config.members.keys().cloned().collect());
+        Self { written, members, in_force, slips }
+    }
+}
+
 /// Checks them, and takes out of the configuration what only one of them can have.
 ///
 /// `strict` makes an error of what a running process passes over.
-pub(in crate::config) fn together(loaded: &mut Loaded, strict: bool, file: FileOf<'_>) {
+pub(in crate::config) fn together(
+    loaded: &mut Loaded,
+    judged: &mut Judged,
+    strict: bool,
+    file: FileOf<'_>,
+) {
     federations(loaded, file);
-    let mut slips = policies(&loaded.config, file);
-    slips.extend(one_policy_per_target(&mut loaded.config, file));
+    if !judged.is_of(&loaded.config) {
+        *judged = Judged::of(&loaded.config, file);
+    }
+    loaded.config.policies = judged.in_force.clone();
+    let slips = judged.slips.iter().cloned();
     if strict { &mut loaded.errors } else { &mut loaded.warnings }.extend(slips);
     loaded.warnings.extend(nested_zones(&loaded.config, file));
     if !loaded.config.federations.is_empty() && loaded.config.members.is_empty() {
@@ -73,9 +111,9 @@ fn unknown(config: &Config, cluster: &ClusterName) -> Option<String> {
 }
 
 /// Of several policies for one target, the first by name counts; the others lose the target.
-fn one_policy_per_target(config: &mut Config, file: FileOf<'_>) -> Vec<Problem> {
+fn one_policy_per_target(all: &mut Policies, file: FileOf<'_>) -> Vec<Problem> {
     let (mut owners, mut slips) = (BTreeMap::<PolicyTarget, ServiceKey>::new(), Vec::new());
-    for (key, policy) in &mut config.policies {
+    for (key, policy) in all {
         let mut lost = BTreeSet::new();
         for (at, target) in policy.targets.iter().enumerate() {
             let Some(first) = owners.get(target) else {
@@ -90,7 +128,7 @@ fn one_policy_per_target(config: &mut Config, file: FileOf<'_>) -> Vec<Problem> 
             slips.push(about_policy(key, text, file));
             lost.insert(at);
         }
-        // As it was written it is remembered with the file that it stands in.
+        // As it was written it is remembered with its file.
         if !lost.is_empty() {
             let mut at = 0..;
             let stays = |_: &PolicyTarget| at.next().is_some_and(|at| !lost.contains(&at));

@@ -1,6 +1,6 @@
 //! A cluster as it is kept on disk, and believed after a restart until its API is heard again.
 
-use super::{Cluster, Held};
+use super::{Cluster, Held, count_of};
 use crate::model::{
     ClusterName, IngressObject, Kind, KindState, Locality, Moment, NodeObject, ObjectKey,
     ServiceObject, SliceCounts,
@@ -49,6 +49,7 @@ impl Cluster {
             self.put_ingress(at, IngressObject::clone(object));
         });
         self.services = saved.services.into_iter().map(|s| (s.key.clone(), s)).collect();
+        self.federated = self.services.values().map(|own| count_of(Some(own))).sum();
         self.nodes = saved.nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
         self.held = saved.held.into_iter().collect();
         self.restored = true;

@@ -2,10 +2,10 @@
 
 mod disk;
 mod freshness;
+mod shown;
 
 pub use disk::SavedCluster;
 
-use super::view::{ClusterStatus, ClusterView, Counts};
 use crate::{
     geo, health,
     model::{
@@ -52,6 +52,8 @@ pub(in crate::fleet) struct Cluster {
     pub(in crate::fleet) supposed_weight: Option<u32>,
     joined: Timestamp,
     pub(in crate::fleet) services: OrdMap<ServiceKey, Arc<ServiceObject>>,
+    /// How many of them are federated: it is shown every second.
+    federated: usize,
     slices: HashMap<ServiceKey, SliceCounts>,
     /// Ready and all endpoints per Service, summed over its slices.
     readiness: HashMap<ServiceKey, (u32, u32)>,
@@ -97,6 +99,7 @@ impl Cluster {
             supposed_weight: None,
             joined: at.wall,
             services: OrdMap::new(),
+            federated: 0,
             slices: HashMap::new(),
             readiness: HashMap::new(),
             ingresses: OrdMap::new(),
@@ -214,40 +217,6 @@ impl Cluster {
         ready.flat_map(|node| node.external.iter().copied().map(Address::Ip)).collect()
     }
 
-    pub(in crate::fleet) fn view(&self) -> ClusterView {
-        let problems = self.refused.iter().chain(&self.problems).cloned().collect();
-        ClusterView {
-            name: self.name.clone(),
-            status: self.status(),
-            joined: self.joined,
-            freshness: self.freshness,
-            last_contact: self.oldest_contact().map(|contact| contact.wall),
-            localities: self.localities.keys().cloned().collect(),
-            kinds: self.kinds.iter().map(|(kind, watch)| (*kind, watch.state.clone())).collect(),
-            counts: self.counts(),
-            drain: self.member.drain.clone(),
-            forced: self.forced.clone(),
-            problems,
-        }
-    }
-
-    fn status(&self) -> ClusterStatus {
-        match (self.is_settled(), self.freshness) {
-            (false, _) => ClusterStatus::Pending,
-            (true, Freshness::Fresh) => ClusterStatus::Ready,
-            (true, Freshness::Stale | Freshness::Unreachable) => ClusterStatus::NotReady,
-        }
-    }
-
-    fn counts(&self) -> Counts {
-        let federated = |service: &&Arc<ServiceObject>| is_federated(service);
-        Counts {
-            services: self.services.values().filter(federated).count(),
-            ingresses: self.ingresses.len(),
-            nodes: self.nodes.len(),
-        }
-    }
-
     // === Objects ===
 
     fn put(&mut self, at: Moment, object: Object) -> Vec<Touched> {
@@ -269,7 +238,9 @@ impl Cluster {
         let before = old.filter(|old| old.load_balancer).map(|old| old.ingress.clone());
         let lost = service.load_balancer && service.ingress.is_empty();
         self.hold(at, object, before.unwrap_or_default(), lost);
-        self.services.insert(key.clone(), Arc::new(service));
+        self.federated += count_of(Some(&service));
+        let old = self.services.insert(key.clone(), Arc::new(service));
+        self.federated -= count_of(old.as_deref());
         vec![Touched::Service(key)]
     }
 
@@ -359,6 +330,7 @@ impl Cluster {
         match object.kind {
             Kind::Service => {
                 let old = self.services.remove(&key);
+                self.federated -= count_of(old.as_deref());
                 old.map(|_| Touched::Service(key)).into_iter().collect()
             }
             Kind::EndpointSlice => {
@@ -477,6 +449,11 @@ impl Cluster {
 pub(in crate::fleet) fn is_federated(service: &ServiceObject) -> bool {
     let excluded = service.annotations.as_ref().is_some_and(|annotations| annotations.exclude);
     service.load_balancer && !excluded
+}
+
+/// What a service adds to the number of those that are federated.
+fn count_of(service: Option<&ServiceObject>) -> usize {
+    service.is_some_and(is_federated).into()
 }
 
 fn backends(ingress: &IngressObject) -> BTreeSet<ServiceKey> {
