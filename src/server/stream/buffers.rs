@@ -87,9 +87,23 @@ impl Output {
     /// Adds a message, with its length before it.
     pub(super) fn add(&mut self, message: &[u8]) {
         let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
+        self.make_room(LENGTH + usize::from(length));
         self.buffer.extend_from_slice(&length.to_be_bytes());
         self.buffer.extend_from_slice(&message[..usize::from(length)]);
         self.messages += 1;
+    }
+
+    /// What was taken makes room where it is most of what is held: a client that always leaves some
+    /// must not have all that it ever got held for it. Doubling would hold as much again for nothing.
+    fn make_room(&mut self, wanted: usize) {
+        let free = |buffer: &Vec<u8>| buffer.capacity() - buffer.len();
+        if free(&self.buffer) < wanted && self.taken >= self.octets().len() {
+            self.buffer.drain(..self.taken);
+            self.taken = 0;
+        }
+        if free(&self.buffer) < wanted {
+            self.buffer.reserve_exact(wanted.max(KEPT_OUT));
+        }
     }
 
     pub(super) fn octets(&self) -> &[u8] {
@@ -121,6 +135,21 @@ const KEPT_OUT: usize = 16_384;
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_client_that_always_leaves_some_has_little_held_for_it() {
+        let mut output = Output::default();
+        for message in 0..10_000_u16 {
+            output.add(&[message.to_be_bytes()[1]; 1_000]);
+            if output.octets().len() > 8_000 {
+                output.taken(7_990);
+            }
+            assert!(output.buffer.capacity() <= 2 * 9_100 + 2 * KEPT_OUT, "after {message}");
+        }
+        // What is left is in order still.
+        output.add(&[7; 1_000]);
+        assert!(output.octets().ends_with(&[7; 1_000]));
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]

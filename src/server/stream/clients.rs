@@ -11,7 +11,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     task::{Context, Poll},
     time::Duration,
@@ -29,6 +29,8 @@ pub(in crate::server) struct Clients {
     /// Rises with each message, so the least is the longest idle.
     turn: AtomicU64,
     pressed: AtomicBool,
+    /// How many are open, as of when one came last.
+    many: AtomicUsize,
     came: Notify,
     /// Set once clients are to go to another process.
     leaving: CancellationToken,
@@ -109,6 +111,7 @@ impl Clients {
             now: AtomicU64::new(0),
             turn: AtomicU64::new(0),
             pressed: AtomicBool::new(false),
+            many: AtomicUsize::new(0),
             came: Notify::new(),
             leaving,
         })
@@ -133,12 +136,19 @@ impl Clients {
         }
         open.seats.insert(id, place.clone());
         self.pressed.store(self.limits.pressed(open.seats.len()), Relaxed);
+        self.many.store(open.seats.len(), Relaxed);
         self.came.notify_one();
         Some(Seat { id, client, place, clients: self.clone() })
     }
 
     pub(in crate::server) fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// How many octets of answers may wait for one client before no more is made: the more clients
+    /// there are, the fewer, so that those who never read cannot take all memory together.
+    pub(in crate::server) fn much(&self) -> usize {
+        (WAITING / self.many.load(Relaxed).max(1)).clamp(LEAST_WAITING, MOST_WAITING)
     }
 
     /// How long a client may be idle as things stand, in units of 100 milliseconds (RFC 7828).
@@ -184,6 +194,7 @@ impl Clients {
         let mut open = self.lock();
         let pressed = self.leaving.is_cancelled() || self.limits.pressed(open.seats.len());
         self.pressed.store(pressed, Relaxed);
+        self.many.store(open.seats.len(), Relaxed);
         let now = self.now.load(Relaxed);
         let overdue = |_: &u64, place: &mut Arc<Place>| {
             let overdue = place.is_overdue(now, &self.limits, pressed);
@@ -334,6 +345,11 @@ impl Seat {
         self.place.stalled.store(0, Relaxed);
     }
 
+    /// How many octets of answers may wait for it.
+    pub(super) fn much(&self) -> usize {
+        self.clients.much()
+    }
+
     /// What its client is told of idling.
     pub(in crate::server) fn idle(&self) -> Option<u16> {
         self.clients.idle()
@@ -397,6 +413,11 @@ fn ticks(time: Duration) -> u64 {
 /// How often is looked for what is overdue; so much later than its limit, and up to as much again,
 /// a connection may be closed.
 const TICK: Duration = Duration::from_millis(100);
+/// Octets of answers that may wait for all clients together, but for the least that each may have;
+/// with the longest message behind them, no more than twice as much ever waits for one.
+const WAITING: usize = 1 << 26;
+const LEAST_WAITING: usize = 16_384;
+const MOST_WAITING: usize = 65_536;
 /// How long clients may take for their last answers when the server goes.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -432,6 +453,18 @@ mod tests {
             3 => (0_usize..8).prop_map(Step::Ask),
             2 => (0_usize..8).prop_map(Step::Go),
         ]
+    }
+
+    #[test]
+    fn the_more_are_connected_the_less_waits_for_each() {
+        let clients = Clients::new(Limits::default(), CancellationToken::new());
+        let much = |seats: usize| {
+            let all: Vec<_> = (0..seats).map(|_| clients.seat(None)).collect();
+            assert_eq!(all.len(), seats);
+            clients.much()
+        };
+        assert_eq!([1, 1_000, 2_048, 4_096].map(much), [65_536, 65_536, 32_768, 16_384]);
+        assert_eq!(clients.limits().connections, 4_096);
     }
 
     proptest! {

@@ -244,7 +244,7 @@ impl<'c, A: Answers, W: Wire> Exchange<'c, A, W> {
     /// Whether one more answer may wait.
     fn has_room(&self) -> bool {
         self.output.messages() + self.transfers.len() < self.seat().limits().in_flight
-            && self.output.octets().len() < MUCH
+            && self.output.octets().len() < self.seat().much()
     }
 
     fn has_more(&self) -> bool {
@@ -276,9 +276,6 @@ impl<'c, A: Answers, W: Wire> Exchange<'c, A, W> {
 
 /// Rounds before other tasks have their turn: each reads some thousand octets at most.
 const ROUNDS: usize = 16;
-/// Octets of answers that may wait before no more is made: with the longest message behind them,
-/// no more than twice as much ever waits.
-const MUCH: usize = 65_536;
 /// While no more than this waits, transfers give their next message.
 const LITTLE: usize = 16_384;
 /// What is kept for one answer.
