@@ -136,7 +136,8 @@ impl<'p> Pass<'p> {
     fn item(&mut self, file: &Path, item: &Item) -> Option<Lost> {
         match item {
             Item::Policy { id, shown, checked } => {
-                self.copy(file, id.clone(), shown.clone(), checked.clone());
+                let checked = checked.clone().map(Object::Policy);
+                self.copy(file, id.clone(), shown.clone(), checked);
                 None
             }
             Item::Other(value) => self.object(file, value),

@@ -4,10 +4,9 @@
 use super::{
     check::{self, Checked},
     head::{Head, Id, typed},
-    load::Object,
     spec::TrafficPolicy,
 };
-use crate::{model::ServiceKey, source};
+use crate::{model::ServiceKey, policy, source};
 use ring::digest::{Context, Digest, SHA256, digest};
 use serde_json::Value;
 use std::{
@@ -55,7 +54,7 @@ pub(super) struct Named {
 #[derive(Debug)]
 pub(super) enum Item {
     /// A policy: whether it is right follows from the text alone.
-    Policy { id: Id, shown: String, checked: Checked<Object> },
+    Policy { id: Id, shown: String, checked: Checked<Arc<policy::TrafficPolicy>> },
     /// Anything else: other files may have a say in it.
     Other(Value),
 }
@@ -174,7 +173,7 @@ impl Item {
         let head = Head::of(&value);
         match head.id() {
             Some(id) if id.0 == "TrafficPolicy" && head.problem(&value).is_none() => {
-                let checked = policy(&id, &value);
+                let checked = checked(&id, &value);
                 Self::Policy { id, shown: head.shown(), checked }
             }
             _ => Self::Other(value),
@@ -182,12 +181,12 @@ impl Item {
     }
 }
 
-fn policy((_, namespace, name): &Id, value: &Value) -> Checked<Object> {
+fn checked((_, namespace, name): &Id, value: &Value) -> Checked<Arc<policy::TrafficPolicy>> {
     match typed::<TrafficPolicy>(value) {
         Err(problem) => Checked::refused(problem),
         Ok(written) => {
             let key = ServiceKey::new(namespace.as_str(), name.as_str());
-            check::policy(key, &written.spec).map(|own| Object::Policy(Arc::new(own)))
+            check::policy(key, &written.spec).map(Arc::new)
         }
     }
 }

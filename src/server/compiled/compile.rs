@@ -3,7 +3,9 @@
 
 use super::{
     Below, Bodies, Body, Choices, Compiled, Composer, DEPTHS, Entry, Lowered, Others, Records,
-    Soas, wire::Soa,
+    Soas,
+    keys::{above, labels, signed_anew},
+    wire::Soa,
 };
 use crate::{
     model::{Client, Key, Name},
@@ -17,7 +19,6 @@ use crate::{
         opt::Extras,
     },
 };
-use imbl::ordmap::DiffItem;
 use smallvec::SmallVec;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -470,16 +471,6 @@ fn is_followed(found: &Found<'_>, rtype: RecordType) -> bool {
     found.rrset.rtype == rtype || found.rrset.rtype == RecordType::CNAME
 }
 
-/// The names whose signatures are others.
-fn signed_anew<'z>(before: &'z Zone, after: &'z Zone) -> impl Iterator<Item = &'z Key> {
-    let signed = before.signed().zip(after.signed());
-    let changes = signed.into_iter().flat_map(|(one, other)| one.names().diff(other.names()));
-    changes.map(|change| match change {
-        DiffItem::Add(key, _) | DiffItem::Remove(key, _) => key,
-        DiffItem::Update { new, .. } => new.0,
-    })
-}
-
 fn is_cut(node: &Node, inner: bool) -> bool {
     node.get(RecordType::DNAME).is_some() || (inner && node.get(RecordType::NS).is_some())
 }
@@ -487,18 +478,6 @@ fn is_cut(node: &Node, inner: bool) -> bool {
 /// The types that a name has, those that are chosen for each client included.
 fn types(node: &Node) -> impl Iterator<Item = RecordType> {
     node.iter().map(|rrset| rrset.rtype)
-}
-
-/// How many labels.
-fn labels(key: &Key) -> usize {
-    key.as_bytes().iter().filter(|byte| **byte == 0).count()
-}
-
-/// The name itself and all above it.
-fn above(key: &Key) -> impl Iterator<Item = Key> {
-    let bytes = key.as_bytes();
-    let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == 0).map(|(at, _)| at + 1);
-    ends.map(|end| Key::from_bytes(&bytes[..end])).collect::<SmallVec<[Key; 8]>>().into_iter()
 }
 
 fn into_owned(owner: Owner<'_>) -> Owner<'static> {

@@ -13,6 +13,7 @@
 mod apexes;
 mod choices;
 mod compile;
+mod keys;
 mod names;
 mod wire;
 
