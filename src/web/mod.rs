@@ -2,6 +2,7 @@
 //! what an operator orders is handed on ([`Order`]).
 
 mod dnssec;
+mod door;
 mod orders;
 mod writing;
 
@@ -92,9 +93,7 @@ pub struct ZoneSummary {
 
 /// Serves until shut down.
 pub async fn serve(listener: TcpListener, state: State, shutdown: CancellationToken) {
-    let app = router(state);
-    let serving = axum::serve(listener, app).with_graceful_shutdown(shutdown.cancelled_owned());
-    if let Err(error) = serving.await {
+    if let Err(error) = door::serve(listener, router(state), shutdown).await {
         tracing::error!("the web listener ended: {error}; DNS is served on");
     }
 }

@@ -145,20 +145,24 @@ struct Crowd {
     end: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
     lost: Arc<AtomicU64>,
-    threads: Vec<(&'static str, Arc<AtomicU64>, JoinHandle<()>)>,
+    threads: Vec<Member>,
 }
+
+/// Its name, what it got and what it missed, and its thread.
+type Member = (&'static str, Arc<[AtomicU64; 2]>, JoinHandle<()>);
 
 impl Crowd {
     /// `ask` asks some queries and says how many there were, and how many got no answer.
     fn joins(&mut self, name: &'static str, mut ask: impl FnMut() -> (u64, u64) + Send + 'static) {
         let (end, answered, lost) = (self.end.clone(), self.answered.clone(), self.lost.clone());
-        let own = Arc::new(AtomicU64::new(0));
+        let own = Arc::new([0, 0].map(AtomicU64::new));
         let counted = own.clone();
         let thread = std::thread::spawn(move || {
             while !end.load(Relaxed) {
                 let (asked, missing) = ask();
                 answered.fetch_add(asked - missing, Relaxed);
-                counted.fetch_add(asked - missing, Relaxed);
+                counted[0].fetch_add(asked - missing, Relaxed);
+                counted[1].fetch_add(missing, Relaxed);
                 lost.fetch_add(missing, Relaxed);
             }
         });
@@ -169,8 +173,9 @@ impl Crowd {
         self.end.store(true, Relaxed);
         for (name, own, thread) in self.threads {
             thread.join().unwrap();
-            println!("{name}: {} answers", own.load(Relaxed));
-            assert!(own.load(Relaxed) > 0, "{name} got no answer at all");
+            let [answers, missing] = [0, 1].map(|at| own[at].load(Relaxed));
+            println!("{name}: {answers} answers, {missing} missing");
+            assert!(answers > 0, "{name} got no answer at all");
         }
         (self.answered.load(Relaxed), self.lost.load(Relaxed))
     }
