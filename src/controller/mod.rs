@@ -23,6 +23,7 @@ mod privileges;
 mod publish;
 mod ready;
 mod resolve;
+mod said;
 mod secrets;
 mod signing;
 mod sources;
@@ -54,7 +55,8 @@ use crate::{
 use controls::Reloads;
 use ipnet::IpNet;
 use origin::Origin;
-use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use said::Said;
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
     time::{MissedTickBehavior, interval, sleep},
@@ -138,7 +140,7 @@ struct Controller {
     /// Set once nobody else serves from what is on disk: until then nothing is saved, so that the
     /// process before finds its own state where this one fails.
     succeeds: CancellationToken,
-    told: BTreeSet<Problem>,
+    told: Said<Problem>,
     controls: Controls,
     reloads: Reloads,
     /// Processes that ask to take over.
@@ -189,7 +191,7 @@ impl Controller {
             store,
             saved: None,
             succeeds: ready.succeeds.clone(),
-            told: BTreeSet::new(),
+            told: Said::default(),
             controls: ready.controls.clone(),
             reloads: ready.controls.reloads(),
             successors: mpsc::channel(1).1,
@@ -361,13 +363,13 @@ impl Controller {
 
     /// Logs each problem once, not at every look.
     fn tell(&mut self, errors: &[Problem], warnings: &[Problem]) {
-        for error in errors.iter().filter(|error| !self.told.contains(error)) {
+        let news = self.told.news(errors.iter().chain(warnings).cloned().collect());
+        for error in errors.iter().filter(|error| news.contains(error)) {
             tracing::error!("{error}");
         }
-        for warning in warnings.iter().filter(|warning| !self.told.contains(warning)) {
+        for warning in warnings.iter().filter(|warning| news.contains(warning)) {
             tracing::warn!("{warning}");
         }
-        self.told = errors.iter().chain(warnings).cloned().collect();
     }
 
     // === Making room for another process ===

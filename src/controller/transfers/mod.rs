@@ -8,7 +8,7 @@ mod telling;
 
 pub(super) use copy::parse as parse_copy;
 
-use super::now;
+use super::{now, said::Said};
 use crate::{
     config::Config,
     dnssec::fitted,
@@ -82,8 +82,8 @@ pub(super) struct Replication {
     config: FleetConfig,
     /// What is wrong with what was configured, as it is found.
     found: BTreeSet<String>,
-    said_of_rules: Said,
-    said_of_zones: Said,
+    said_of_rules: Said<String>,
+    said_of_zones: Said<String>,
 }
 
 impl Replication {
@@ -374,23 +374,6 @@ impl Replication {
     }
 }
 
-/// The problems that were there when last looked.
-#[derive(Default)]
-struct Said(BTreeSet<String>);
-
-impl Said {
-    /// Logs each problem once, not at every look; again where it was gone meanwhile.
-    fn say(&mut self, problems: BTreeSet<String>) {
-        self.news(problems).iter().for_each(|problem| tracing::error!("{problem}"));
-    }
-
-    fn news(&mut self, problems: BTreeSet<String>) -> Vec<String> {
-        let news = problems.difference(&self.0).cloned().collect();
-        self.0 = problems;
-        news
-    }
-}
-
 /// The keys of all files together.
 fn read_keys(files: &[PathBuf]) -> anyhow::Result<Keys> {
     let mut keys = Keys::default();
@@ -428,20 +411,5 @@ impl Content {
             Self::Usable(zone) => Some(zone),
             Self::Missing => None,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_problem_is_said_once_and_again_when_it_returns() {
-        let set = |all: &[&str]| all.iter().map(|own| (*own).to_owned()).collect::<BTreeSet<_>>();
-        let mut said = Said::default();
-        let looks = [&["a"][..], &["a", "b"], &["b"], &["a", "b"], &[]];
-        let news = looks.map(|own| said.news(set(own)).concat());
-        assert_eq!(news, ["a", "b", "", "a", ""]);
-        assert!(said.0.is_empty(), "nothing piles up");
     }
 }
