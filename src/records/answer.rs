@@ -70,6 +70,8 @@ pub struct Answer<'z> {
     pub compact: bool,
     /// The zone of the name that was asked for is [stale](super::Zone::stale).
     pub stale: bool,
+    /// The client may be sent nowhere: a fence leaves it without data that others get.
+    pub fenced: bool,
 }
 
 /// A section's rrsets in order; short ones take no allocation.

@@ -68,6 +68,7 @@ impl Answer<'_> {
             additional: Section::new(),
             compact: false,
             stale: false,
+            fenced: false,
         }
     }
 }
@@ -206,10 +207,9 @@ impl<'z, 'q> Search<'z, 'q> {
     ) -> Step {
         let Some(rrset) = chosen.rrset else {
             let step = self.no_data(zone, found, alias);
-            self.answer
-                .authority
-                .iter_mut()
-                .for_each(|entry| entry.ttl = entry.ttl.min(FENCED_TTL));
+            let soa = self.answer.authority.iter_mut();
+            soa.for_each(|entry| entry.ttl = entry.ttl.min(FENCED_TTL));
+            self.answer.fenced = chosen.variant.is_none();
             return step;
         };
         self.answer.scope = self.answer.scope.max(chosen.scope);

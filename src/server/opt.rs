@@ -51,6 +51,8 @@ impl Extended {
     pub(super) const STALE_NXDOMAIN: Self = Self { code: 19, ..Self::STALE };
     /// §4.15: not all clusters have been heard yet.
     pub(super) const NOT_READY: Self = Self { code: 14, text: "not all sources were heard yet" };
+    /// §4.18: those whom the name belongs to have clients from there left without an answer.
+    pub(super) const FILTERED: Self = Self { code: 17, text: "a fence keeps the client out" };
     /// §4.19: transfers are refused.
     pub(super) const PROHIBITED: Self = Self { code: 18, text: "no zone transfers" };
     /// §4.21: the name is in none of our zones.

@@ -297,6 +297,7 @@ fn why(answer: &Answer<'_>) -> Option<Extended> {
     match answer.outcome {
         Outcome::Refused => Some(Extended::NOT_AUTHORITATIVE),
         Outcome::NotReady => Some(Extended::NOT_READY),
+        _ if answer.fenced => Some(Extended::FILTERED),
         outcome if answer.stale => Some(opt::stale(encode::rcode(outcome))),
         Outcome::Data
         | Outcome::NoData

@@ -126,6 +126,7 @@ fn holding(rrset: Rrset) -> Answer<'static> {
         additional: Section::new(),
         compact: false,
         stale: false,
+        fenced: false,
     }
 }
 
@@ -155,6 +156,7 @@ fn any_answer() -> impl Strategy<Value = Answer<'static>> {
         additional: additional.into(),
         compact: false,
         stale: false,
+        fenced: false,
     })
 }
 

@@ -500,6 +500,7 @@ impl Answers for Made {
             additional: Section::new(),
             compact: false,
             stale: false,
+            fenced: false,
         })
     }
 }

@@ -222,6 +222,30 @@ proptest! {
     }
 }
 
+/// RFC 8914 §4.18.
+#[test]
+fn clients_that_a_fence_leaves_without_data_are_told_so() {
+    let mut world = steering::three();
+    world.policy("default/shop", |policy| {
+        let mut steer = Steer::clone(&steering::steer(steering::classic()));
+        let allow = ["aws", "azure", "gke"].map(|cluster| (cluster.into(), europe()));
+        steer.fence = Fence { allow: allow.into(), ..Fence::default() };
+        policy.steer = steer.into();
+    });
+    let zones = world.snapshot().served.clone();
+    let name = "shop.default.fed.svc.example.com".parse().unwrap();
+    let from = From(zones.clone(), Arc::new(Compiler::default().update(&zones)));
+    let is_told = |rtype: u16, network: [u8; 3]| {
+        let said = said(&from, &packet(&name, rtype, 0, Some(network)));
+        let filtered = [0, 15, 0, 30, 0, 17];
+        (said[7], said.windows(filtered.len()).any(|own| own == filtered))
+    };
+    let [germany, america, ..] = NETWORKS;
+    assert_eq!(is_told(1, germany), (1, false));
+    assert_eq!(is_told(1, america), (0, true));
+    assert_eq!(is_told(16, america), (0, false), "nobody gets that");
+}
+
 #[test]
 fn one_change_of_one_service_is_put_together_alone() {
     let mut world = steering::three();
