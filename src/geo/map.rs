@@ -11,7 +11,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// What a client network leads to: an index into the caller's table.
+/// What a client network leads to: an index into the caller's table, which is far smaller than the
+/// 33 million that a map can tell apart.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Class(pub u32);
 
@@ -237,25 +238,54 @@ fn innermost(mut networks: Vec<(Block, usize)>) -> Vec<(u64, Option<usize>)> {
     changes
 }
 
-/// A binary trie. A node holds its two children: another node's index, or a leaf's class with the
-/// upper bit set.
+/// A binary trie. A node holds its two children: another node's index, or a leaf.
 #[derive(Clone, Debug)]
 struct Trie {
     /// What stands for the whole: a leaf when all addresses have one class.
     root: u32,
     nodes: Vec<[u32; 2]>,
-    /// Where the search goes on for the first [`STRIDE`] bits, with the depth reached.
-    start: Vec<(u32, u8)>,
+    /// Where the first [`STRIDE`] bits lead to: a leaf, or one of those below. Clients come from
+    /// everywhere, so the less is read for one, the more of it the processor has at hand.
+    first: Vec<u32>,
+    /// Where as many more lead to: a leaf, or a node.
+    second: Vec<[u32; 1 << STRIDE]>,
+}
+
+/// A leaf as a child: a mark, so that it is no node's index; its depth; its class.
+fn leaf(class: Class, depth: u8) -> u32 {
+    LEAF | u32::from(depth) << CLASS_BITS | class.0.min(EMBEDDED.0)
+}
+
+/// The class and depth of a leaf; `None` for a node.
+fn as_leaf(child: u32) -> Option<Match> {
+    let depth = u8::try_from((child & !LEAF) >> CLASS_BITS).unwrap_or_default();
+    let class = Class(child & EMBEDDED.0);
+    (child & LEAF != 0).then_some(Match { class, depth })
 }
 
 impl Trie {
     /// From the places where the class changes; the first is at 0.
     fn build(borders: &[(u64, Class)], cap: u8) -> Self {
-        let mut trie =
-            Self { root: 0, nodes: Vec::with_capacity(borders.len()), start: Vec::new() };
+        let nodes = Vec::with_capacity(borders.len());
+        let mut trie = Self { root: 0, nodes, first: Vec::new(), second: Vec::new() };
         trie.root = trie.node(borders, 0, 0, cap);
-        trie.start = (0..1_u64 << STRIDE).map(|top| trie.walk_top(top << (64 - STRIDE))).collect();
+        trie.first = (0..1 << STRIDE).map(|top| trie.step(top << (64 - STRIDE))).collect();
         trie
+    }
+
+    /// Where the blocks lead to whose first bits are these.
+    fn step(&mut self, bits: u64) -> u32 {
+        let at = self.walk(self.root, bits, 0);
+        if as_leaf(at).is_some() {
+            return at;
+        }
+        let below = |low: usize| {
+            let low = u64::try_from(low).unwrap_or_default();
+            self.walk(at, bits | low << (64 - 2 * STRIDE), STRIDE)
+        };
+        let table = std::array::from_fn(below);
+        self.second.push(table);
+        u32::try_from(self.second.len() - 1).unwrap_or_default()
     }
 
     /// The subtree of a block: `borders` are those that concern it, the first at or before its
@@ -263,7 +293,7 @@ impl Trie {
     fn node(&mut self, borders: &[(u64, Class)], first: u64, depth: u8, cap: u8) -> u32 {
         let class = borders.first().map_or(Class(0), |(_, class)| *class);
         if borders.len() <= 1 || depth >= cap {
-            return LEAF | class.0;
+            return leaf(class, depth);
         }
         let middle = first | 1 << (63 - depth);
         let split = borders.partition_point(|(start, _)| *start < middle);
@@ -276,21 +306,26 @@ impl Trie {
         self.nodes.push([0, 0]);
         let left = self.node(&borders[..split], first, depth + 1, cap);
         let right = self.node(right, middle, depth + 1, cap);
-        if left == right && left & LEAF != 0 {
+        let classes = [left, right].map(|child| as_leaf(child).map(|own| own.class));
+        if let [Some(one), Some(other)] = classes
+            && one == other
+        {
             self.nodes.truncate(at);
-            return left;
+            return leaf(one, depth);
         }
         self.nodes[at] = [left, right];
         u32::try_from(at).unwrap_or_default()
     }
 
-    fn walk_top(&self, bits: u64) -> (u32, u8) {
-        let (mut at, mut depth) = (self.root, 0);
-        while at & LEAF == 0 && u32::from(depth) < STRIDE {
+    /// Down from a node of that depth as far as a stride goes.
+    fn walk(&self, mut at: u32, bits: u64, depth: u8) -> u32 {
+        for depth in depth..depth + STRIDE {
+            if as_leaf(at).is_some() {
+                break;
+            }
             at = self.child(at, bits, depth);
-            depth += 1;
         }
-        (at, depth)
+        at
     }
 
     fn child(&self, at: u32, bits: u64, depth: u8) -> u32 {
@@ -299,13 +334,21 @@ impl Trie {
     }
 
     fn find(&self, bits: u64) -> Match {
-        let top = usize::try_from(bits >> (64 - STRIDE)).unwrap_or_default();
-        let (mut at, mut depth) = self.start.get(top).copied().unwrap_or((self.root, 0));
-        while at & LEAF == 0 {
-            at = self.child(at, bits, depth);
+        let [top, next, ..] = bits.to_be_bytes().map(usize::from);
+        let mut at = self.first.get(top).copied().unwrap_or(LEAF);
+        if let Some(found) = as_leaf(at) {
+            return found;
+        }
+        let table = usize::try_from(at).ok().and_then(|at| self.second.get(at));
+        at = table.map_or(LEAF, |table| table[next]);
+        let mut depth = 2 * STRIDE;
+        loop {
+            match as_leaf(at) {
+                Some(found) => return found,
+                None => at = self.child(at, bits, depth),
+            }
             depth += 1;
         }
-        Match { class: Class(at & !LEAF), depth }
     }
 
     /// First address, depth and class of each leaf, in order.
@@ -314,8 +357,8 @@ impl Trie {
         std::iter::from_fn(move || {
             loop {
                 let (at, first, depth) = open.pop()?;
-                if at & LEAF != 0 {
-                    return Some((first, depth, Class(at & !LEAF)));
+                if let Some(own) = as_leaf(at) {
+                    return Some((first, own.depth, own.class));
                 }
                 let right = first | 1 << (63 - depth);
                 open.push((self.child(at, right, depth), right, depth + 1));
@@ -325,16 +368,18 @@ impl Trie {
     }
 
     fn octets(&self) -> usize {
-        self.nodes.len() * size_of::<[u32; 2]>() + self.start.len() * size_of::<(u32, u8)>()
+        size_of_val(&*self.nodes) + size_of_val(&*self.first) + size_of_val(&*self.second)
     }
 }
 
 /// Marks a leaf.
 const LEAF: u32 = 1 << 31;
-/// What stands in the map for the blocks of embedded IPv4 addresses.
-const EMBEDDED: Class = Class(LEAF - 1);
-/// Leading bits that are looked up at once.
-const STRIDE: u32 = 16;
+/// So many bits say a leaf's class; the six above them its depth.
+const CLASS_BITS: u32 = 25;
+/// What stands in the map for the blocks of embedded IPv4 addresses: more than a class can be.
+const EMBEDDED: Class = Class((1 << CLASS_BITS) - 1);
+/// Bits that are looked up at once, twice: an octet.
+const STRIDE: u8 = 8;
 
 #[cfg(test)]
 mod tests {

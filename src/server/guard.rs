@@ -72,26 +72,6 @@ pub(super) struct Vetted<'g> {
     limiter: Option<&'g Limiter>,
 }
 
-/// Looks at a query's options; `refused` is what was found wrong with it before.
-///
-/// # Errors
-/// No answer is due.
-pub(super) fn vet<'g>(
-    query: &Query<'_>,
-    refused: Option<Rcode>,
-    arrival: &Arrival<'g>,
-) -> Result<Vetted<'g>, Dropped> {
-    let mut vetted = Vetted::new(refused, arrival);
-    vetted.keep_alive(query, arrival)?;
-    vetted.take_cookie(query, arrival);
-    if let Some(edns) = query.edns {
-        vetted.extras.padded = edns.padding && arrival.transport.is_encrypted();
-        let nsid = arrival.guard.map_or(&[][..], |guard| &guard.nsid);
-        vetted.extras.nsid = if edns.nsid { nsid } else { &[] };
-    }
-    Ok(vetted)
-}
-
 /// Counts an answer that is no lookup's, to a request whose options say nothing here; what is to
 /// become of it, and what to note.
 pub(super) fn admit(kind: Kind<'_>, arrival: &Arrival<'_>) -> (Verdict, Notes) {
@@ -100,7 +80,8 @@ pub(super) fn admit(kind: Kind<'_>, arrival: &Arrival<'_>) -> (Verdict, Notes) {
 }
 
 impl<'g> Vetted<'g> {
-    fn new(refused: Option<Rcode>, arrival: &Arrival<'g>) -> Self {
+    /// One whose options were not looked at yet; `refused` is what was found wrong with it before.
+    pub(super) fn new(refused: Option<Rcode>, arrival: &Arrival<'g>) -> Self {
         let limiter = arrival.guard.and_then(|guard| guard.limiter.as_ref());
         Self {
             refused,
@@ -111,11 +92,27 @@ impl<'g> Vetted<'g> {
         }
     }
 
+    /// Looks at its options.
+    ///
+    /// # Errors
+    /// No answer is due.
+    pub(super) fn vet(&mut self, query: &Query<'_>, arrival: &Arrival<'g>) -> Result<(), Dropped> {
+        self.keep_alive(query, arrival)?;
+        self.take_cookie(query, arrival);
+        if let Some(edns) = &query.edns {
+            self.extras.padded = edns.padding && arrival.transport.is_encrypted();
+            let nsid = arrival.guard.map_or(&[][..], |guard| &guard.nsid);
+            self.extras.nsid = if edns.nsid { nsid } else { &[] };
+        }
+        Ok(())
+    }
+
     /// RFC 7828 §3.3: over UDP the option is as if it were not there; where messages are no part
     /// of the connection's bookkeeping (HTTPS) it is so too, and over QUIC it breaks the protocol
     /// (RFC 9250 §4.3.3).
     fn keep_alive(&mut self, query: &Query<'_>, arrival: &Arrival<'g>) -> Result<(), Dropped> {
-        let Some(asked) = query.edns.and_then(|edns| edns.keepalive) else { return Ok(()) };
+        let asked = query.edns.as_ref().and_then(|edns| edns.keepalive);
+        let Some(asked) = asked else { return Ok(()) };
         match (arrival.transport, asked) {
             (Transport::Udp | Transport::Https, _) => {}
             (Transport::Quic, _) => return Err(Dropped::Protocol),
@@ -130,14 +127,14 @@ impl<'g> Vetted<'g> {
 
     fn take_cookie(&mut self, query: &Query<'_>, arrival: &Arrival<'g>) {
         let cookies = arrival.guard.and_then(|guard| guard.cookies.as_ref());
-        let cookie = query.edns.and_then(|edns| edns.cookie);
+        let cookie = query.edns.as_ref().and_then(|edns| edns.cookie.as_ref());
         let (Some(cookies), Some(cookie)) = (cookies, cookie) else {
             // Nothing was asked, and there is nothing to say (RFC 7873 §5.4).
             let nothing = self.refused == Some(Rcode::NOERROR);
             self.refused = if nothing { Some(Rcode::FORMERR) } else { self.refused };
             return;
         };
-        let (worth, whole) = cookies.check(&cookie, arrival.from, arrival.at.seconds);
+        let (worth, whole) = cookies.check(cookie, arrival.from, arrival.at.seconds);
         self.notes.cookie = Some(worth);
         self.extras.cookie = Some(whole);
         if worth == Worth::Good {

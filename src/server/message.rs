@@ -4,14 +4,14 @@ use super::edns::Edns;
 use crate::{model::Name, records::RecordType};
 
 /// What a packet turned out to be.
-#[derive(Debug)]
-pub(super) enum Parsed<'p> {
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Parsed {
     /// No answer is due.
     Drop(super::Dropped),
     /// An error is the answer; or NOERROR, where a cookie came without a question (RFC 7873 §5.4).
-    Refuse(Query<'p>, Rcode),
+    Refuse(Rcode),
     /// A query to be looked up.
-    Query(Query<'p>),
+    Query,
 }
 
 /// A query as far as it could be read.
@@ -30,6 +30,11 @@ pub(super) struct Query<'p> {
 }
 
 impl<'p> Query<'p> {
+    /// One of which nothing was read yet.
+    pub(super) fn unread() -> Self {
+        Self::plain(&[], &[0], RecordType(0))
+    }
+
     /// A query without EDNS and flags, as answers are put together for ahead of queries.
     pub(super) fn plain(question: &'p [u8], name: &'p [u8], rtype: RecordType) -> Self {
         Self {
@@ -66,34 +71,29 @@ pub(super) const HEADER: usize = 12;
 const CLASS_IN: u16 = 1;
 const CLASS_ANY: u16 = 255;
 
-/// Reads a packet; `client_subnet` says whether that option is heeded.
-pub(super) fn parse(packet: &[u8], client_subnet: bool) -> Parsed<'_> {
+/// Reads a packet into `query`, which nothing was read into before: it is large, and not moved.
+/// `client_subnet` says whether that option is heeded.
+pub(super) fn parse<'p>(packet: &'p [u8], client_subnet: bool, query: &mut Query<'p>) -> Parsed {
     let Some(header) = packet.first_chunk::<HEADER>() else {
         return Parsed::Drop(super::Dropped::Short);
     };
     if header[2] & 0x80 != 0 {
         return Parsed::Drop(super::Dropped::Response);
     }
-    let mut query = Query {
-        id: [header[0], header[1]],
-        opcode: header[2] >> 3 & 0x0f,
-        recursion_desired: header[2] & 1 != 0,
-        checking_disabled: header[3] & 0x10 != 0,
-        ..Query::plain(&[], &[0], RecordType(0))
-    };
-    let class = read_sections(packet, header, client_subnet, &mut query);
+    query.id = [header[0], header[1]];
+    query.opcode = header[2] >> 3 & 0x0f;
+    query.recursion_desired = header[2] & 1 != 0;
+    query.checking_disabled = header[3] & 0x10 != 0;
+    let class = read_sections(packet, header, client_subnet, query);
     // Other opcodes first: what their sections mean is theirs, so what could not be read of them
     // is no error, and what could be read is echoed (RFC 8906 §3.1.4, RFC 6891 §6.1.1).
     let refused = match class {
         _ if query.opcode != 0 => Some(Rcode::NOTIMP),
-        None if asks_nothing(header, &query) => Some(Rcode::NOERROR),
+        None if asks_nothing(header, query) => Some(Rcode::NOERROR),
         None => Some(Rcode::FORMERR),
-        Some(class) => refusal(&query, class),
+        Some(class) => refusal(query, class),
     };
-    match refused {
-        Some(rcode) => Parsed::Refuse(query, rcode),
-        None => Parsed::Query(query),
-    }
+    refused.map_or(Parsed::Query, Parsed::Refuse)
 }
 
 /// The question's class, once all that follows the header stands in `query`.
@@ -112,21 +112,24 @@ fn read_sections<'p>(
     }
     let class = read_question(packet, query)?;
     let read = read_records(packet, header, client_subnet, query);
-    query.edns = query.edns.filter(|_| read.is_some());
+    if read.is_none() {
+        query.edns = None;
+    }
     read.map(|()| class)
 }
 
 /// Whether there is no question, but a cookie to be answered.
 fn asks_nothing(header: &[u8; HEADER], query: &Query<'_>) -> bool {
-    let cookie = query.edns.filter(|edns| edns.version == 0).and_then(|edns| edns.cookie);
-    header[4..6] == [0, 0] && cookie.is_some()
+    let edns = query.edns.as_ref().filter(|edns| edns.version == 0);
+    header[4..6] == [0, 0] && edns.is_some_and(|edns| edns.cookie.is_some())
 }
 
 fn refusal(query: &Query<'_>, class: u16) -> Option<Rcode> {
-    if query.edns.is_some_and(|edns| edns.version > 0) {
+    let edns = query.edns.as_ref();
+    if edns.is_some_and(|edns| edns.version > 0) {
         return Some(Rcode::BADVERS);
     }
-    if query.edns.is_some_and(|edns| edns.malformed) {
+    if edns.is_some_and(|edns| edns.malformed) {
         return Some(Rcode::FORMERR);
     }
     if class != CLASS_IN && class != CLASS_ANY {

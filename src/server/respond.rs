@@ -5,7 +5,7 @@ use super::{
     clock::Stamp,
     compiled::Lead,
     encode::{self, Written},
-    guard::{self, Guard, Notes, Vetted},
+    guard::{Guard, Notes, Vetted},
     message::{self, Parsed, Query, Rcode},
     messages::Messages,
     opt::{self, Extended},
@@ -165,20 +165,21 @@ pub(super) fn respond_from<A: Answers>(
     if let Some(transfers) = answers.transfers().filter(|_| transfer::is_for(packet)) {
         return transfers.respond(answers, packet, arrival, out);
     }
-    let (query, refused) = match message::parse(packet, arrival.client_subnet) {
+    let mut query = Query::unread();
+    let refused = match message::parse(packet, arrival.client_subnet, &mut query) {
         Parsed::Drop(why) => return Reply::Drop(why),
-        Parsed::Refuse(query, rcode) => (query, Some(rcode)),
-        Parsed::Query(query) => (query, None),
+        Parsed::Refuse(rcode) => Some(rcode),
+        Parsed::Query => None,
     };
-    let vetted = match guard::vet(&query, refused, arrival) {
-        Ok(vetted) => vetted,
-        Err(why) => return Reply::Drop(why),
-    };
+    let mut vetted = Vetted::new(refused, arrival);
+    if let Err(why) = vetted.vet(&query, arrival) {
+        return Reply::Drop(why);
+    }
     let limit = limit(&query, arrival.transport);
     let asked = Asked { query: &query, arrival, limit };
     match vetted.refused {
-        Some(rcode) => asked.refuse(vetted, rcode, out),
-        None => asked.look_up(answers, ahead, vetted, out),
+        Some(rcode) => asked.refuse(&mut vetted, rcode, out),
+        None => asked.look_up(answers, ahead, &mut vetted, out),
     }
 }
 
@@ -190,9 +191,9 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn refuse(&self, mut vetted: Vetted<'_>, rcode: Rcode, out: &mut Vec<u8>) -> Reply {
+    fn refuse(&self, vetted: &mut Vetted<'_>, rcode: Rcode, out: &mut Vec<u8>) -> Reply {
         vetted.extras.error = why_refused(self.query, rcode);
-        self.admitted(&mut vetted, Kind::Error, out, |vetted, out| {
+        self.admitted(vetted, Kind::Error, out, |vetted, out| {
             encode::error(self.query, rcode, &vetted.extras, self.limit, out)
         })
     }
@@ -201,24 +202,25 @@ impl Asked<'_> {
         &self,
         answers: &A,
         (compiled, lead): (&Compiled, Lead<'_>),
-        mut vetted: Vetted<'_>,
+        vetted: &mut Vetted<'_>,
         out: &mut Vec<u8>,
     ) -> Reply {
         let query = self.query;
         let dnssec = dnssec_ok(query);
         let question = Question { name: query.name, rtype: query.rtype, dnssec };
-        let subnet = query.edns.and_then(|edns| edns.subnet).map(|subnet| subnet.network);
+        let subnet = query.edns.as_ref().and_then(|edns| edns.subnet.as_ref());
+        let subnet = subnet.map(|subnet| subnet.network);
         let client = Client { address: Some(self.arrival.from), subnet, draw: fastrand::u64(..) };
         // What is put together is copied sooner than it is counted.
         if let Some((written, kind)) =
             compiled.answer(query, lead, &client, (&vetted.extras, self.limit), out)
         {
-            return self.admitted(&mut vetted, kind, out, |_, _| written);
+            return self.admitted(vetted, kind, out, |_, _| written);
         }
         answers.answer(&question, &client, |answer| {
             vetted.extras.error = why(answer);
             vetted.extras.expire = expire(answers, query, answer, self.arrival.at);
-            self.admitted(&mut vetted, kind(query, answer), out, |vetted, out| {
+            self.admitted(vetted, kind(query, answer), out, |vetted, out| {
                 let zone = match answer.outcome {
                     Outcome::Refused => 0,
                     _ => compiled.zone_of(query.name),
@@ -269,7 +271,7 @@ fn expire<A: Answers>(
 
 /// What the query's flags say of signatures.
 fn dnssec_ok(query: &Query<'_>) -> DnssecOk {
-    match query.edns {
+    match &query.edns {
         Some(edns) if edns.dnssec_ok && edns.compact_ok => DnssecOk::Compact,
         Some(edns) if edns.dnssec_ok => DnssecOk::Yes,
         _ => DnssecOk::No,
@@ -319,7 +321,7 @@ fn why_refused(query: &Query<'_>, rcode: Rcode) -> Option<Extended> {
 }
 
 fn limit(query: &Query<'_>, transport: Transport) -> usize {
-    match (transport, query.edns) {
+    match (transport, &query.edns) {
         (transport, _) if transport.is_stream() => usize::from(u16::MAX),
         (_, None) => MIN_UDP,
         (_, Some(edns)) => usize::from(edns.udp_size).clamp(MIN_UDP, MAX_UDP),

@@ -24,6 +24,9 @@ pub(super) struct Choices {
 /// Where a part of the octets ends, how many records it has and whom they lead to: two octets each.
 const PART: usize = 6;
 
+/// Octets that come into the processor's cache together.
+const CACHE_LINE: usize = 64;
+
 /// Octets of the answer section.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Part<'c> {
@@ -102,9 +105,9 @@ impl Choices {
         self.part(1)
     }
 
-    /// Reads of its memory what answers are copied from.
+    /// Reads of its memory what answers are copied from, as far as that is little.
     pub(super) fn touch(&self) -> u8 {
-        self.octets.first().copied().unwrap_or_default()
+        self.octets.iter().step_by(CACHE_LINE).take(4).fold(0, |sum, octet| sum ^ octet)
     }
 
     fn part(&self, at: usize) -> Option<Part<'_>> {

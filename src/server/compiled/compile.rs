@@ -3,7 +3,7 @@
 
 use super::{
     Below, Bodies, Body, Choices, Compiled, Composer, DEPTHS, Entry, Lowered, Others, Records,
-    Soas,
+    Soas, Standing,
     keys::{above, labels, signed_anew},
     wire::Soa,
 };
@@ -135,7 +135,6 @@ impl Compiler {
     fn set_soas(&mut self) {
         self.compiled.signed = self.zones.iter().any(|zone| zone.signed().is_some());
         self.compiled.zones.clear();
-        self.compiled.numbers.clear();
         self.indices.clear();
         let depths = self.zones.iter().map(|zone| labels(zone.key())).collect::<BTreeSet<_>>();
         let few = depths.len() <= DEPTHS;
@@ -146,10 +145,9 @@ impl Compiler {
         }
         for zone in self.zones.iter() {
             let number = self.compiled.zone_of(zone.apex().as_wire());
-            if let Some(soas) = soas(&self.zones, zone) {
+            if let Some(soas) = soas(&self.zones, zone, number) {
                 self.indices.insert(zone.key().clone(), self.compiled.zones.len());
                 self.compiled.zones.push(soas);
-                self.compiled.numbers.push(number);
             }
         }
     }
@@ -405,7 +403,7 @@ impl One<'_> {
             zones: self.soas,
             query: &query,
             signed: self.dnssec != DnssecOk::No,
-            stale: false,
+            zone: Standing::default(),
             extras: &extras,
             limit,
             out: &mut out,
@@ -431,9 +429,10 @@ fn counted(message: &[u8], at: usize) -> u16 {
     two.map_or(0, |two| u16::from_be_bytes(*two))
 }
 
-fn soas(zones: &ZoneSet, zone: &Zone) -> Option<Soas> {
+fn soas(zones: &ZoneSet, zone: &Zone, number: u16) -> Option<Soas> {
     let plain = soa(zones, zone, DnssecOk::No)?;
-    Some(Soas { plain, signed: soa(zones, zone, DnssecOk::Yes), stale: zone.stale })
+    let signed = soa(zones, zone, DnssecOk::Yes);
+    Some(Soas { plain, signed, standing: Standing { number, stale: zone.stale } })
 }
 
 fn soa(zones: &ZoneSet, zone: &Zone, dnssec: DnssecOk) -> Option<Soa> {

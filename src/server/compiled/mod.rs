@@ -45,8 +45,6 @@ pub struct Compiled {
     depths: SmallVec<[usize; DEPTHS]>,
     /// By [`Entry::zone`].
     zones: Vec<Soas>,
-    /// What answers of those zones are counted as.
-    numbers: Vec<u16>,
     apexes: Arc<Apexes>,
     /// Some zone is signed: who asks for signatures is answered with them.
     signed: bool,
@@ -58,12 +56,23 @@ struct Soas {
     plain: Soa,
     /// With its signatures, where it has any; `None` for a form that cannot be moved.
     signed: Option<Soa>,
-    /// Answers from the zone say that it is stale.
+    standing: Standing,
+}
+
+/// What there is to an answer by its zone.
+#[derive(Clone, Copy, Debug, Default)]
+struct Standing {
+    /// What it is counted as; 0 for none.
+    number: u16,
+    /// It says that the zone is stale.
     stale: bool,
 }
 
 /// Zones of more depths than this are many: names that do not exist are left to the slow way then.
 const DEPTHS: usize = 8;
+
+/// Octets of the longest name, and one.
+const LONGEST: usize = 256;
 
 /// A name's uncompressed wire form in lower case.
 type Lowered = SmallVec<[u8; 64]>;
@@ -188,16 +197,16 @@ impl Compiled {
         };
         let leads: Leads<'_> = asked.iter().map(|own| lead(own).unwrap_or_default()).collect();
         black_box(leads.iter().fold(0, |sum, lead| sum ^ lead.touch()));
+        black_box(leads.iter().fold(0, |sum, lead| sum ^ lead.touch_body()));
         leads
     }
 
     /// The hash of the name and the type that a packet asks for, as far as a glance shows.
     fn glance(&self, packet: &[u8]) -> Option<(u64, u16)> {
-        let mut lowered = [0; Name::MAX_OCTETS];
         let question = packet.get(HEADER..)?;
         let end = plain_name(question)?;
         let rtype = u16::from_be_bytes(*question.get(end..)?.first_chunk()?);
-        Some((self.names.hash(lower(question.get(..end)?, &mut lowered)?), rtype))
+        Some((self.names.hash(&lower(question.get(..end)?)), rtype))
     }
 
     /// Writes the answer into `out`, where it is put together and fits; else `out` is of no use.
@@ -219,26 +228,32 @@ impl Compiled {
         if dnssec.is_some_and(|edns| edns.compact_ok) {
             return None;
         }
-        let mut lowered = [0; Name::MAX_OCTETS];
-        let lowered = lower(query.name, &mut lowered)?;
-        let (signed, stale) = (dnssec.is_some(), false);
-        let composer = Composer { zones: &self.zones, query, signed, stale, extras, limit, out };
-        let led = lead.entry.filter(|entry| *entry.name == *lowered);
-        let (zone, made) = match led.or_else(|| self.names.get(lowered)) {
-            Some(entry) => (entry.zone, composer.known(entry, client)),
-            None => {
-                let encloser = self.encloser(lowered)?;
-                (encloser.zone, composer.unknown(encloser, lowered))
-            }
-        };
-        let zone = self.numbers.get(zone).copied().unwrap_or_default();
-        made.map(|(written, kind)| (Written { zone, ..written }, kind))
+        let (zones, signed, zone) = (&self.zones, dnssec.is_some(), Standing::default());
+        let composer = Composer { zones, query, signed, zone, extras, limit, out };
+        // Lengths of labels are no letters, so case is all that this passes over.
+        let led = lead.entry.filter(|entry| entry.name.eq_ignore_ascii_case(query.name));
+        match led {
+            Some(entry) => composer.known(entry, client),
+            None => self.unled(composer, client),
+        }
+    }
+
+    /// The answer to a name that no lead was good for.
+    fn unled<'c>(
+        &'c self,
+        composer: Composer<'c, '_>,
+        client: &Client,
+    ) -> Option<(Written, Kind<'c>)> {
+        let lowered = lower(composer.query.name);
+        match self.names.get(&lowered) {
+            Some(entry) => composer.known(entry, client),
+            None => composer.unknown(self.encloser(&lowered)?, &lowered),
+        }
     }
 
     /// What answers to a name are counted as, by its zone.
     pub(super) fn zone_of(&self, name: &[u8]) -> u16 {
-        let mut lowered = [0; Name::MAX_OCTETS];
-        lower(name, &mut lowered).map_or(0, |lowered| self.apexes.above(lowered))
+        self.apexes.above(&lower(name))
     }
 
     /// The zone that is counted under that number.
@@ -275,11 +290,24 @@ impl Compiled {
 }
 
 impl Lead<'_> {
-    fn touch(&self) -> u8 {
+    /// Reads all of an entry that answers are made of, but not what it points to: where that is
+    /// must have come before.
+    fn touch(&self) -> usize {
         let Some(entry) = self.entry else { return 0 };
+        let name = entry.name.first().into_iter().chain(entry.name.last());
+        let name = name.fold(0, |sum, octet| sum ^ usize::from(*octet));
+        let is_slow = matches!(self.body(entry), Body::Slow);
+        name ^ entry.zone ^ usize::from(is_slow) ^ usize::from(entry.signed.is_some())
+    }
+
+    /// Reads what the entry points to.
+    fn touch_body(&self) -> u8 {
+        self.entry.map_or(0, |entry| self.body(entry).touch())
+    }
+
+    fn body<'c>(&self, entry: &'c Entry) -> &'c Body {
         let Bodies { a, aaaa } = &entry.bodies;
-        let body = if self.rtype == RecordType::AAAA.0 { aaaa } else { a };
-        entry.name.first().copied().unwrap_or_default() ^ body.touch()
+        if self.rtype == RecordType::AAAA.0 { aaaa } else { a }
     }
 }
 
@@ -295,12 +323,11 @@ impl Body {
     }
 }
 
-/// A name in lower case.
-fn lower<'l>(name: &[u8], room: &'l mut [u8; Name::MAX_OCTETS]) -> Option<&'l [u8]> {
-    let lowered = room.get_mut(..name.len())?;
-    lowered.copy_from_slice(name);
+/// A name in lower case, with room for any name in place.
+fn lower(name: &[u8]) -> SmallVec<[u8; LONGEST]> {
+    let mut lowered = SmallVec::from_slice(name);
     lowered.make_ascii_lowercase();
-    Some(lowered)
+    lowered
 }
 
 /// Where the labels of a name begin, the root's included.
@@ -326,8 +353,8 @@ struct Composer<'c, 'q> {
     query: &'q Query<'q>,
     /// Whether signatures are wanted, and there are any.
     signed: bool,
-    /// Whether the name's zone is.
-    stale: bool,
+    /// Of the name that was asked for.
+    zone: Standing,
     extras: &'q Extras<'q>,
     limit: usize,
     out: &'q mut Vec<u8>,
@@ -335,7 +362,7 @@ struct Composer<'c, 'q> {
 
 impl<'c> Composer<'c, '_> {
     fn known(mut self, entry: &Entry, client: &Client) -> Option<(Written, Kind<'c>)> {
-        self.stale = self.zones.get(entry.zone)?.stale;
+        self.zone = self.zones.get(entry.zone)?.standing;
         let signed = entry.signed.as_deref().filter(|_| self.signed);
         let bodies = signed.unwrap_or(&entry.bodies);
         match self.query.rtype {
@@ -355,7 +382,7 @@ impl<'c> Composer<'c, '_> {
     fn unknown(mut self, encloser: &Entry, lowered: &[u8]) -> Option<(Written, Kind<'c>)> {
         let zone = self.zones.get(encloser.zone)?;
         let soa = &zone.plain;
-        self.stale = zone.stale;
+        self.zone = zone.standing;
         match encloser.below {
             Below::Nothing if !soa.is_near(lowered) && !self.signed => {
                 self.denied(Rcode::NXDOMAIN, encloser.zone)
@@ -438,10 +465,16 @@ impl<'c> Composer<'c, '_> {
         if self.out.len() + opt::room(edns, self.extras) > self.limit {
             return None;
         }
-        let error = self.stale.then(|| opt::stale(rcode));
-        let extras = &Extras { error, ..*self.extras };
+        let error = self.zone.stale.then(|| opt::stale(rcode));
+        let (own, extras);
+        if error.is_some() {
+            own = Extras { error, ..*self.extras };
+            extras = &own;
+        } else {
+            extras = self.extras;
+        }
         opt::write(edns, rcode, scope, extras, self.limit, self.out);
-        Some((Written { rcode, truncated: false, error, led, zone: 0 }, kind))
+        Some((Written { rcode, truncated: false, error, led, zone: self.zone.number }, kind))
     }
 }
 

@@ -126,7 +126,8 @@ fn both(
     packet: &[u8],
     limit: usize,
 ) -> (Option<Vec<u8>>, Vec<u8>) {
-    let message::Parsed::Query(query) = message::parse(packet, true) else { panic!("{packet:?}") };
+    let mut query = Query::unread();
+    assert_eq!(message::parse(packet, true, &mut query), message::Parsed::Query, "{packet:?}");
     let client = Client { draw: 5, ..Client::at([198, 51, 100, 1].into()) };
     let (mut fast, mut slow) = (Vec::new(), Vec::new());
     let extras = Extras { nsid: b"ns1", cookie: Some([7; 24]), ..Extras::default() };

@@ -20,9 +20,12 @@ use std::{
 
 /// Datagrams of one call, at most.
 pub(super) const BATCH: usize = 64;
-/// Octets of a query, at most: no query that means something is longer, and what is cut off makes
-/// the rest a format error.
-const QUERY: usize = 4_096;
+/// Octets of a query, at most: no query that means something is longer than what an Ethernet frame
+/// carries, and what is cut off makes the rest a format error. An odd number of cache lines, so
+/// that the beginnings of a batch's queries do not all fall into the same few places of the cache.
+const QUERY: usize = 25 * 64;
+/// Room for so many is given to the system at least; for more when more came.
+const LEAST: usize = 8;
 
 /// A client's address as the kernel has it.
 pub(super) trait Peer: SockaddrLike + Copy {
@@ -119,6 +122,8 @@ pub(super) struct Batch<S> {
     pub(super) received: Vec<Received<S>>,
     /// By slot.
     pub(super) answers: Vec<Vec<u8>>,
+    /// How many datagrams the next call has room for: each costs, whether it comes or not.
+    room: usize,
     receiving: MultiHeaders<S>,
     sending: MultiHeaders<S>,
     sending_from: MultiHeaders<S>,
@@ -130,6 +135,7 @@ impl<S: Peer> Batch<S> {
         let space = || cmsg_space!(libc::in_pktinfo, libc::in6_pktinfo);
         Self {
             received: Vec::with_capacity(BATCH),
+            room: BATCH,
             packets: packets.try_into().expect("a vector of BATCH is an array of BATCH"),
             answers: (0..BATCH).map(|_| Vec::with_capacity(crate::server::MAX_UDP)).collect(),
             receiving: MultiHeaders::preallocate(BATCH, pinned.then(space)),
@@ -146,18 +152,19 @@ impl<S: Peer> Batch<S> {
     /// Takes what is there, and waits for it or not; all of it is in `received` then.
     pub(super) fn receive(&mut self, socket: &UdpSocket, wait: Wait) -> Result<(), Errno> {
         let mut slices = self.packets.each_mut().map(|packet| [IoSliceMut::new(packet)]);
+        let room = slices.iter_mut().take(self.room);
         let flags = match wait {
             Wait::ForOne => MsgFlags::MSG_WAITFORONE,
             Wait::Never => MsgFlags::MSG_DONTWAIT,
         };
-        let all =
-            recvmmsg(socket.as_raw_fd(), &mut self.receiving, slices.iter_mut(), flags, None)?;
+        let all = recvmmsg(socket.as_raw_fd(), &mut self.receiving, room, flags, None)?;
         let read = |(slot, message): (usize, RecvMsg<'_, '_, S>)| {
             let local = Local::of(&message);
             Some(Received { slot, octets: message.bytes, from: message.address?, local })
         };
         self.received.clear();
         self.received.extend(all.enumerate().filter_map(read));
+        self.room = (2 * self.received.len()).clamp(LEAST, BATCH);
         Ok(())
     }
 
