@@ -5,10 +5,13 @@
 //! connection's other queries their turns.
 
 use super::{
+    Stats,
     clock::Stamp,
+    guard::Notes,
     message::{HEADER, plain_name},
     respond::{Answers, Arrival},
 };
+use crate::records::RecordType;
 
 /// The messages that answer one query, made one at a time as the client takes them.
 pub trait Messages: Send {
@@ -29,24 +32,40 @@ pub enum Next {
     Abort,
 }
 
-/// The messages that answer a query for a transfer; `None` where one message answers it.
+/// The messages that answer a query for a transfer, which is counted as one answer of its type and
+/// zone; `None` where one message answers it.
 pub(super) fn begin<A: Answers>(
     answers: &A,
     packet: &[u8],
     arrival: &Arrival<'_>,
+    stats: &Stats,
 ) -> Option<Box<dyn Messages>> {
-    if asks_for_transfer(packet) { answers.transfer(packet, arrival) } else { None }
+    if !asks_for_transfer(packet) {
+        return None;
+    }
+    let begun = answers.transfer(packet, arrival)?;
+    stats.noted(&noted(answers, packet, Notes::default()));
+    Some(begun)
+}
+
+/// The same notes, with what was asked for.
+pub(super) fn noted<A: Answers>(answers: &A, packet: &[u8], notes: Notes) -> Notes {
+    let Some((name, rtype)) = asked(packet) else { return notes };
+    Notes { rtype: Some(rtype), zone: answers.compiled().zone_of(name), ..notes }
 }
 
 /// Looked at for every query over a connection, so nothing is read that is not needed for it.
 fn asks_for_transfer(packet: &[u8]) -> bool {
-    let rtype = || {
-        let at = HEADER + plain_name(packet.get(HEADER..)?)?;
-        packet.get(at..at + 2)
-    };
     // A query, of opcode 0.
     packet.get(2).is_some_and(|flags| flags & 0xf8 == 0)
-        && rtype().is_some_and(|rtype| [IXFR, AXFR].iter().any(|one| rtype == one.to_be_bytes()))
+        && asked(packet).is_some_and(|(_, rtype)| [IXFR, AXFR].contains(&rtype.0))
+}
+
+/// Name and type of the first question.
+fn asked(packet: &[u8]) -> Option<(&[u8], RecordType)> {
+    let question = packet.get(HEADER..)?;
+    let (name, rest) = question.split_at_checked(plain_name(question)?)?;
+    Some((name, RecordType(u16::from_be_bytes(*rest.first_chunk()?))))
 }
 
 /// RFC 1995 §2.

@@ -7,7 +7,7 @@ use super::{
     encode::{self, Written},
     guard::{Guard, Notes, Vetted},
     message::{self, Parsed, Query, Rcode},
-    messages::Messages,
+    messages::{self, Messages},
     opt::{self, Extended},
     rrl::{Kind, Verdict},
     stats::Dropped,
@@ -163,7 +163,13 @@ pub(super) fn respond_from<A: Answers>(
     out: &mut Vec<u8>,
 ) -> Reply {
     if let Some(transfers) = answers.transfers().filter(|_| transfer::is_for(packet)) {
-        return transfers.respond(answers, packet, arrival, out);
+        return match transfers.respond(answers, packet, arrival, out) {
+            Reply::Send { rcode, truncated, notes } if notes.rtype.is_none() => {
+                let notes = messages::noted(answers, packet, notes);
+                Reply::Send { rcode, truncated, notes }
+            }
+            reply => reply,
+        };
     }
     let mut query = Query::unread();
     let refused = match message::parse(packet, arrival.client_subnet, &mut query) {

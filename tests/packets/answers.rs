@@ -160,3 +160,26 @@ fn answers_are_counted_by_zone_and_type() {
         assert!(text.contains(line), "{line}: {text}");
     }
 }
+
+#[test]
+fn transfers_are_counted_by_zone_and_type_those_that_are_refused_as_well() {
+    let place = Place::new();
+    let process = place.start(&["--transfer-allow", "127.0.0.1"]);
+    place.until_asked(&process);
+    let mut stream = TcpStream::connect(place.dns).unwrap();
+    // AXFR, given; of a zone that is not ours; over UDP, where there is none.
+    for asked in ["example.org", "example.net"] {
+        stream.write_all(&framed(&question(asked, 252))).unwrap();
+        read(&mut stream).unwrap();
+    }
+    asks(&place, &question("example.org", 252));
+    wait(|| metrics(&place).contains("queries_total{transport=\"udp\"} 1"));
+    let text = metrics(&place);
+    for line in [
+        "meridian_dns_types_total{type=\"AXFR\"} 3",
+        "meridian_dns_zone_answers_total{zone=\"example.org.\"} 2",
+        "meridian_dns_responses_total{rcode=\"REFUSED\"} 1",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}

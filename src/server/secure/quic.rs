@@ -246,7 +246,7 @@ enum Answered {
 impl<A: Answers> Answering<'_, A> {
     async fn answer(mut self, query: &[u8]) -> Answered {
         let (answers, stats) = (self.shared.answers.as_ref(), &self.shared.stats);
-        if let Some(transfer) = messages::begin(answers, query, &self.arrival) {
+        if let Some(transfer) = messages::begin(answers, query, &self.arrival, stats) {
             self.tapped.iter().for_each(|own| own.query(query));
             return self.transfer(transfer).await;
         }

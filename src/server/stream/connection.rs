@@ -166,7 +166,7 @@ impl<'c, A: Answers, W: Wire> Exchange<'c, A, W> {
         let packet = self.input.octets(message);
         (self.greeted, self.fresh) = (true, true);
         seat.touch();
-        if let Some(transfer) = messages::begin(*answers, packet, arrival) {
+        if let Some(transfer) = messages::begin(*answers, packet, arrival, stats) {
             self.transfers.push_back(transfer);
             tapped.iter().for_each(|own| own.query(packet));
             return;
