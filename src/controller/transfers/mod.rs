@@ -4,17 +4,18 @@
 mod copy;
 mod kept;
 mod replica;
+mod task;
 mod telling;
+mod whole;
 
 pub(super) use copy::parse as parse_copy;
 
 use super::{now, said::Said};
 use crate::{
     config::Config,
-    dnssec::fitted,
     fleet::FleetConfig,
     model::{FederationName, Name, Serial},
-    records::{Completeness, MasterFile, Zone, ZoneSet, no_includes, parse_over},
+    records::{Completeness, Zone, ZoneSet},
     server::{Notice, Transfers},
     transfer::{Allow, Key, Keys, Reading, Replicated, Rules, Stats, Target, ZoneRules, catalog},
 };
@@ -387,18 +388,6 @@ fn read_keys(files: &[PathBuf]) -> anyhow::Result<Keys> {
         }
     }
     Ok(keys)
-}
-
-/// A static part over what the settings make, as a master file is read over it; `lifetime` is that
-/// of signatures that are made here.
-fn merged(generated: &Zone, content: &Zone, lifetime: Option<i64>) -> Result<Zone, String> {
-    let fits = lifetime.map(|lifetime| fitted(content, lifetime));
-    let text = MasterFile(fits.as_ref().unwrap_or(content)).to_string();
-    let file = format!("the transfer of {}", content.apex());
-    match parse_over(generated, &file, &text, &mut no_includes) {
-        Ok(parsed) => Ok(parsed.zone),
-        Err(faults) => Err(faults.to_string()),
-    }
 }
 
 fn seconds() -> u64 {

@@ -1,23 +1,20 @@
 //! One zone that lives elsewhere: followed by a task, its last good copy kept through failures and
 //! restarts until the primary's SOA says that it expires.
 
-use super::{copy, merged, seconds};
+use super::{
+    task::Task,
+    whole::{Base, Whole, alone},
+};
 use crate::{
-    controller::now,
     model::{FederationName, Name, Serial},
-    records::{Completeness, Zone},
-    replica::{Fetched, fetch},
-    transfer::{Event, Key, Primary, Record, Refresh, Replicated, Stats},
+    records::Zone,
+    transfer::{Key, Primary, Replicated, Stats},
 };
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    path::PathBuf,
+    sync::{Arc, Mutex},
 };
-use tokio::{
-    sync::{mpsc, watch},
-    time::sleep,
-};
+use tokio::sync::{mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Whether another process has the directory, and how often one took it.
@@ -53,10 +50,18 @@ pub(super) enum Content {
 #[derive(Clone, Debug)]
 pub(super) struct Report {
     pub(super) federation: FederationName,
-    content: Content,
-    error: Option<String>,
-    confirmed: Option<u64>,
-    ends: Option<u64>,
+    pub(super) content: Content,
+    pub(super) error: Option<String>,
+    pub(super) confirmed: Option<u64>,
+    pub(super) ends: Option<u64>,
+    pub(super) whole: Option<Arc<Whole>>,
+}
+
+/// What the task is to lay its copy over.
+pub(super) struct Wanted {
+    pub(super) base: Arc<Base>,
+    /// That was done already.
+    pub(super) whole: Option<Arc<Whole>>,
 }
 
 /// A replica as the controller has it.
@@ -73,16 +78,11 @@ pub(super) struct Replica {
     stop: CancellationToken,
     /// For how many seconds signatures hold, where the zone is signed here.
     lifetime: Option<i64>,
-    /// What came of merging.
-    whole: Option<Whole>,
-}
-
-/// A copy over what the settings make.
-struct Whole {
-    copy: Arc<Zone>,
-    generated: Arc<Zone>,
-    lifetime: Option<i64>,
-    zone: Arc<Zone>,
+    wanted: watch::Sender<Option<Wanted>>,
+    /// What came of laying a copy over what the settings make, the latest.
+    whole: Option<Arc<Whole>>,
+    /// The last zone of those.
+    last: Option<Arc<Zone>>,
 }
 
 impl Drop for Replica {
@@ -101,30 +101,16 @@ impl Replica {
     ) -> Self {
         let (keys, key) = watch::channel(key);
         let (notices, heard) = mpsc::channel(1);
+        let (wanted, want) = watch::channel(None);
         let stop = place.shutdown.child_token();
-        let path = place.directory.as_deref().map(|own| copy::path(own, &federation));
-        let mut task = Task {
-            place: place.clone(),
-            federation: federation.clone(),
-            zone: zone.clone(),
-            primary: primary.clone(),
-            path,
-            refresh: Refresh::new(now().mono),
-            have: None,
-            stored: false,
-            held_times: 0,
-            error: None,
-            confirmed: None,
-            usable: false,
-        };
-        task.restore();
+        let task = Task::new(place, &federation, &zone, &primary);
         let content = task.content();
-        let (error, confirmed, ends) = (task.error.clone(), task.confirmed, task.ends());
+        let (confirmed, ends) = (task.confirmed(), task.ends());
         let stopped = stop.clone();
         place.tasks.spawn(async move {
             tokio::select! {
                 () = stopped.cancelled() => {}
-                () = task.run(key, heard) => {}
+                () = task.run(key, heard, want) => {}
             }
         });
         Self {
@@ -132,14 +118,16 @@ impl Replica {
             primary,
             federation,
             content,
-            error,
+            error: None,
             confirmed,
             ends,
             keys,
             notices,
             stop,
             lifetime: None,
+            wanted,
             whole: None,
+            last: None,
         }
     }
 
@@ -178,11 +166,17 @@ impl Replica {
             _ => true,
         };
         let said = self.error != report.error;
+        let usable = report.content.zone().is_some();
+        let whole = report
+            .whole
+            .filter(|new| usable && self.whole.as_ref().is_none_or(|own| !Arc::ptr_eq(own, new)));
+        let put_together = whole.is_some();
+        self.whole = whole.or(self.whole.take());
         self.content = report.content;
         self.error = report.error;
         self.confirmed = report.confirmed;
         self.ends = report.ends;
-        changed || said
+        changed || said || put_together
     }
 
     /// Until when the copy may be used, in seconds since 1970.
@@ -207,247 +201,72 @@ impl Replica {
         Some(format!("Federation {}: spec.transferFrom: {error}; {stands}", self.federation))
     }
 
-    /// The zone's static part over what the settings make, fit to be signed here; incomplete without a copy, so that
-    /// nothing is denied that the primary may have (invariant I13).
+    /// The copy over what the settings make; without a copy, what is known not to be all.
     ///
     /// Where the two do not go together, the last that did stays in force, and why is told.
     pub(super) fn over(&mut self, generated: &Arc<Zone>) -> (Arc<Zone>, Option<String>) {
-        let Content::Usable(copy) = &self.content else { return (alone(generated), None) };
-        if let Some(whole) = &self.whole
-            && Arc::ptr_eq(&whole.copy, copy)
-            && whole.lifetime == self.lifetime
-            && whole.generated.nodes().eq(generated.nodes())
-        {
-            return (whole.zone.clone(), None);
-        }
-        // A large copy takes a while: other tasks of this thread move over.
-        match tokio::task::block_in_place(|| merged(generated, copy, self.lifetime)) {
+        let base = self.base(generated);
+        let Content::Usable(copy) = &self.content else {
+            // What was put together of a copy that expired may not come back.
+            (self.whole, self.last) = (None, None);
+            self.want(base, None);
+            return (alone(generated), None);
+        };
+        // The first is put together at once, since nothing stands meanwhile; so is one that is to be
+        // signed, or no longer: what was put together for the other is not fit for that. All others
+        // come with a report.
+        let stands = self.whole.as_ref().is_some_and(|own| own.base.lifetime == base.lifetime);
+        let made = (!stands).then(|| Arc::new(Whole::of(copy, &base)));
+        self.whole = made.clone().or(self.whole.take());
+        self.want(base, made);
+        let Some(whole) = &self.whole else { return (alone(generated), None) };
+        match &whole.outcome {
             Ok(zone) => {
-                let (zone, lifetime) = (Arc::new(zone), self.lifetime);
-                let (copy, generated) = (copy.clone(), generated.clone());
-                self.whole = Some(Whole { copy, generated, lifetime, zone: zone.clone() });
-                (zone, None)
+                self.last = Some(zone.clone());
+                (zone.clone(), None)
             }
             Err(error) => {
-                let last = self.whole.as_ref().map(|whole| whole.zone.clone());
                 let problem = format!(
                     "Federation {}: spec.transferFrom: serial {} cannot be taken up, what was \
                      before it stays in force: {error}",
                     self.federation,
-                    copy.serial()
+                    whole.copy.serial()
                 );
-                (last.unwrap_or_else(|| alone(generated)), Some(problem))
-            }
-        }
-    }
-}
-
-fn alone(generated: &Zone) -> Arc<Zone> {
-    let mut alone = generated.clone();
-    alone.completeness = Completeness::Partial;
-    Arc::new(alone)
-}
-
-/// A replica's own task.
-struct Task {
-    place: Place,
-    federation: FederationName,
-    zone: Name,
-    primary: Primary,
-    path: Option<PathBuf>,
-    refresh: Refresh,
-    have: Option<Arc<Zone>>,
-    /// Whether what we have is what the file has.
-    stored: bool,
-    /// How often another process had taken the directory then.
-    held_times: u32,
-    error: Option<String>,
-    confirmed: Option<u64>,
-    /// What was last reported.
-    usable: bool,
-}
-
-impl Task {
-    /// Begins with the copy on disk, as old as it is.
-    fn restore(&mut self) {
-        let Some(path) = &self.path else { return };
-        match copy::read(path, &self.zone) {
-            Ok(Some((zone, confirmed))) => {
-                let at = now();
-                let numbers = Record::soa(&zone).and_then(|soa| soa.soa_numbers());
-                let since = copy::instant(at, confirmed);
-                self.refresh = Refresh::restored(at.mono, since, numbers.unwrap_or_default());
-                (self.have, self.confirmed) = (Some(Arc::new(zone)), Some(confirmed));
-                self.stored = true;
-            }
-            Ok(None) => {}
-            Err(error) => tracing::warn!("{}: {error}; the zone is read anew", path.display()),
-        }
-        self.usable = self.is_usable();
-    }
-
-    fn is_usable(&self) -> bool {
-        self.have.is_some() && !self.refresh.is_expired(now().mono)
-    }
-
-    fn ends(&self) -> Option<u64> {
-        let at = now();
-        let end = self.refresh.expires().filter(|_| self.is_usable())?;
-        Some(seconds() + end.saturating_duration_since(at.mono).as_secs())
-    }
-
-    fn content(&self) -> Content {
-        match self.have.clone().filter(|_| self.is_usable()) {
-            Some(zone) => Content::Usable(zone),
-            None => Content::Missing,
-        }
-    }
-
-    async fn run(
-        mut self,
-        mut key: watch::Receiver<Option<Arc<Key>>>,
-        mut heard: mpsc::Receiver<Option<Serial>>,
-    ) {
-        loop {
-            let at = now().mono;
-            let ends = self.refresh.expires().filter(|end| self.usable && *end > at);
-            let next = ends.map_or(self.refresh.due(), |end| end.min(self.refresh.due()));
-            tokio::select! {
-                () = sleep(next.saturating_duration_since(at)) => {}
-                notice = heard.recv() => {
-                    if notice.is_none() {
-                        return;
-                    }
-                    self.refresh.notified(now().mono);
-                }
-                Ok(()) = key.changed() => self.refresh.notified(now().mono),
-            }
-            let due = self.refresh.due() <= now().mono;
-            if due {
-                let key = key.borrow().clone();
-                self.look(key.as_ref()).await;
-            }
-            let was_usable = self.usable;
-            self.usable = self.is_usable();
-            // A notice that comes too soon is no news.
-            if due || was_usable != self.usable {
-                self.report().await;
+                (self.last.clone().unwrap_or_else(|| alone(generated)), Some(problem))
             }
         }
     }
 
-    async fn look(&mut self, key: Option<&Arc<Key>>) {
-        let fetched = self.fetched_in_time(key).await;
-        let count = |what| self.place.stats.count(Event::Taken(what));
-        match fetched {
-            Ok(Fetched::Current(numbers, left)) => {
-                count("current");
-                let own = self.have.as_ref().map(|zone| zone.serial());
-                if own.is_some_and(|own| own != Serial(numbers[0])) {
-                    tracing::warn!(
-                        "{} has serial {} of {}, which is before ours; ours stays in force",
-                        self.primary.address,
-                        numbers[0],
-                        self.zone
-                    );
-                }
-                self.confirm(numbers, left);
+    /// What copies are to be laid over from now on.
+    fn base(&self, generated: &Arc<Zone>) -> Arc<Base> {
+        let known = self.wanted.borrow().as_ref().map(|own| own.base.clone());
+        let known = known.filter(|own| own.is_like(generated, self.lifetime));
+        let base = || Base { generated: generated.clone(), lifetime: self.lifetime };
+        known.unwrap_or_else(|| Arc::new(base()))
+    }
+
+    /// Has the task lay its copy over this from now on, but where that was done here.
+    fn want(&self, base: Arc<Base>, whole: Option<Arc<Whole>>) {
+        self.wanted.send_if_modified(|own| {
+            let known = own.as_ref().is_some_and(|own| Arc::ptr_eq(&own.base, &base));
+            let is_news = !known || whole.is_some();
+            if is_news {
+                *own = Some(Wanted { base, whole });
             }
-            Ok(Fetched::Newer(zone, left)) => {
-                count("newer");
-                let numbers = Record::soa(&zone).and_then(|soa| soa.soa_numbers());
-                tracing::info!("{} is serial {} at its primary", self.zone, zone.serial());
-                (self.have, self.stored) = (Some(Arc::new(zone)), false);
-                self.confirm(numbers.unwrap_or_default(), left);
-            }
-            Err(error) => {
-                count("failed");
-                self.refresh.failed(now().mono);
-                self.error = Some(error);
-            }
-        }
+            is_news
+        });
     }
-
-    /// A primary may take minutes: where the copy expires before it has answered, that is told then.
-    async fn fetched_in_time(&self, key: Option<&Arc<Key>>) -> Result<Fetched, String> {
-        let fetched = self.fetched(key);
-        tokio::pin!(fetched);
-        let Some(ends) = self.refresh.expires().filter(|_| self.usable) else {
-            return fetched.await;
-        };
-        tokio::select! {
-            fetched = &mut fetched => return fetched,
-            () = sleep(ends.saturating_duration_since(now().mono)) => {}
-        }
-        self.report().await;
-        fetched.await
-    }
-
-    /// Nothing is taken unsigned from a primary that a key is shared with.
-    async fn fetched(&self, key: Option<&Arc<Key>>) -> Result<Fetched, String> {
-        match (&self.primary.key, key) {
-            (Some(name), None) => Err(format!(
-                "TSIG key {name} is in no --tsig-key-file, and the primary {} is not asked without \
-                 it",
-                self.primary.address
-            )),
-            _ => fetch(&self.primary, key, &self.zone, self.have.as_ref(), seconds).await,
-        }
-    }
-
-    /// `left` is for how many seconds the primary may use the zone itself, where it has it from
-    /// others: then what it says is as old as that leaves of the SOA's expire (RFC 7314 §4).
-    fn confirm(&mut self, numbers: [u32; 5], left: Option<u32>) {
-        let age = u64::from(left.map_or(0, |left| numbers[3].saturating_sub(left)));
-        self.refresh.confirmed_through(now().mono, Duration::from_secs(age), numbers);
-        self.error = None;
-        let confirmed = seconds().saturating_sub(age).max(self.confirmed.unwrap_or_default());
-        self.confirmed = Some(confirmed);
-        let (Some(path), Some(zone)) = (&self.path, &self.have) else { return };
-        let held = self.place.held.lock().unwrap_or_else(PoisonError::into_inner);
-        // What another process made of the file is not known.
-        self.stored &= held.times == self.held_times;
-        self.held_times = held.times;
-        if held.is_now {
-            return; // Where this process goes on, the next confirmation is written again.
-        }
-        let saved = tokio::task::block_in_place(|| save(path, zone, confirmed, self.stored));
-        self.stored = saved.is_ok();
-        if let Err(error) = saved {
-            tracing::warn!(
-                "the copy of {} in {} cannot be written ({error}); after a restart it would be \
-                 missing until its primary can be reached",
-                self.zone,
-                path.display()
-            );
-        }
-    }
-
-    async fn report(&self) {
-        let report = Report {
-            federation: self.federation.clone(),
-            content: self.content(),
-            error: self.error.clone(),
-            confirmed: self.confirmed,
-            ends: self.ends(),
-        };
-        let _ = self.place.reports.send(report).await;
-    }
-}
-
-/// Of a copy that is there already, the time alone is written: a look that finds nothing new must
-/// not cost what the zone costs.
-fn save(path: &Path, zone: &Zone, confirmed: u64, stored: bool) -> std::io::Result<()> {
-    if stored && copy::confirm(path, confirmed).unwrap_or_default() {
-        return Ok(());
-    }
-    copy::write(path, zone, confirmed)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::{copy, seconds},
+        *,
+    };
     use crate::records::{no_includes, parse_master};
+    use std::time::Duration;
+    use tokio::time::sleep;
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -516,41 +335,41 @@ mod tests {
         assert_eq!((&own.error, own.ends), (&None, None), "it was not waited for");
     }
 
-    #[test]
-    fn copies_are_written_but_while_another_process_has_the_directory() {
-        let directory = tempfile::tempdir().unwrap();
-        let zone: Name = "z.test".parse().unwrap();
-        let text = "@ 60 SOA a. b. 7 2 3 4 5\n@ 60 NS b.\n";
-        let have = parse_master(&zone, "z", text, &mut no_includes).unwrap().zone;
-        let path = directory.path().join("z");
-        let place = Place {
-            directory: Some(directory.path().to_owned()),
-            held: Arc::default(),
-            reports: mpsc::channel(1).0,
-            stats: Arc::default(),
-            tasks: TaskTracker::new(),
-            shutdown: CancellationToken::new(),
+    fn generated(text: &str) -> Arc<Zone> {
+        let apex: Name = "z.test".parse().unwrap();
+        let text = format!("@ 60 SOA a. b. 1 1 1 1 1\n@ 60 NS b.\n{text}");
+        Arc::new(parse_master(&apex, "z", &text, &mut no_includes).unwrap().zone)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_stands_stays_until_the_task_has_laid_the_copy_over_what_is_new() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mut own, mut heard, _place) =
+            replica(Primary { address, key: None, tls: None }, 3_600);
+        let has = |zone: &Zone, name: &str| {
+            zone.node(name.parse::<Name>().unwrap().key().as_bytes()).is_some()
         };
-        let address = "127.0.0.1:53".parse().unwrap();
-        let mut task = Task {
-            place: place.clone(),
-            federation: FederationName("fed".into()),
-            zone,
-            primary: Primary { address, key: None, tls: None },
-            path: Some(path.clone()),
-            refresh: Refresh::new(now().mono),
-            have: Some(Arc::new(have)),
-            error: None,
-            confirmed: None,
-            usable: false,
-            stored: false,
-            held_times: 0,
-        };
-        *place.held.lock().unwrap() = Held { is_now: true, times: 1 };
-        task.confirm([7, 2, 3, 4, 5], None);
-        assert!(!path.exists() && task.is_usable());
-        place.held.lock().unwrap().is_now = false;
-        task.confirm([7, 2, 3, 4, 5], None);
-        assert!(path.exists());
+        let (first, _) = own.over(&generated("y 60 A 192.0.2.2\n"));
+        assert!(has(&first, "x.z.test") && has(&first, "y.z.test"), "at once, from the start");
+        let new = generated("w 60 A 192.0.2.3\n");
+        assert!(Arc::ptr_eq(&own.over(&new).0, &first));
+        while !own.take(next(&mut heard).await) {}
+        let (second, problem) = own.over(&new);
+        assert_eq!(problem, None);
+        assert!(has(&second, "x.z.test") && has(&second, "w.z.test"), "{second:?}");
+        assert!(!has(&second, "y.z.test"));
+        // Signed from now on: what was made for the other is not fit for that.
+        own.sign_for(Some(14 * 86_400));
+        assert!(!Arc::ptr_eq(&own.over(&new).0, &second));
+        // The two do not go together: what was before stays, and why is told.
+        let (third, _) = own.over(&new);
+        let clash = generated("x 60 CNAME elsewhere.\n");
+        assert!(Arc::ptr_eq(&own.over(&clash).0, &third));
+        while !own.take(next(&mut heard).await) {}
+        let (kept, problem) = own.over(&clash);
+        assert!(Arc::ptr_eq(&kept, &third));
+        let problem = problem.unwrap();
+        assert!(problem.contains("serial 7 cannot be taken up"), "{problem}");
     }
 }
