@@ -9,6 +9,7 @@
     tcp, dot  over connections: Knot's geoip module; BIND, as Knot 3.2 has no DNS over TLS
     flips     latency at half load, quiet and with 100 checks a second that turn out otherwise
     reloads   queries lost over 100 SIGHUPs at full load
+    handovers queries lost over ten upgrades (SIGUSR2) at full load
     start     memory, and the time to the first answer from what was kept
 
 The server runs on CPU 0, the load on CPU 1; figures are CPU time per answered query, from /proc.
@@ -314,6 +315,42 @@ def reloads():
     thread.join()
     print(f"{count} SIGHUPs under full load: {done:.0f} answered ({rate:.0f}/s), {lost:.0f} lost", flush=True)
     stop(own)
+
+
+def owners(name):
+    """The processes with that state directory, by their age."""
+    found = subprocess.run(["pgrep", "-f", f"state-dir {work}/{name}-state"], capture_output=True, text=True)
+    begun = lambda pid: int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[19])
+    return sorted(map(int, found.stdout.split()), key=begun)
+
+
+def handovers():
+    own = meridian("handovers", fleet("plain", 1000, "steered"), 5475, state=True)
+    mix = f"{work}/mix-1000"
+    peers.queries(1000, mix)
+    pids, over = [own.pid], threading.Event()
+
+    def upgrade():
+        while len(pids) <= 10 and not over.wait(0.5):
+            os.kill(pids[-1], signal.SIGUSR2)
+            while pids[-1] in owners("handovers") and not over.wait(0.05):
+                pass
+            pids.append(owners("handovers")[-1])
+    thread = threading.Thread(target=upgrade)
+    thread.start()
+    done = lost = 0
+    try:
+        while thread.is_alive():
+            answered, missed, rate, _ = load(5475, "-d", mix, seconds=10)
+            done, lost = done + answered, lost + missed
+    finally:
+        over.set()
+        thread.join()
+        for pid in owners("handovers"):
+            os.kill(pid, signal.SIGTERM)
+        own.wait()
+    running.remove(own)
+    print(f"{len(set(pids)) - 1} upgrades under full load: {done:.0f} answered ({rate:.0f}/s at the end), {lost:.0f} lost", flush=True)
 
 
 def start():

@@ -153,9 +153,11 @@ fn read(how: How, packet: &[u8], rcode: u16, answer: Vec<u8>) -> (Vec<u8>, Messa
 /// The other library knows no client subnet without a family (RFC 7871 §6), which is echoed.
 fn readable(answer: &[u8]) -> Vec<u8> {
     let mut copy = answer.to_vec();
-    let at = answer.windows(8).rposition(|part| part == [0, 8, 0, 4, 0, 0, 0, 0]);
-    if let Some(at) = at {
-        copy[at] = 0xfd;
+    // A question may hold the same octets.
+    let asked = if answer[4..6] == [0, 1] { 12 + plain_name(&answer[12..]) + 4 } else { 12 };
+    let mut behind = answer[asked..].windows(8);
+    if let Some(at) = behind.rposition(|part| part == [0, 8, 0, 4, 0, 0, 0, 0]) {
+        copy[asked + at] = 0xfd;
     }
     copy
 }
