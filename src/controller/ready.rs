@@ -206,7 +206,7 @@ impl Opening {
         self.serve()?;
         serving();
         if let (Some(link), Some(alone)) = (link, alone) {
-            tokio::task::block_in_place(|| link.serving());
+            tokio::task::block_in_place(|| link.serving())?;
             tracing::info!("has taken over from {}", link.peer());
             // A task of its own, which goes on where another process has taken over meanwhile: that
             // one is told that it is alone once this one was, and not before.

@@ -102,14 +102,26 @@ impl Link {
     }
 
     /// Says that we do, also where it is gone by now.
-    pub(in crate::controller) fn serving(&self) {
+    ///
+    /// # Errors
+    /// It has waited for that as long as it does, and goes on: two may not publish.
+    pub(in crate::controller) fn serving(&self) -> anyhow::Result<()> {
+        if let Some(Word::No { reason }) = self.channel.waiting() {
+            bail!("{} goes on, since this process was too slow: {reason}", self.channel.peer());
+        }
         let _ = self.channel.send(&Word::Serving);
+        Ok(())
     }
 
     /// Waits until it has nothing more to say. Blocks.
     pub(in crate::controller) fn until_alone(&self) {
         // Also when it went without a word.
-        let _ = self.channel.expect(&Word::Alone, SOON);
+        if let Ok(Some((Word::No { reason }, _))) = self.channel.next(SOON) {
+            tracing::error!(
+                "{} goes on beside this process: stop one of the two: {reason}",
+                self.channel.peer()
+            );
+        }
     }
 }
 
@@ -121,3 +133,32 @@ async fn until(is_so: impl Fn() -> bool) {
 
 /// How often is looked whether we are ready.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_given_up_by_the_process_that_it_was_to_replace_does_not_serve_beside_it() {
+        let (channel, old) = Channel::pair();
+        let link = Link { channel, stands: Standing { ready: true, lacking: 0 } };
+        old.send(&Word::Go).unwrap();
+        link.ready().unwrap();
+        old.send(&Word::No { reason: "it said nothing".to_owned() }).unwrap();
+        let error = link.serving().unwrap_err().to_string();
+        assert!(error.contains("goes on") && error.ends_with("it said nothing"), "{error}");
+    }
+
+    #[test]
+    fn who_is_waited_for_or_left_alone_serves() {
+        for gone in [false, true] {
+            let (channel, old) = Channel::pair();
+            let link = Link { channel, stands: Standing { ready: true, lacking: 0 } };
+            let old = (!gone).then_some(old);
+            link.serving().unwrap();
+            if let Some(old) = old {
+                old.expect(&Word::Serving, SOON).unwrap();
+            }
+        }
+    }
+}

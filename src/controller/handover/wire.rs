@@ -67,6 +67,15 @@ pub(in crate::controller) struct Channel {
 }
 
 impl Channel {
+    /// Both ends of one.
+    #[cfg(test)]
+    pub(super) fn pair() -> (Self, Self) {
+        let (domain, kind) = (rustix::net::AddressFamily::UNIX, rustix::net::SocketType::SEQPACKET);
+        let (one, other) =
+            rustix::net::socketpair(domain, kind, SocketFlags::CLOEXEC, None).unwrap();
+        (Self::new(one).unwrap(), Self::new(other).unwrap())
+    }
+
     fn new(socket: OwnedFd) -> io::Result<Self> {
         let other = socket_peercred(&socket)?;
         Ok(Self { socket, other })
@@ -128,6 +137,15 @@ impl Channel {
         let word = serde_json::from_slice(&octets[..came.bytes.min(WORD)])
             .map_err(|_| anyhow!("{} says what this version does not know", self.peer()))?;
         Ok(Some((word, socket)))
+    }
+
+    /// The word that has come already, where one has.
+    pub(super) fn waiting(&self) -> Option<Word> {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match rustix::net::recv(&self.socket, &mut [0; 1], flags) {
+            Ok((_, 1..)) => self.next(SOON).ok().flatten().map(|came| came.0),
+            _ => None,
+        }
     }
 
     /// The same where one has to come.
