@@ -65,6 +65,54 @@ fn strange_datagrams_leave_the_server_answering() {
     }
 }
 
+/// A query of so many octets, which an option that nobody knows fills up.
+fn long_query(octets: usize) -> Vec<u8> {
+    let room = octets - with_opt(question("www.example.org", 1), 1_232, 0, &[]).len() - 4;
+    let [high, low] = u16::try_from(room).unwrap().to_be_bytes();
+    let option = [&[0xfd, 0xe9, high, low][..], &vec![0; room]].concat();
+    with_opt(question("www.example.org", 1), 1_232, 0, &option)
+}
+
+#[test]
+fn a_query_as_long_as_a_frame_is_read_whole_and_what_is_cut_off_is_a_format_error() {
+    let running = start(Limits::default());
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.connect(running.address).unwrap();
+    for (octets, outcome) in [(1_472, (0, 1)), (1_600, (0, 1)), (1_601, (1, 0)), (9_000, (1, 0))] {
+        let packet = long_query(octets);
+        assert_eq!(packet.len(), octets);
+        socket.send(&packet).unwrap();
+        let mut buffer = [0; 2_000];
+        let length = socket.recv(&mut buffer).unwrap();
+        assert_eq!((buffer[3] & 0x0f, answers(&buffer[..length])), outcome, "{octets}");
+    }
+}
+
+#[test]
+fn what_comes_at_once_after_a_quiet_time_is_all_answered() {
+    let running = start(Limits::default());
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.connect(running.address).unwrap();
+    let mut buffer = [0; 2_000];
+    for burst in [1, 150, 1, 150] {
+        for id in 0..burst {
+            let mut packet = question("www.example.org", 1);
+            packet[1] = id;
+            socket.send(&packet).unwrap();
+        }
+        let mut ids: Vec<u8> = (0..burst)
+            .map(|_| {
+                socket.recv(&mut buffer).unwrap();
+                buffer[1]
+            })
+            .collect();
+        ids.sort_unstable();
+        assert_eq!(ids, (0..burst).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn fifty_queries_in_one_write_are_fifty_answers_in_order() {
     let running = start(Limits::default());
